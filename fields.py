@@ -1,0 +1,23 @@
+"""Numbers that a server may not have told: then they are empty, where Odoo's own are 0."""
+
+from odoo import fields
+
+
+class _Nullable:
+    falsy_value = None
+
+    def convert_to_record(self, value, record):
+        return False if value is None else value
+
+    def convert_to_export(self, value, record):
+        return "" if value is False else value
+
+
+class NullableInteger(_Nullable, fields.Integer):
+    """A whole number of up to 64 bits, or False for unknown."""
+
+    _column_type = ("int8", "int8")
+
+
+class NullableFloat(_Nullable, fields.Float):
+    """A number, or False for unknown."""

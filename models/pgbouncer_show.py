@@ -1,0 +1,80 @@
+import hashlib
+import json
+
+from odoo import api, fields, models
+from odoo.tools import SQL
+
+from ..fields import NullableInteger
+from ..probes import console
+
+
+class PgbouncerShow(models.AbstractModel):
+    """Rows of one SHOW command, asked from every active PgBouncer endpoint.
+
+    A model that inherits this one declares the command, the columns that tell its rows
+    apart, and a field for each column that it shows. A column that a PgBouncer lacks is
+    empty; one that no field is declared for is ignored. An endpoint that does not answer
+    has no rows, and a notice.
+    """
+
+    _name = "pgbouncer.show"
+    _inherit = "connection.live"
+    _description = "PgBouncer Console Command"
+
+    # What to ask, e.g. "SHOW POOLS", and the columns whose values are unique in its answer.
+    _show_command = None
+    _show_key = ()
+
+    endpoint_id = fields.Many2one("connection.endpoint", readonly=True)
+
+    @property
+    def _table_query(self) -> SQL:
+        cache, key = self.env.cr.cache, (self._name, "rows")
+        if key not in cache:
+            cache[key] = json.dumps(
+                [
+                    self._row(endpoint, columns)
+                    for endpoint, answer in self._answers().items()
+                    if isinstance(answer, console.Reading)
+                    for columns in answer.rows
+                ]
+            )
+        return self._rows_query(cache[key])
+
+    @api.model
+    def _answers(self):
+        """Each console's answer, asked once in a transaction.
+
+        :return: endpoint -> console.Reading or console.ConsoleError
+        """
+        cache, key = self.env.cr.cache, (self._show_command, "answers")
+        if key not in cache:
+            endpoints = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer")])
+            cache[key] = endpoints._show(self._show_command)
+        return cache[key]
+
+    @api.model
+    def _row(self, endpoint, columns):
+        """One row of SHOW as a row of this model."""
+        row = {name: self._convert(name, value) for name, value in columns.items() if name in self._fields}
+        identity = json.dumps([endpoint.id, *(columns.get(name) for name in self._show_key)])
+        digest = hashlib.sha256(identity.encode()).digest()
+        # 52 bits: all of them whole in JavaScript's numbers.
+        return row | {"id": int.from_bytes(digest[:8], "big") >> 12, "endpoint_id": endpoint.id}
+
+    @api.model
+    def _convert(self, name, value):
+        """A console's value for a field; None where there is none. Some versions give
+        numbers as text, and an empty text for none."""
+        if isinstance(self._fields[name], NullableInteger):
+            return None if value in (None, "") else int(value)
+        return value
+
+    @api.model
+    def _notices(self):
+        return [
+            {"type": "danger", "text": f"{endpoint.name}: {message}", "remedy": remedy}
+            for endpoint, answer in self._answers().items()
+            if isinstance(answer, console.ConsoleError)
+            for message, remedy in [endpoint._explain(answer)]
+        ]

@@ -1,0 +1,303 @@
+"""The demo: a watched Odoo behind PgBouncer. ``demo.py start|stop|clean|load``.
+
+Ports and passwords are chosen once, kept in .stack/demo.json and written for a shell to
+.stack/demo.env.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+import requests
+from servers import (
+    LOCALHOST,
+    MODULE,
+    STACK,
+    Nginx,
+    Odoo,
+    PgBouncer,
+    PostgreSQL,
+    ServerError,
+    data_root,
+    free_port,
+    make_folder,
+    new_password,
+    postgresql_program,
+)
+
+STATE = STACK / "demo.json"
+ENVIRONMENT = STACK / "demo.env"
+PASSFILE = STACK / "demo.pgpass"
+DATABASE = "demo"
+PORTS = {"postgresql": 25432, "pgbouncer": 26432, "odoo": 28069, "gevent": 28072, "nginx": 28080}
+USERS = ("postgres", "odoo", "shop", PgBouncer.admin, PgBouncer.stats)
+
+# What `make load` runs: short sales of a few popular products. 60 clients on 20 server
+# connections wait for a connection, and some of those that have one for a row.
+LOAD_SECONDS = 60
+LOAD_CLIENTS = 60
+LOAD_SCRIPT = """\\set product random(1, 8)
+BEGIN;
+UPDATE stock SET quantity = quantity - 1 WHERE product = :product;
+SELECT pg_sleep(0.05);
+COMMIT;
+"""
+
+# Runs in `odoo shell`, after installation and whenever a port had to change.
+SETUP = """
+admin = env.ref("base.user_admin")
+admin.password = {password!r}
+endpoint = env["connection.endpoint"].search([("name", "=", "Demo PgBouncer")])
+values = {endpoint!r}
+if endpoint:
+    endpoint.write(values)
+else:
+    endpoint.create(values)
+env.cr.commit()
+"""
+
+
+def step(text):
+    print(f"==> {text}", flush=True)
+
+
+class Demo:
+    """The demo's servers, as its state file describes them."""
+
+    def __init__(self):
+        state = json.loads(STATE.read_text()) if STATE.exists() else {}
+        self.ports = state.get("ports") or {name: free_port(port) for name, port in PORTS.items()}
+        self.passwords = state.get("passwords") or {name: new_password() for name in (*USERS, "admin")}
+        # The ports that Odoo's endpoint was set up for; None before the installation is complete.
+        self.installed_for = state.get("installed_for")
+        self.make_servers()
+
+    def make_servers(self):
+        root, ports = data_root() / "demo", self.ports
+        self.postgresql = PostgreSQL(root / "postgresql", ports["postgresql"], self.passwords["postgres"])
+        self.pgbouncer = PgBouncer(
+            root / "pgbouncer",
+            ports["pgbouncer"],
+            self.postgresql,
+            {user: self.passwords[user] for user in USERS},
+        )
+        self.odoo = Odoo(
+            STACK / "demo-odoo",
+            ports["odoo"],
+            ports["gevent"],
+            {
+                "db_host": LOCALHOST,
+                "db_port": ports["pgbouncer"],
+                "db_user": "odoo",
+                "db_password": self.passwords["odoo"],
+                "db_name": DATABASE,
+                "workers": 2,
+                "max_cron_threads": 1,
+                "proxy_mode": True,
+            },
+        )
+        self.nginx = Nginx(root / "nginx", ports["nginx"], ports["odoo"], ports["gevent"])
+        self.servers = [self.postgresql, self.pgbouncer, self.odoo, self.nginx]
+        self.url = f"http://{LOCALHOST}:{ports['nginx']}"
+
+    def save(self):
+        STATE.touch(mode=0o600)
+        STATE.write_text(
+            json.dumps({"ports": self.ports, "passwords": self.passwords, "installed_for": self.installed_for})
+        )
+
+    def write_environment(self):
+        """Write demo.env, and the password file that it names: psql then asks nothing."""
+        pgbouncer, postgresql = self.ports["pgbouncer"], self.ports["postgresql"]
+        PASSFILE.touch(mode=0o600)
+        PASSFILE.write_text(
+            "".join(
+                f"{LOCALHOST}:{port}:*:{user}:{self.passwords[user]}\n"
+                for user in USERS
+                for port in (postgresql, pgbouncer)
+            )
+        )
+        variables = {
+            "ODOO_URL": self.url,
+            "ODOO_DB": DATABASE,
+            "ODOO_LOGIN": "admin",
+            "ODOO_PASSWORD": self.passwords["admin"],
+            "PGHOST": LOCALHOST,
+            "PGPORT": postgresql,
+            "PGUSER": "postgres",
+            "PGPASSFILE": PASSFILE,
+            "PGBOUNCER_HOST": LOCALHOST,
+            "PGBOUNCER_PORT": pgbouncer,
+            "PGBOUNCER_ADMIN": PgBouncer.admin,
+            "PGBOUNCER_ADMIN_PASSWORD": self.passwords[PgBouncer.admin],
+            "PGBOUNCER_STATS": PgBouncer.stats,
+            "PGBOUNCER_STATS_PASSWORD": self.passwords[PgBouncer.stats],
+        }
+        ENVIRONMENT.touch(mode=0o600)
+        ENVIRONMENT.write_text("".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in variables.items()))
+
+    def start(self):
+        if all(server.process() for server in self.servers):
+            print("The demo is running already.")
+            return self.explain()
+        self.stop()  # what is left of a demo that lost a part
+        ports = {name: free_port(port) for name, port in self.ports.items()}
+        if ports != self.ports:
+            self.ports = ports
+            self.make_servers()
+        self.save()
+        self.write_environment()
+
+        step(f"Starting PostgreSQL (port {self.postgresql.port})")
+        self.postgresql.start()
+        self.create_roles()
+        step(f"Starting PgBouncer (port {self.pgbouncer.port})")
+        self.pgbouncer.start()
+        if not self.installed_for:
+            step(f"Creating the database {DATABASE!r} with {MODULE} (about a minute)")
+            self.postgresql.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+            self.install("-i")
+        else:
+            step(f"Updating {MODULE} to this checkout")
+            self.install("-u")
+        if self.installed_for != self.ports:
+            step("Setting up the PgBouncer endpoint and the administrator's password")
+            self.set_up()
+        step("Starting Odoo (2 HTTP workers, 1 cron worker, the gevent process) and nginx")
+        self.odoo.start()
+        self.nginx.start()
+        self.wait_for_login()
+        return self.explain()
+
+    def create_roles(self):
+        """Odoo's role sees all sessions (pg_monitor), and owns nothing else."""
+        (exists,) = self.postgresql.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'shop'")[0]
+        if exists:
+            return
+        self.postgresql.execute(
+            f"CREATE ROLE odoo LOGIN CREATEDB PASSWORD '{self.passwords['odoo']}'",
+            "GRANT pg_monitor TO odoo",
+            f"CREATE ROLE shop LOGIN PASSWORD '{self.passwords['shop']}'",
+            "CREATE DATABASE shop OWNER shop",
+        )
+
+    def install(self, option):
+        self.odoo.run(
+            "server", option, MODULE, "--stop-after-init", "--no-http", "--workers=0", "--max-cron-threads=0"
+        )
+
+    def set_up(self):
+        endpoint = {
+            "name": "Demo PgBouncer",
+            "host": LOCALHOST,
+            "port": self.ports["pgbouncer"],
+            "user": PgBouncer.stats,
+            "password": self.passwords[PgBouncer.stats],
+        }
+        script = SETUP.format(password=self.passwords["admin"], endpoint=endpoint)
+        self.odoo.run("shell", "-d", DATABASE, "--no-http", "--workers=0", input=script.encode())
+        self.installed_for = self.ports
+        self.save()
+
+    def wait_for_login(self):
+        """Until the password works through nginx: what the newcomer will do next."""
+        login = {"db": DATABASE, "login": "admin", "password": self.passwords["admin"]}
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = requests.post(f"{self.url}/web/session/authenticate", json={"params": login}, timeout=30)
+                if answer.ok:
+                    break
+                problem = f"HTTP status {answer.status_code}"
+            except requests.RequestException as error:
+                problem = str(error)
+            if time.monotonic() > deadline:
+                raise ServerError(f"Odoo does not answer ({problem}); its log is {self.odoo.log}")
+            time.sleep(0.5)
+        if "error" in answer.json():
+            raise ServerError(f"Odoo refuses the demo's password: run `make clean`; its log is {self.odoo.log}")
+
+    def explain(self):
+        print(
+            f"""
+  {self.url}/odoo/pgbouncer-pools
+  login admin, password {self.passwords["admin"]}
+
+Look first at
+  {self.url}/odoo/pgbouncer-pools  the pools of PgBouncer
+  {self.url}/odoo/pg-sessions      the sessions of PostgreSQL
+(in the menu: Settings > Technical > Database Connections, in developer mode), then run
+`make load` and watch clients wait. `make stop` ends the demo, `make clean` removes its data.
+For a shell: . {os.path.relpath(ENVIRONMENT)}
+"""
+        )
+
+    def stop(self):
+        for server in reversed(self.servers):
+            if server.process():
+                step(f"Stopping {server.name}")
+                server.stop()
+
+    def clean(self):
+        self.stop()
+        for path in (data_root(), STACK / "demo-odoo"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (STATE, ENVIRONMENT, PASSFILE):
+            path.unlink(missing_ok=True)
+
+    def load(self):
+        if not all(server.process() for server in self.servers):
+            raise ServerError("the demo is not running: run `make demo` first")
+        folder = make_folder(data_root() / "load", mode=0o755)
+        script = folder / "sales.sql"
+        script.write_text(LOAD_SCRIPT)
+        self.postgresql.execute(
+            "CREATE TABLE IF NOT EXISTS stock (product int PRIMARY KEY, quantity int)",
+            "ALTER TABLE stock OWNER TO shop",
+            "INSERT INTO stock SELECT product, 0 FROM generate_series(1, 8) AS product ON CONFLICT DO NOTHING",
+            dbname="shop",
+        )
+        step(f"{LOAD_CLIENTS} clients sell for {LOAD_SECONDS} s over 20 server connections. Watch them wait:")
+        print(f"    {self.url}/odoo/pgbouncer-pools\n    {self.url}/odoo/pg-sessions", flush=True)
+        subprocess.run(
+            [
+                postgresql_program("pgbench"),
+                "--no-vacuum",
+                f"--client={LOAD_CLIENTS}",
+                "--jobs=2",
+                f"--time={LOAD_SECONDS}",
+                "--progress=10",
+                f"--file={script}",
+                "shop",
+            ],
+            check=True,
+            env=dict(
+                os.environ,
+                PGHOST=LOCALHOST,
+                PGPORT=str(self.ports["pgbouncer"]),
+                PGUSER="shop",
+                PGPASSWORD=self.passwords["shop"],
+            ),
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["start", "stop", "clean", "load"])
+    action = parser.parse_args().action
+    if action in ("stop", "clean") and not STATE.exists():
+        print("There is no demo here.")
+        return
+    try:
+        getattr(Demo(), action)()
+    except (ServerError, subprocess.CalledProcessError) as error:
+        sys.exit(f"FAILED: {error}")
+
+
+if __name__ == "__main__":
+    main()

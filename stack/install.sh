@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# Installs what the stack needs and links it into .stack/:
+#   .stack/odoo   an Odoo 19 source tree       .stack/venv   the Python environment
+#   .stack/node   the JavaScript checkers (only for "lint")
+# Usage: stack/install.sh demo|test|lint
+# Downloads are kept in the user's cache folder, shared by all checkouts.
+# ODOO_SOURCE=/path  use this Odoo 19 source instead of Debian's package
+# DEBIAN_MIRROR=URL  where Debian's packages are, for a machine that is not Debian
+set -euo pipefail
+purpose=${1:?usage: stack/install.sh demo|test|lint}
+cd "$(dirname "$0")/.."
+stack=$PWD/.stack
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/pgbouncer_monitor
+log=$stack/install.log
+mkdir -p "$stack" "$cache"
+: >"$log"
+
+# Debian's packages for Odoo's web assets: the links in its source lead to their files.
+# fonts-font-awesome must be of a suite whose version is still 4.7.
+odoo_packages=(odoo-19/unstable fonts-montserrat/unstable libjs-jquery/bookworm libjs-jquery-form/bookworm
+    libjs-underscore/bookworm fonts-font-awesome/bookworm fonts-roboto-unhinted/bookworm
+    fonts-inconsolata/bookworm fonts-dejavu-core/bookworm)
+
+step() { echo "==> $*"; echo "==> $*" >>"$log"; }
+fail() {
+    echo "FAILED: $1" >&2
+    [ ! -s "$log" ] || { echo "--- last lines of $log" >&2; tail -n 15 "$log" >&2; }
+    echo "What to do: $2" >&2
+    exit 1
+}
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+install_debian() { # packages…
+    command -v apt-get >/dev/null || fail "this machine has no apt-get" "install by hand: $*"
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+        fail "installing $* needs root" "run as root, or install sudo"
+    step "Installing Debian packages: $*"
+    as_root env LOG="$log" DEBIAN_FRONTEND=noninteractive bash -c '
+        set -e
+        exec >>"$LOG" 2>&1
+        # The packages must not start, or leave behind, servers that nobody asked for:
+        # while they are installed, a policy forbids starts and no cluster is created.
+        policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/pgbouncer_monitor.conf
+        if [ -e "$policy" ]; then policy=; else printf "#!/bin/sh\nexit 101\n" >"$policy"; chmod +x "$policy"; fi
+        mkdir -p "${cluster%/*}"; echo "create_main_cluster = false" >"$cluster"
+        trap "rm -f $policy $cluster" EXIT
+        apt-get update
+        apt-get install --yes --no-install-recommends "$@"
+        if command -v systemctl >/dev/null; then
+            for package in "$@"; do
+                case $package in
+                    pgbouncer) systemctl disable pgbouncer || true ;;
+                    nginx-light) systemctl disable nginx || true ;;
+                esac
+            done
+        fi' install "$@" || fail "apt-get could not install $*" "read the log above; is the network up?"
+}
+
+python_is_usable() { # python
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null
+}
+
+check_programs() {
+    local missing=()
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
+    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+    python_is_usable python3 || python_is_usable /usr/bin/python3 || missing+=(python3 python3-venv)
+    [ -n "${ODOO_SOURCE:-}" ] || [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+        missing+=(debian-archive-keyring)
+    case $purpose in
+        test) command -v chromium >/dev/null || missing+=(chromium) ;;
+        lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;
+    esac
+    [ ${#missing[@]} = 0 ] || install_debian "${missing[@]}"
+}
+
+debian_mirror() {
+    if [ -n "${DEBIAN_MIRROR:-}" ]; then echo "$DEBIAN_MIRROR"; return; fi
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
+        2>>"$log" | head -n 1
+}
+
+fetch_odoo() { # folder
+    local mirror apt packages
+    mirror=$(debian_mirror)
+    if [ -z "$mirror" ]; then
+        step "Asking apt for the Debian mirror"
+        as_root apt-get update >>"$log" 2>&1 || true
+        mirror=$(debian_mirror)
+    fi
+    [ -n "$mirror" ] || fail "no Debian mirror in this machine's apt configuration" \
+        "set DEBIAN_MIRROR to one, or ODOO_SOURCE to an Odoo 19 source"
+    apt=$(mktemp -d "$cache/apt.XXXXXX")
+    mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
+    : >"$apt/status"
+    for suite in unstable bookworm; do
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+    done >"$apt/sources.list"
+    cat >"$apt/apt.conf" <<CONF
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State "$apt/state";
+Dir::State::status "$apt/status";
+Dir::Cache "$apt/cache";
+Acquire::Languages "none";
+APT::Sandbox::User "root";
+APT::Update::Error-Mode "any";
+CONF
+    step "Downloading Odoo 19 (about 140 MB)"
+    (
+        export APT_CONFIG=$apt/apt.conf
+        cd "$apt/debs"
+        apt-get update && apt-get download "${odoo_packages[@]}"
+    ) >>"$log" 2>&1 || fail "could not download Odoo from the Debian mirror" \
+        "is the mirror reachable? set DEBIAN_MIRROR, or ODOO_SOURCE to an Odoo 19 source"
+    step "Unpacking Odoo 19"
+    for deb in "$apt"/debs/*.deb; do dpkg-deb -x "$deb" "$1"; done
+    rm -rf "$apt"
+}
+
+make_venv() { # folder
+    local python=python3
+    python_is_usable python3 || python=/usr/bin/python3
+    step "Installing the Python packages (about 90)"
+    { "$python" -m venv "$1" && "$1/bin/pip" install --quiet --requirement stack/requirements.txt; } \
+        >>"$log" 2>&1 || fail "could not install the Python packages" "read the log above; is PyPI reachable?"
+}
+
+make_node() { # folder
+    step "Installing the JavaScript checkers"
+    mkdir -p "$1"
+    cp stack/lint/package.json stack/lint/package-lock.json "$1"
+    npm ci --prefix "$1" --no-audit --no-fund >>"$log" 2>&1 ||
+        fail "could not install the JavaScript checkers" "read the log above; is the npm registry reachable?"
+}
+
+cached() { # name maker link: makes $cache/name once, whole or not at all, and links it
+    local folder=$cache/$1
+    (
+        flock 9 # two checkouts at once: the second waits, and finds it done
+        if [ ! -e "$folder/.complete" ]; then
+            rm -rf "$folder"
+            "$2" "$folder"
+            touch "$folder/.complete"
+        fi
+    ) 9>"$cache/lock"
+    ln -sfn "$folder" "$stack/$3"
+}
+key() { sha256sum "$@" | sha256sum | cut -c 1-12; }
+
+check_programs
+if [ -n "${ODOO_SOURCE:-}" ]; then
+    [ -d "$ODOO_SOURCE/odoo" ] || fail "ODOO_SOURCE=$ODOO_SOURCE has no folder odoo/" "set it to an Odoo 19 source"
+    ln -sfn "$(realpath "$ODOO_SOURCE")" "$stack/odoo"
+else
+    cached odoo-19 fetch_odoo odoo
+fi
+cached "venv-$(key stack/requirements.txt)" make_venv venv
+[ "$purpose" != lint ] || cached "node-$(key stack/lint/package-lock.json)" make_node node

@@ -1,0 +1,441 @@
+"""Start, stop and configure real servers: PostgreSQL, PgBouncer, Odoo, nginx.
+
+Every server has a folder of its own for its configuration, data and log, listens on
+127.0.0.1 only, and goes on when the program that started it ends: its folder holds its
+process id. Used by the demo and by the tests.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import psycopg2
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+STACK = CHECKOUT / ".stack"
+MODULE = "pgbouncer_monitor"
+LOCALHOST = "127.0.0.1"
+# PostgreSQL and PgBouncer refuse to run as root: they get this user, made by Debian's packages.
+SERVICE_USER = "postgres" if os.geteuid() == 0 else None
+
+
+class ServerError(Exception):
+    """A server did not start. The message says where its log is."""
+
+
+def data_root():
+    """The folder for the servers' data: below the checkout, unless root runs us, whose
+    checkout the unprivileged servers may be unable to reach."""
+    if not SERVICE_USER:
+        return STACK / "data"
+    checkout = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:12]
+    return Path("/var/lib") / f"{MODULE}_stack" / checkout
+
+
+def make_folder(path, mode=0o700):
+    """Create a folder that the servers' user owns."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o755)
+    path.chmod(mode)
+    if SERVICE_USER:
+        shutil.chown(path, SERVICE_USER, SERVICE_USER)
+    return path
+
+
+def free_port(preferred=0):
+    """``preferred`` if nobody listens there, else any free TCP port."""
+    for port in (preferred, 0):
+        with closing(socket.socket()) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((LOCALHOST, port))
+            except OSError:
+                continue
+            return sock.getsockname()[1]
+    raise ServerError("no free TCP port")
+
+
+def postgresql_program(name):
+    """The newest installed PostgreSQL's program, e.g. ``initdb``."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
+        key=lambda path: float(path.parts[-3]),
+    )
+    if not found:
+        raise ServerError(f"{name} is not installed: run stack/install.sh demo")
+    return str(found[-1])
+
+
+class Server:
+    """One server process.
+
+    :param Path folder: where everything of this server is
+    :param int port: where it listens on 127.0.0.1
+    """
+
+    name = None
+    stop_signal = signal.SIGTERM
+    start_seconds = 30
+    user = SERVICE_USER
+
+    def __init__(self, folder, port):
+        self.folder = make_folder(Path(folder))
+        self.port = port
+        self.log = self.folder / f"{self.name}.log"
+        self.pid_file = self.folder / "pid.json"
+
+    def command(self):
+        """The command line, as a list."""
+        raise NotImplementedError
+
+    def environment(self):
+        return dict(os.environ)
+
+    def is_ready(self):
+        """Does it answer? May raise OSError or psycopg2.OperationalError for no."""
+        socket.create_connection((LOCALHOST, self.port), timeout=1).close()
+        return True
+
+    def process(self):
+        """The running psutil.Process, or None. A pid that was given to another process
+        since is told apart by the time of its start."""
+        try:
+            pid, started = json.loads(self.pid_file.read_text())
+            process = psutil.Process(pid)
+            if process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            pass
+        return None
+
+    def write(self, name, text):
+        """Write a configuration file, readable by the server only. Return its path."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        if self.user:
+            shutil.chown(path, self.user, self.user)
+        return path
+
+    def start(self):
+        """Start it and wait until it answers.
+
+        :raise ServerError: it ended, or did not answer within ``start_seconds``
+        """
+        if self.process():
+            return self
+        with open(self.log, "ab") as log:
+            popen = subprocess.Popen(
+                self.command(),
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=self.user,
+                group=self.user,
+                extra_groups=[] if self.user else None,
+            )
+        self.pid_file.write_text(json.dumps([popen.pid, psutil.Process(popen.pid).create_time()]))
+        deadline = time.monotonic() + self.start_seconds
+        while time.monotonic() < deadline:
+            if popen.poll() is not None:
+                raise ServerError(f"{self.name} ended at once; its log is {self.log}")
+            try:
+                if self.is_ready():
+                    return self
+            except (OSError, psycopg2.OperationalError):
+                pass
+            time.sleep(0.1)
+        raise ServerError(
+            f"{self.name} did not answer on port {self.port} within {self.start_seconds} s; its log is {self.log}"
+        )
+
+    def stop(self):
+        """Stop it, whatever state it is in, and wait until it is gone."""
+        process = self.process()
+        if not process:
+            return
+        children = process.children(recursive=True)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(self.stop_signal)
+        _gone, alive = psutil.wait_procs([process, *children], timeout=10)
+        for survivor in alive:
+            survivor.kill()
+        psutil.wait_procs(alive, timeout=5)
+        self.pid_file.unlink(missing_ok=True)
+
+    def freeze(self):
+        """Stop it from running without ending it: it hangs."""
+        self.process().suspend()
+
+    def thaw(self):
+        self.process().resume()
+
+
+class PostgreSQL(Server):
+    """A cluster whose superuser is ``postgres``; data that survive no power cut (no fsync)."""
+
+    name = "postgresql"
+    stop_signal = signal.SIGINT
+    start_seconds = 60
+
+    def __init__(self, folder, port, password, max_connections=100):
+        super().__init__(folder, port)
+        self.password = password
+        self.max_connections = max_connections
+
+    def command(self):
+        data = self.folder / "data"
+        if not (data / "PG_VERSION").exists():
+            self._initdb(data)
+        settings = {
+            "port": self.port,
+            "listen_addresses": LOCALHOST,
+            "unix_socket_directories": "",
+            "max_connections": self.max_connections,
+            "fsync": "off",
+            "log_lock_waits": "on",
+        }
+        options = [f"-c{key}={value}" for key, value in settings.items()]
+        return [postgresql_program("postgres"), "-D", str(data), *options]
+
+    def _initdb(self, data):
+        password = self.write("password", self.password)
+        subprocess.run(
+            [
+                postgresql_program("initdb"),
+                f"--pgdata={data}",
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                f"--pwfile={password}",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            check=True,
+            cwd=self.folder,
+            user=self.user,
+            group=self.user,
+            extra_groups=[] if self.user else None,
+            stdout=open(self.log, "ab"),
+            stderr=subprocess.STDOUT,
+        )
+        password.unlink()
+
+    def is_ready(self):
+        self.connect().close()
+        return True
+
+    def connect(self, dbname="postgres", user="postgres", password=None, **options):
+        """A psycopg2 connection in autocommit mode."""
+        connection = psycopg2.connect(
+            host=LOCALHOST,
+            port=self.port,
+            dbname=dbname,
+            user=user,
+            password=password or self.password,
+            **{"connect_timeout": 5} | options,
+        )
+        connection.autocommit = True
+        return connection
+
+    def execute(self, *statements, dbname="postgres"):
+        """Run statements as the superuser; return the rows of the last one, if it has any."""
+        with closing(self.connect(dbname)) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else None
+
+
+class PgBouncer(Server):
+    """A PgBouncer in transaction mode, with ``postgres`` in session mode, SCRAM on both sides.
+
+    :param PostgreSQL postgresql: the server behind it
+    :param dict passwords: of all users that may come in, by name, in clear
+    :param dict databases: further lines of ``[databases]``: name -> connection string
+    :param dict settings: further settings of ``[pgbouncer]``
+    """
+
+    name = "pgbouncer"
+    # SIGTERM waits for the clients from 1.23 on; this one ends every version at once.
+    stop_signal = signal.SIGKILL
+    admin = "pgbouncer_admin"
+    stats = "pgbouncer_stats"
+
+    def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None):
+        super().__init__(folder, port)
+        self.postgresql = postgresql
+        self.passwords = passwords
+        self.databases = databases or {}
+        self.settings = settings or {}
+
+    def command(self):
+        users = self.write(
+            "userlist.txt", "".join(f'"{name}" "{password}"\n' for name, password in self.passwords.items())
+        )
+        server = f"host={LOCALHOST} port={self.postgresql.port}"
+        databases = {"postgres": f"{server} pool_mode=session", "*": server} | self.databases
+        settings = {
+            "listen_addr": LOCALHOST,
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": users,
+            "admin_users": self.admin,
+            "stats_users": self.stats,
+            "pool_mode": "transaction",
+            "default_pool_size": 20,
+            "max_client_conn": 1000,
+        } | self.settings
+        configuration = self.write(
+            "pgbouncer.ini",
+            "[databases]\n"
+            + "".join(f"{name} = {line}\n" for name, line in databases.items())
+            + "\n[pgbouncer]\n"
+            + "".join(f"{key} = {value}\n" for key, value in settings.items()),
+        )
+        return ["/usr/sbin/pgbouncer", str(configuration)]
+
+
+class Odoo(Server):
+    """Odoo 19 with this module on its path.
+
+    :param dict options: options of odoo.conf beside those set here
+    """
+
+    name = "odoo"
+    start_seconds = 90
+    user = None  # the source and the virtual environment are in the caller's home
+
+    def __init__(self, folder, port, gevent_port, options):
+        super().__init__(folder, port)
+        addons = self.folder / "addons"
+        addons.mkdir(exist_ok=True)
+        # Odoo names an addon after its folder, whatever the checkout's is called.
+        link = addons / MODULE
+        link.unlink(missing_ok=True)
+        link.symlink_to(CHECKOUT)
+        source = self.source()
+        core = [path for path in (source / "odoo/addons", source / "addons") if (path / "web").exists()]
+        base = source / "odoo/addons"
+        self.addons_path = list(dict.fromkeys([base, *core, addons]))
+        self.configuration = self.write(
+            "odoo.conf",
+            "[options]\n"
+            + "".join(
+                f"{key} = {value}\n"
+                for key, value in {
+                    "addons_path": ",".join(map(str, self.addons_path)),
+                    "data_dir": self.folder / "data",
+                    "http_interface": LOCALHOST,
+                    "http_port": port,
+                    "gevent_port": gevent_port,
+                    "list_db": False,
+                    "without_demo": True,
+                }.items()
+                | options.items()
+            ),
+        )
+
+    @staticmethod
+    def source():
+        """The folder to put on PYTHONPATH: of Debian's package, or of a source checkout."""
+        root = (STACK / "odoo").resolve()
+        package = root / "usr/lib/python3/dist-packages"
+        return package if package.exists() else root
+
+    def environment(self):
+        return dict(os.environ) | {
+            "PYTHONPATH": str(self.source()),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # Odoo's PDF library warns about itself at each start.
+            "PYTHONWARNINGS": "ignore::DeprecationWarning:PyPDF2",
+        }
+
+    def command(self):
+        return self.odoo()
+
+    def odoo(self, *arguments):
+        """A command line of Odoo with this configuration: of its server, or of the
+        subcommand that is the first argument."""
+        # Not `python -m odoo`: the prefork server starts the gevent process by this file's name.
+        script = str(self.source() / "setup/odoo")
+        subcommand, options = (arguments[:1], arguments[1:]) if arguments else ((), ())
+        return [sys.executable, script, *subcommand, "-c", str(self.configuration), *options]
+
+    def run(self, *arguments, log=None, **options):
+        """Run an Odoo subcommand to its end; its output is appended to the log.
+
+        :raise ServerError: it failed
+        """
+        log = log or self.log
+        with open(log, "ab") as output:
+            ended = subprocess.run(
+                self.odoo(*arguments), env=self.environment(), stdout=output, stderr=output, check=False, **options
+            )
+        if ended.returncode:
+            raise ServerError(f"odoo {' '.join(arguments)} failed; its log is {log}")
+
+
+class Nginx(Server):
+    """A reverse proxy before an Odoo: /websocket goes to the gevent process."""
+
+    name = "nginx"
+    stop_signal = signal.SIGQUIT
+
+    def __init__(self, folder, port, odoo_port, gevent_port):
+        super().__init__(folder, port)
+        self.odoo_port = odoo_port
+        self.gevent_port = gevent_port
+
+    def command(self):
+        temporary = "".join(
+            f"    {kind}_temp_path {self.folder}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        configuration = self.write(
+            "nginx.conf",
+            f"""daemon off;
+worker_processes 1;
+pid {self.folder}/nginx.pid;
+error_log stderr warn;
+events {{ }}
+http {{
+    access_log off;
+{temporary}
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
+    server {{
+        listen {LOCALHOST}:{self.port};
+        client_max_body_size 64m;
+        proxy_read_timeout 720s;
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-Host $http_host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        location /websocket {{
+            proxy_pass http://{LOCALHOST}:{self.gevent_port};
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+        }}
+        location / {{ proxy_pass http://{LOCALHOST}:{self.odoo_port}; }}
+    }}
+}}
+""",
+        )
+        return ["/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration), "-p", str(self.folder)]
+
+
+def new_password():
+    return secrets.token_urlsafe(18)
