@@ -1,5 +1,18 @@
+from psycopg2.extensions import adapt
+
 from odoo import api, fields, models
 from odoo.tools import SQL
+
+
+class LateParameter:
+    """A query's parameter that is worked out when the query runs. Odoo makes queries only to
+    look at their columns, too, and a server must not be asked for that."""
+
+    def __init__(self, compute):
+        self.compute = compute
+
+    def __conform__(self, _protocol):
+        return adapt(self.compute())
 
 
 class ConnectionLive(models.AbstractModel):
@@ -33,20 +46,17 @@ class ConnectionLive(models.AbstractModel):
         return []
 
     @api.model
-    def _columns(self):
-        """The names of the fields that a row fills."""
-        return [name for name, field in self._fields.items() if field.store and name != "id"]
+    def _rows_query(self, get_rows) -> SQL:
+        """SQL for rows that come from elsewhere, with this model's types.
 
-    @api.model
-    def _rows_query(self, rows) -> SQL:
-        """SQL for rows that are not this database's own, with this model's types.
-
-        :param str rows: a JSON list of objects: ``id`` and what is known of the columns
+        :param get_rows: a function, called when the query runs, that returns a JSON list of
+            objects: each has an ``id``, and what is known of the columns
         """
+        columns = [("id", "bigint")] + [
+            (name, field.column_type[1]) for name, field in self._fields.items() if field.store and name != "id"
+        ]
         return SQL(
-            "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS live(id bigint, %s)",
-            rows,
-            SQL(", ").join(
-                SQL("%s %s", SQL.identifier(name), SQL(self._fields[name].column_type[1])) for name in self._columns()
-            ),
+            "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS live(%s)",
+            LateParameter(get_rows),
+            SQL(", ").join(SQL("%s %s", SQL.identifier(name), SQL(sql_type)) for name, sql_type in columns),
         )

@@ -63,7 +63,7 @@ class PgStatActivity(models.Model):
     backend_xid = fields.Char("Transaction ID", readonly=True)
     backend_xmin = fields.Char(readonly=True, help="Rows deleted since this transaction cannot be vacuumed.")
     query_id = fields.Char("Query ID", readonly=True, help="Empty before PostgreSQL 14.")
-    query = fields.Text(
+    query = fields.Char(
         readonly=True,
         groups="pgbouncer_monitor.group_manager",
         help="The current query, or in an idle session the last one.",
@@ -80,17 +80,23 @@ class PgStatActivity(models.Model):
 
     @property
     def _table_query(self):
-        if not self.env.cr.readonly:
-            return SQL("%s %s", self._select(), self._from())
-        return self._rows_query(self._primary_rows())
+        query = SQL("%s FROM pg_stat_activity", self._select())
+        if not self._is_on_standby():
+            return query
+        return self._rows_query(lambda: self._primary_rows(query))
 
-    def _primary_rows(self):
-        """The rows as JSON. A read-only cursor may be connected to a standby, whose own
-        sessions are not the ones that run out."""
+    @api.model
+    def _is_on_standby(self):
+        """With a db_replica_host, reading requests get a read-only cursor, mostly there."""
+        return self.env.cr.readonly and self.env.execute_query(SQL("SELECT pg_is_in_recovery()"))[0][0]
+
+    @api.model
+    def _primary_rows(self, query):
+        """The primary's rows as JSON: its sessions are the ones that run out."""
         cache = self.env.cr.cache
         if self._name not in cache:
             with self.env.registry.cursor() as cr:
-                cr.execute(SQL("SELECT COALESCE(jsonb_agg(session), '[]')::text FROM (%s %s) AS session", self._select(), self._from()))
+                cr.execute(SQL("SELECT COALESCE(jsonb_agg(session), '[]')::text FROM (%s) AS session", query))
                 (cache[self._name],) = cr.fetchone()
         return cache[self._name]
 
@@ -147,10 +153,6 @@ class PgStatActivity(models.Model):
         # PostgreSQL's GREATEST ignores NULL, and what is unknown must stay so.
         since = SQL("EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8", SQL.identifier(column))
         return SQL("CASE WHEN %s < 0 THEN 0 ELSE %s END", since, since)
-
-    @api.model
-    def _from(self) -> SQL:
-        return SQL("FROM pg_stat_activity")
 
     @api.model
     def _notices(self):

@@ -29,6 +29,11 @@ class PgbouncerShow(models.AbstractModel):
 
     @property
     def _table_query(self) -> SQL:
+        return self._rows_query(self._rows)
+
+    @api.model
+    def _rows(self):
+        """All consoles' rows as JSON."""
         cache, key = self.env.cr.cache, (self._name, "rows")
         if key not in cache:
             cache[key] = json.dumps(
@@ -39,7 +44,7 @@ class PgbouncerShow(models.AbstractModel):
                     for columns in answer.rows
                 ]
             )
-        return self._rows_query(cache[key])
+        return cache[key]
 
     @api.model
     def _answers(self):

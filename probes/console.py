@@ -145,8 +145,9 @@ def _ask(address, command, deadline):
         columns = [column.name for column in cursor.description]
         return Reading(version, [dict(zip(columns, row, strict=True)) for row in cursor])
     except (psycopg2.Error, UnicodeDecodeError) as error:
-        detail = str(error).strip().removeprefix("FATAL:").removeprefix("ERROR:").strip()
-        reason = next((reason for words, reason in REASONS if words in detail), "other")
+        said = str(error).strip()
+        reason = next((reason for words, reason in REASONS if words in said), "other")
+        detail = said.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
         raise ConsoleError(reason, detail) from error
     finally:
         if connection:

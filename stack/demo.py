@@ -7,6 +7,7 @@ Ports and passwords are chosen once, kept in .stack/demo.json and written for a 
 import argparse
 import json
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -14,28 +15,14 @@ import sys
 import time
 
 import requests
-from servers import (
-    LOCALHOST,
-    MODULE,
-    STACK,
-    Nginx,
-    Odoo,
-    PgBouncer,
-    PostgreSQL,
-    ServerError,
-    data_root,
-    free_port,
-    make_folder,
-    new_password,
-    postgresql_program,
-)
+from servers import LOCALHOST, MODULE, STACK, Nginx, Odoo, Pair, PgBouncer, ServerError
+from servers import data_root, free_port, make_folder, postgresql_program
 
 STATE = STACK / "demo.json"
 ENVIRONMENT = STACK / "demo.env"
 PASSFILE = STACK / "demo.pgpass"
 DATABASE = "demo"
 PORTS = {"postgresql": 25432, "pgbouncer": 26432, "odoo": 28069, "gevent": 28072, "nginx": 28080}
-USERS = ("postgres", "odoo", "shop", PgBouncer.admin, PgBouncer.stats)
 
 # What `make load` runs: short sales of a few popular products. 60 clients on 20 server
 # connections wait for a connection, and some of those that have one for a row.
@@ -72,74 +59,39 @@ class Demo:
     def __init__(self):
         state = json.loads(STATE.read_text()) if STATE.exists() else {}
         self.ports = state.get("ports") or {name: free_port(port) for name, port in PORTS.items()}
-        self.passwords = state.get("passwords") or {name: new_password() for name in (*USERS, "admin")}
+        self.passwords = state.get("passwords") or Pair.new_passwords()
+        self.admin_password = state.get("admin_password") or secrets.token_urlsafe(9)
         # The ports that Odoo's endpoint was set up for; None before the installation is complete.
         self.installed_for = state.get("installed_for")
         self.make_servers()
 
     def make_servers(self):
         root, ports = data_root() / "demo", self.ports
-        self.postgresql = PostgreSQL(root / "postgresql", ports["postgresql"], self.passwords["postgres"])
-        self.pgbouncer = PgBouncer(
-            root / "pgbouncer",
-            ports["pgbouncer"],
-            self.postgresql,
-            {user: self.passwords[user] for user in USERS},
-        )
+        self.pair = Pair(root, ports, self.passwords)
         self.odoo = Odoo(
             STACK / "demo-odoo",
             ports["odoo"],
             ports["gevent"],
-            {
-                "db_host": LOCALHOST,
-                "db_port": ports["pgbouncer"],
-                "db_user": "odoo",
-                "db_password": self.passwords["odoo"],
-                "db_name": DATABASE,
-                "workers": 2,
-                "max_cron_threads": 1,
-                "proxy_mode": True,
-            },
+            self.pair.odoo_options() | {"db_name": DATABASE, "workers": 2, "max_cron_threads": 1, "proxy_mode": True},
         )
         self.nginx = Nginx(root / "nginx", ports["nginx"], ports["odoo"], ports["gevent"])
-        self.servers = [self.postgresql, self.pgbouncer, self.odoo, self.nginx]
+        self.servers = [self.pair.postgresql, self.pair.pgbouncer, self.odoo, self.nginx]
         self.url = f"http://{LOCALHOST}:{ports['nginx']}"
 
     def save(self):
         STATE.touch(mode=0o600)
-        STATE.write_text(
-            json.dumps({"ports": self.ports, "passwords": self.passwords, "installed_for": self.installed_for})
-        )
+        names = ("ports", "passwords", "admin_password", "installed_for")
+        STATE.write_text(json.dumps({name: getattr(self, name) for name in names}))
 
     def write_environment(self):
-        """Write demo.env, and the password file that it names: psql then asks nothing."""
-        pgbouncer, postgresql = self.ports["pgbouncer"], self.ports["postgresql"]
-        PASSFILE.touch(mode=0o600)
-        PASSFILE.write_text(
-            "".join(
-                f"{LOCALHOST}:{port}:*:{user}:{self.passwords[user]}\n"
-                for user in USERS
-                for port in (postgresql, pgbouncer)
-            )
-        )
         variables = {
             "ODOO_URL": self.url,
             "ODOO_DB": DATABASE,
             "ODOO_LOGIN": "admin",
-            "ODOO_PASSWORD": self.passwords["admin"],
-            "PGHOST": LOCALHOST,
-            "PGPORT": postgresql,
-            "PGUSER": "postgres",
-            "PGPASSFILE": PASSFILE,
-            "PGBOUNCER_HOST": LOCALHOST,
-            "PGBOUNCER_PORT": pgbouncer,
-            "PGBOUNCER_ADMIN": PgBouncer.admin,
-            "PGBOUNCER_ADMIN_PASSWORD": self.passwords[PgBouncer.admin],
-            "PGBOUNCER_STATS": PgBouncer.stats,
-            "PGBOUNCER_STATS_PASSWORD": self.passwords[PgBouncer.stats],
-        }
+            "ODOO_PASSWORD": self.admin_password,
+        } | self.pair.environment(PASSFILE)
         ENVIRONMENT.touch(mode=0o600)
-        ENVIRONMENT.write_text("".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in variables.items()))
+        ENVIRONMENT.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
     def start(self):
         if all(server.process() for server in self.servers):
@@ -153,14 +105,16 @@ class Demo:
         self.save()
         self.write_environment()
 
-        step(f"Starting PostgreSQL (port {self.postgresql.port})")
-        self.postgresql.start()
-        self.create_roles()
-        step(f"Starting PgBouncer (port {self.pgbouncer.port})")
-        self.pgbouncer.start()
+        step(f"Starting PostgreSQL (port {self.ports['postgresql']})")
+        self.pair.postgresql.start()
+        self.pair.create_roles()
+        # Odoo's role sees all sessions, and owns nothing else.
+        self.pair.postgresql.execute("GRANT pg_monitor TO odoo")
+        step(f"Starting PgBouncer (port {self.ports['pgbouncer']})")
+        self.pair.pgbouncer.start()
         if not self.installed_for:
             step(f"Creating the database {DATABASE!r} with {MODULE} (about a minute)")
-            self.postgresql.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+            self.pair.postgresql.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
             self.install("-i")
         else:
             step(f"Updating {MODULE} to this checkout")
@@ -173,18 +127,6 @@ class Demo:
         self.nginx.start()
         self.wait_for_login()
         return self.explain()
-
-    def create_roles(self):
-        """Odoo's role sees all sessions (pg_monitor), and owns nothing else."""
-        (exists,) = self.postgresql.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'shop'")[0]
-        if exists:
-            return
-        self.postgresql.execute(
-            f"CREATE ROLE odoo LOGIN CREATEDB PASSWORD '{self.passwords['odoo']}'",
-            "GRANT pg_monitor TO odoo",
-            f"CREATE ROLE shop LOGIN PASSWORD '{self.passwords['shop']}'",
-            "CREATE DATABASE shop OWNER shop",
-        )
 
     def install(self, option):
         self.odoo.run(
@@ -199,14 +141,14 @@ class Demo:
             "user": PgBouncer.stats,
             "password": self.passwords[PgBouncer.stats],
         }
-        script = SETUP.format(password=self.passwords["admin"], endpoint=endpoint)
+        script = SETUP.format(password=self.admin_password, endpoint=endpoint)
         self.odoo.run("shell", "-d", DATABASE, "--no-http", "--workers=0", input=script.encode())
         self.installed_for = self.ports
         self.save()
 
     def wait_for_login(self):
         """Until the password works through nginx: what the newcomer will do next."""
-        login = {"db": DATABASE, "login": "admin", "password": self.passwords["admin"]}
+        login = {"db": DATABASE, "login": "admin", "password": self.admin_password}
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -226,7 +168,7 @@ class Demo:
         print(
             f"""
   {self.url}/odoo/pgbouncer-pools
-  login admin, password {self.passwords["admin"]}
+  login admin, password {self.admin_password}
 
 Look first at
   {self.url}/odoo/pgbouncer-pools  the pools of PgBouncer
@@ -256,7 +198,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
         folder = make_folder(data_root() / "load", mode=0o755)
         script = folder / "sales.sql"
         script.write_text(LOAD_SCRIPT)
-        self.postgresql.execute(
+        self.pair.postgresql.execute(
             "CREATE TABLE IF NOT EXISTS stock (product int PRIMARY KEY, quantity int)",
             "ALTER TABLE stock OWNER TO shop",
             "INSERT INTO stock SELECT product, 0 FROM generate_series(1, 8) AS product ON CONFLICT DO NOTHING",

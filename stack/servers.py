@@ -356,12 +356,9 @@ class Odoo(Server):
         return package if package.exists() else root
 
     def environment(self):
-        return dict(os.environ) | {
-            "PYTHONPATH": str(self.source()),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            # Odoo's PDF library warns about itself at each start.
-            "PYTHONWARNINGS": "ignore::DeprecationWarning:PyPDF2",
-        }
+        # Odoo prefers libpq's variables to its own configuration file.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        return inherited | {"PYTHONPATH": str(self.source()), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def command(self):
         return self.odoo()
@@ -437,5 +434,67 @@ http {{
         return ["/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration), "-p", str(self.folder)]
 
 
-def new_password():
-    return secrets.token_urlsafe(18)
+class Pair:
+    """A PostgreSQL and the PgBouncer before it, with the roles that everybody needs:
+    ``odoo``, and ``shop`` with a database of its own.
+
+    :param Path root: the folder for both
+    :param dict ports: ``postgresql`` and ``pgbouncer``
+    :param dict passwords: of USERS
+    """
+
+    USERS = ("postgres", "odoo", "shop", PgBouncer.admin, PgBouncer.stats)
+
+    def __init__(self, root, ports, passwords, databases=None):
+        make_folder(root, mode=0o755)
+        self.passwords = passwords
+        self.postgresql = PostgreSQL(root / "postgresql", ports["postgresql"], passwords["postgres"])
+        self.pgbouncer = PgBouncer(root / "pgbouncer", ports["pgbouncer"], self.postgresql, passwords, databases)
+
+    @classmethod
+    def new_passwords(cls):
+        return {user: secrets.token_urlsafe(18) for user in cls.USERS}
+
+    def create_roles(self):
+        (exists,) = self.postgresql.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'shop'")[0]
+        if not exists:
+            self.postgresql.execute(
+                f"CREATE ROLE odoo LOGIN CREATEDB PASSWORD '{self.passwords['odoo']}'",
+                f"CREATE ROLE shop LOGIN PASSWORD '{self.passwords['shop']}'",
+                "CREATE DATABASE shop OWNER shop",
+            )
+
+    def odoo_options(self):
+        """The options of odoo.conf that lead an Odoo through PgBouncer."""
+        return {
+            "db_host": LOCALHOST,
+            "db_port": self.pgbouncer.port,
+            "db_user": "odoo",
+            "db_password": self.passwords["odoo"],
+        }
+
+    def environment(self, passfile):
+        """The variables that tell programs where these servers are.
+
+        :param Path passfile: where to write libpq's password file: psql then asks nothing
+        """
+        passfile.touch(mode=0o600)
+        passfile.write_text(
+            "".join(
+                f"{LOCALHOST}:{server.port}:*:{user}:{password}\n"
+                for user, password in self.passwords.items()
+                for server in (self.postgresql, self.pgbouncer)
+            )
+        )
+        return {
+            "PGHOST": LOCALHOST,
+            "PGPORT": str(self.postgresql.port),
+            "PGUSER": "postgres",
+            "PGPASSFILE": str(passfile),
+            "PGBOUNCER_HOST": LOCALHOST,
+            "PGBOUNCER_PORT": str(self.pgbouncer.port),
+            "PGBOUNCER_ADMIN": PgBouncer.admin,
+            "PGBOUNCER_ADMIN_PASSWORD": self.passwords[PgBouncer.admin],
+            "PGBOUNCER_STATS": PgBouncer.stats,
+            "PGBOUNCER_STATS_PASSWORD": self.passwords[PgBouncer.stats],
+        }

@@ -1,0 +1,90 @@
+"""`make test`: everything, on servers of its own that end with it.
+
+1. The module is installed into an empty database by Odoo itself; a warning fails the run.
+2. The module's tests, in that database, with HTTP and Chromium (pytest-odoo).
+3. The tests of the stack, which start, break and stop servers (pytest).
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+
+from servers import CHECKOUT, MODULE, STACK, Odoo, Pair, ServerError, data_root, free_port
+
+DATABASE = "test"
+ROOT = data_root() / "test"
+# What is logged in any Odoo of Debian's package, whatever is installed.
+KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
+
+
+def step(text):
+    print(f"==> {text}", flush=True)
+
+
+def fail_on_warnings(log):
+    """:raise ServerError: Odoo logged a warning or an error"""
+    found = [
+        line
+        for line in log.read_text().splitlines()
+        if re.match(r"\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) ", line) and not KNOWN_WARNINGS.search(line)
+    ]
+    if found:
+        raise ServerError(f"the installation logged, see {log}:\n" + "\n".join(found))
+
+
+def run_pytest(title, *arguments, environment):
+    step(title)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=5", *arguments]
+    return subprocess.run(command, cwd=STACK, env=environment, check=False).returncode
+
+
+def main():
+    shutil.rmtree(ROOT, ignore_errors=True)
+    ports = {"postgresql": free_port(), "pgbouncer": free_port()}
+    pair = Pair(ROOT, ports, Pair.new_passwords(), {"tiny": None})
+    pair.pgbouncer.databases["tiny"] = f"host=127.0.0.1 port={ports['postgresql']} dbname=shop pool_size=1"
+    shutil.rmtree(STACK / "test-odoo", ignore_errors=True)
+    odoo = Odoo(STACK / "test-odoo", free_port(), free_port(), pair.odoo_options())
+    # Odoo prefers PGHOST to its own db_host, so the tests in it know PostgreSQL by other names.
+    environment = odoo.environment() | {
+        f"TEST_{name}" if name in ("PGHOST", "PGPORT", "PGUSER") else name: value
+        for name, value in pair.environment(STACK / "test.pgpass").items()
+    }
+    try:
+        pair.postgresql.start()
+        pair.create_roles()
+        pair.pgbouncer.start()
+        step(f"Installing {MODULE} into an empty database")
+        odoo.run("server", "-d", DATABASE, "-i", MODULE, "--stop-after-init", "--no-http", "--max-cron-threads=0")
+        fail_on_warnings(odoo.log)
+        failed = run_pytest(
+            "The module's tests",
+            "--odoo-http",
+            "--odoo-log-level=error",
+            f"--odoo-config={odoo.configuration}",
+            f"--odoo-database={DATABASE}",
+            *sys.argv[1:],
+            str(odoo.folder / "addons" / MODULE / "tests"),
+            environment=environment,
+        )
+        failed |= run_pytest(
+            "The stack's tests",
+            "-p",
+            "no:odoo",
+            f"--rootdir={CHECKOUT / 'stack'}",
+            f"--config-file={CHECKOUT / 'stack/pytest.ini'}",
+            *sys.argv[1:],
+            str(CHECKOUT / "stack/tests"),
+            environment=environment,
+        )
+    except ServerError as error:
+        sys.exit(f"FAILED: {error}")
+    finally:
+        pair.pgbouncer.stop()
+        pair.postgresql.stop()
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the tests share: the real PgBouncer and PostgreSQL that the environment names.
+
+`make test` starts them and sets these variables; without them the tests that need a server
+are skipped. TEST_PGHOST and its like are PostgreSQL itself: Odoo would take PGHOST for its own.
+"""
+
+import csv
+import os
+import socket
+import subprocess
+import unittest
+from contextlib import closing
+
+import psycopg2
+
+from odoo.tests import TransactionCase
+
+# An alias in the test's PgBouncer: transaction mode, a pool of one server.
+TINY = "tiny"
+
+
+def variable(name):
+    value = os.environ.get(name)
+    if not value:
+        raise unittest.SkipTest(f"{name} is not set: run the tests by `make test`")
+    return value
+
+
+def connect(**options):
+    """A connection to PostgreSQL itself, as its superuser, in autocommit mode."""
+    connection = psycopg2.connect(
+        **{
+            "host": variable("TEST_PGHOST"),
+            "port": variable("TEST_PGPORT"),
+            "user": variable("TEST_PGUSER"),
+            "dbname": "postgres",
+            "connect_timeout": 5,
+        }
+        | options
+    )
+    if not options.get("async_"):
+        connection.autocommit = True
+    return connection
+
+
+def connect_pooled(**options):
+    """A connection through PgBouncer, as the role of a shop that is not Odoo's."""
+    return connect(host=variable("PGBOUNCER_HOST"), port=variable("PGBOUNCER_PORT"), user="shop", **options)
+
+
+def psql(command):
+    """What psql shows for a console command: a list of dictionaries of strings."""
+    shown = subprocess.run(
+        [
+            "psql",
+            "--no-psqlrc",
+            "--csv",
+            f"--host={variable('PGBOUNCER_HOST')}",
+            f"--port={variable('PGBOUNCER_PORT')}",
+            f"--username={variable('PGBOUNCER_STATS')}",
+            f"--command={command}",
+            "pgbouncer",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    return list(csv.DictReader(shown.stdout.splitlines()))
+
+
+def endpoint_values(**values):
+    return {
+        "name": "Test PgBouncer",
+        "host": variable("PGBOUNCER_HOST"),
+        "port": int(variable("PGBOUNCER_PORT")),
+        "user": variable("PGBOUNCER_STATS"),
+        "password": variable("PGBOUNCER_STATS_PASSWORD"),
+    } | values
+
+
+def closed_port():
+    """A TCP port on which nobody listens."""
+    with closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class ServerCase(TransactionCase):
+    """Brings an endpoint for the real PgBouncer, and clients that are closed by the end."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env["connection.endpoint"].search([]).active = False
+        cls.endpoint = cls.env["connection.endpoint"].create(endpoint_values())
+
+    def client(self, connection):
+        self.addCleanup(connection.close)
+        return connection
+
+    def silent_server(self):
+        """The port of a server that accepts connections and never says a word."""
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        return server.getsockname()[1]
+
+    def look_again(self):
+        """What the next request sees: nothing is remembered, neither by us nor by PostgreSQL."""
+        self.env.cr.cache.clear()
+        self.env.invalidate_all()
+        self.env.cr.execute("SELECT pg_stat_clear_snapshot()")

@@ -1,0 +1,123 @@
+import json
+
+from odoo import fields
+from odoo.exceptions import AccessError
+from odoo.tests import HttpCase, new_test_user, tagged
+from odoo.tools import mute_logger
+
+MODELS = ("pg.stat.activity", "pgbouncer.pool", "connection.endpoint")
+
+
+@tagged("-at_install", "post_install")
+class TestAccess(HttpCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env["connection.endpoint"].search([]).active = False
+        cls.endpoint = cls.env["connection.endpoint"].create(
+            {"name": "Somewhere", "host": "127.0.0.1", "port": 1, "user": "u", "password": "p4ss"}
+        )
+        cls.nobody = new_test_user(cls.env, "nobody", groups="base.group_user,base.group_allow_export")
+        cls.viewer = new_test_user(cls.env, "viewer", groups="pgbouncer_monitor.group_viewer")
+        cls.manager = new_test_user(cls.env, "manager", groups="pgbouncer_monitor.group_manager")
+
+    def call_kw(self, model, method, *args, **kwargs):
+        """What the web client would get: the result, or the name of the exception."""
+        answer = self.url_open(
+            "/web/dataset/call_kw",
+            json={"params": {"model": model, "method": method, "args": args, "kwargs": kwargs}},
+        ).json()
+        return answer["error"]["data"]["name"] if "error" in answer else answer["result"]
+
+    def json_2(self, user, model, method, **body):
+        expiration = fields.Datetime.add(fields.Datetime.now(), days=1)
+        key = self.env["res.users.apikeys"].with_user(user)._generate("rpc", "test", expiration)
+        return self.url_open(
+            f"/json/2/{model}/{method}",
+            data=json.dumps(body),
+            headers={"Authorization": f"bearer {key}", "Content-Type": "application/json"},
+        )
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_nobody_else_reads_anything(self):
+        self.authenticate("nobody", "nobody")
+        for model in MODELS:
+            with self.assertRaises(AccessError):
+                self.env[model].with_user(self.nobody).search([])
+            for method, args in (
+                ("web_search_read", [[], {}]),
+                ("web_read_group", [[], ["id"], []]),
+                ("search_count", [[]]),
+                ("read", [[1], ["id"]]),
+                ("export_data", [[1], ["display_name"]]),
+            ):
+                self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
+            self.assertEqual(self.json_2(self.nobody, model, "search_read", domain=[]).status_code, 403, model)
+        self.assertEqual(
+            self.call_kw("connection.endpoint", "action_test", [self.endpoint.id]), "odoo.exceptions.AccessError"
+        )
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_viewer_sees_no_query_and_changes_nothing(self):
+        self.authenticate("viewer", "viewer")
+        result = self.call_kw("pg.stat.activity", "web_search_read", [], {"pid": {}, "state": {}}, limit=1)
+        self.assertEqual(len(result["records"]), 1)
+        self.assertNotIn("query", self.call_kw("pg.stat.activity", "fields_get"))
+        for method, args in (
+            ("web_search_read", [[], {"query": {}}]),
+            ("search_count", [[("query", "ilike", "select")]]),
+            ("web_read_group", [[], ["query"], []]),
+            ("search_read", [[], ["query"]]),
+        ):
+            self.assertEqual(self.call_kw("pg.stat.activity", method, *args), "odoo.exceptions.AccessError", method)
+        self.assertEqual(
+            self.json_2(self.viewer, "pg.stat.activity", "search_read", domain=[], fields=["query"]).status_code, 403
+        )
+        arch = self.call_kw("pg.stat.activity", "get_views", [[False, "list"], [False, "form"]])
+        self.assertNotIn('name="query"', str(arch["views"]))
+        for method, args in (
+            ("write", [[self.endpoint.id], {"host": "elsewhere"}]),
+            ("create", [[{"name": "n", "host": "h", "user": "u"}]]),
+            ("unlink", [[self.endpoint.id]]),
+            ("action_test", [[self.endpoint.id]]),
+            ("action_remove_password", [[self.endpoint.id]]),
+        ):
+            self.assertEqual(self.call_kw("connection.endpoint", method, *args), "odoo.exceptions.AccessError", method)
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_nobody_reads_a_password_by_rpc(self):
+        self.authenticate("admin", "admin")
+        for specification in ({"stored_password": {}},):
+            self.assertEqual(
+                self.call_kw("connection.endpoint", "web_search_read", [], specification),
+                "odoo.exceptions.AccessError",
+            )
+        result = self.call_kw("connection.endpoint", "read", [self.endpoint.id])
+        self.assertNotIn("p4ss", str(result))
+        admin = self.env.ref("base.user_admin")
+        answer = self.json_2(admin, "connection.endpoint", "search_read", domain=[], fields=["stored_password"])
+        self.assertEqual(answer.status_code, 403)
+
+    def test_manager_sees_queries(self):
+        self.authenticate("manager", "manager")
+        result = self.call_kw("pg.stat.activity", "web_search_read", [["query", "ilike", "pg_stat"]], {"query": {}})
+        self.assertIn("pg_stat_activity", result["records"][0]["query"])
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model", "odoo.sql_db")
+    def test_live_rows_cannot_be_written(self):
+        self.authenticate("manager", "manager")
+        for model in ("pg.stat.activity", "pgbouncer.pool"):
+            for method, args in (("create", [[{}]]), ("write", [[1], {}]), ("unlink", [[1]])):
+                self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
+
+    def test_administrators_are_managers(self):
+        self.assertTrue(self.env.ref("base.user_admin").has_group("pgbouncer_monitor.group_manager"))
+        self.assertFalse(self.nobody.has_group("pgbouncer_monitor.group_viewer"))
+        self.assertFalse(self.viewer.has_group("pgbouncer_monitor.group_manager"))
+
+    def test_menus(self):
+        root = self.env.ref("pgbouncer_monitor.pgbouncer_monitor_menu_root")
+        visible = self.env["ir.ui.menu"].with_user(self.viewer)._visible_menu_ids(debug=True)
+        self.assertIn(root.id, visible)
+        self.assertIn(root.parent_id.parent_id.id, visible)
+        self.assertNotIn(root.id, self.env["ir.ui.menu"].with_user(self.nobody)._visible_menu_ids(debug=True))

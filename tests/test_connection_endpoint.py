@@ -1,0 +1,80 @@
+from odoo.exceptions import AccessError, ValidationError
+from odoo.tests import new_test_user, tagged
+from odoo.tools import mute_logger
+
+from .common import ServerCase, closed_port, variable
+
+
+@tagged("-at_install", "post_install")
+class TestConnectionEndpoint(ServerCase):
+    def test_connection_works(self):
+        action = self.endpoint.action_test()
+        self.assertEqual(action["params"]["type"], "success")
+        self.assertIn("PgBouncer 1.", action["params"]["message"])
+        self.assertTrue(self.endpoint.last_seen)
+        self.assertFalse(self.endpoint.last_error)
+
+    def test_failure_is_kept_until_it_works_again(self):
+        port = self.endpoint.port
+        self.endpoint.write({"port": closed_port(), "password": variable("PGBOUNCER_STATS_PASSWORD")})
+        action = self.endpoint.action_test()
+        self.assertEqual(action["params"]["type"], "danger")
+        self.assertIn("Nobody listens", self.endpoint.last_error)
+        self.assertIn("listen_port", self.endpoint.last_error, "the remedy")
+        self.assertFalse(self.endpoint.last_seen)
+        self.endpoint.write({"port": port, "password": variable("PGBOUNCER_STATS_PASSWORD")})
+        self.assertFalse(self.endpoint.last_error, "that was the other address")
+        self.endpoint.action_test()
+        self.assertTrue(self.endpoint.last_seen)
+
+    def test_password_cannot_be_read(self):
+        secret = variable("PGBOUNCER_STATS_PASSWORD")
+        admin = self.endpoint.with_user(self.env.ref("base.user_admin"))
+        self.assertNotIn("stored_password", admin.fields_get())
+        with self.assertRaises(AccessError):
+            admin.read(["stored_password"])
+        with self.assertRaises(AccessError):
+            admin.search([("stored_password", "=like", secret[:3] + "%")])
+        self.assertFalse(admin.password)
+        self.assertTrue(admin.has_password)
+        self.assertNotIn(secret, str(admin.read()))
+        self.assertNotIn(secret, str(admin.export_data(["name", "password"])))
+        self.assertFalse(self.endpoint.copy().sudo().stored_password)
+        self.endpoint.password = "a new secret"
+        self.env.flush_all()
+        self.assertEqual(self.endpoint.sudo().stored_password, "a new secret")
+        self.assertNotIn("secret", str(self.endpoint.message_ids.read(["body", "tracking_value_ids"])))
+
+    def test_manager_does_not_get_the_password(self):
+        """A manager may change the host, but not to have the password sent to his own."""
+        manager = new_test_user(self.env, "manager", groups="pgbouncer_monitor.group_manager")
+        endpoint = self.endpoint.with_user(manager)
+        self.assertNotIn("password", endpoint.fields_get())
+        with self.assertRaises(AccessError):
+            endpoint.write({"password": "mine"})
+        for change in ({"host": "localhost"}, {"port": 1234}, {"user": "other"}, {"sslmode": "disable"}):
+            self.endpoint.password = "secret"
+            endpoint.write({"name": "Renamed"})
+            self.assertTrue(self.endpoint.sudo().stored_password, "the address is the same")
+            endpoint.write(change)
+            self.assertFalse(self.endpoint.sudo().stored_password, change)
+
+    def test_remove_password(self):
+        self.endpoint.action_remove_password()
+        self.assertFalse(self.endpoint.has_password)
+        self.assertFalse(self.endpoint.sudo().stored_password)
+
+    def test_address_change_is_in_the_chatter(self):
+        self.env.flush_all()
+        self.cr.precommit.run()  # what was tracked at creation
+        self.endpoint.port = 7000
+        self.env.flush_all()
+        self.cr.precommit.run()
+        [value] = self.endpoint.message_ids[0].sudo().tracking_value_ids
+        self.assertEqual((value.field_id.name, value.new_value_integer), ("port", 7000))
+
+    @mute_logger("odoo.sql_db")
+    def test_bad_port(self):
+        for port in (0, -1, 65536):
+            with self.assertRaisesRegex(ValidationError, "between 1 and 65535"):
+                self.endpoint.port = port

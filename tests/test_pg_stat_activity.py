@@ -1,0 +1,149 @@
+import datetime
+from ast import literal_eval
+
+from lxml import etree
+
+from odoo.fields import Domain
+from odoo.tests import tagged
+
+from .common import ServerCase, connect, variable
+
+
+@tagged("-at_install", "post_install")
+class TestPgStatActivity(ServerCase):
+    def setUp(self):
+        super().setUp()
+        self.Session = self.env["pg.stat.activity"]
+
+    def session(self, **options):
+        """A session of Odoo's own role, which that role may see, and its record."""
+        connection = self.client(connect(user="odoo", **options))
+        return connection, self.record(connection)
+
+    def record(self, connection):
+        self.look_again()
+        return self.Session.search([("pid", "=", connection.info.backend_pid)])
+
+    def filter(self, name):
+        arch = etree.fromstring(self.env.ref("pgbouncer_monitor.pg_stat_activity_view_search").arch)
+        return Domain(literal_eval(arch.find(f".//filter[@name='{name}']").get("domain")))
+
+    def test_columns_equal_the_view(self):
+        connection, record = self.session(application_name="nightly backup")
+        cursor = connection.cursor()
+        cursor.execute(
+            """SELECT pid, datname, usename, application_name, host(client_addr), client_port, backend_type,
+                      backend_start AT TIME ZONE 'UTC'
+                 FROM pg_stat_activity WHERE pid = pg_backend_pid()"""
+        )
+        self.assertEqual(
+            (
+                record.pid,
+                record.datname,
+                record.usename,
+                record.application_name,
+                record.client_addr,
+                record.client_port,
+                record.backend_type,
+                record.backend_start,
+            ),
+            cursor.fetchone(),
+        )
+        record = self.record(connection)
+        self.assertIn("host(client_addr)", record.query)
+        self.assertEqual(record.state, "idle")
+
+    def test_ages_are_seconds_and_unknown_is_not_zero(self):
+        connection, record = self.session()
+        self.assertIs(record.xact_age, False, "an idle session has no transaction")
+        connection.cursor().execute("BEGIN; SELECT pg_sleep(1.2)")
+        record = self.record(connection)
+        self.assertEqual(record.state, "idle in transaction")
+        self.assertGreater(record.xact_age, 1.1)
+        self.assertLess(record.xact_age, 60)
+        self.assertGreaterEqual(record.backend_age, record.xact_age)
+        self.assertLess(record.state_age, 1.1, "it became idle after it had slept")
+        self.assertLess(abs(record.xact_start - datetime.datetime.utcnow()).total_seconds(), 60)
+
+    def test_id_means_pid_and_start(self):
+        connection, record = self.session()
+        self.assertEqual(self.record(connection), record)
+        self.assertLess(record.id, 2**52)
+        self.assertEqual(len(set(self.Session.search([]).ids)), self.Session.search_count([]))
+        connection.close()
+        self.look_again()
+        self.assertFalse(record.exists())
+
+    def test_blocked_session_names_its_blocker(self):
+        holder, _record = self.session()
+        holder.cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(4242)")
+        waiter = self.client(connect(user="odoo", async_=True, connect_timeout=None))
+        while waiter.poll():
+            pass
+        waiter.cursor().execute("SELECT pg_advisory_xact_lock(4242)")
+        for _attempt in range(100):
+            record = self.record(waiter)
+            if record.blocked_by:
+                break
+        self.assertEqual(record.blocked_by, str(holder.info.backend_pid))
+        self.assertEqual(record.wait_event_type, "Lock")
+        for name in ("blocked", "waiting", "active", "client_backends"):
+            self.assertIn(record, self.Session.search(self.filter(name)), name)
+        self.assertFalse(self.record(holder).blocked_by)
+
+    def test_filters(self):
+        connection, _record = self.session()
+        connection.cursor().execute("BEGIN")
+        record = self.record(connection)
+        self.assertIn(record, self.Session.search(self.filter("idle_in_transaction")))
+        self.assertNotIn(record, self.Session.search(self.filter("active")))
+        self.assertNotIn(record, self.Session.search(self.filter("current_database")), "it is in postgres")
+        self.env.cr.execute("SELECT pg_backend_pid()")
+        own = self.Session.search([("pid", "=", self.env.cr.fetchone()[0])])
+        self.assertEqual(own.state, "active")
+        self.assertIn(own, self.Session.search(self.filter("current_database")))
+
+    def test_background_processes_are_told_apart(self):
+        self.as_superuser("GRANT pg_monitor TO odoo;")
+        clients = self.Session.search(self.filter("client_backends"))
+        others = self.Session.search([]) - clients
+        self.assertIn("checkpointer", others.mapped("backend_type"))
+        self.assertEqual(set(clients.mapped("backend_type")), {"client backend"})
+
+    def as_superuser(self, grant):
+        superuser = self.client(connect())
+        superuser.cursor().execute(grant)
+        self.addCleanup(superuser.cursor().execute, "REVOKE pg_monitor FROM odoo")
+        self.look_again()
+
+    def test_hidden_session_does_not_look_like_nothing(self):
+        other = self.client(connect(user="shop", dbname="shop"))
+        other.cursor().execute("BEGIN; SELECT 'secret'")
+        record = self.record(other)
+        self.assertTrue(record.is_hidden)
+        self.assertIs(record.xact_age, False)
+        self.assertNotIn("secret", record.query)
+        self.assertIn(record, self.Session.search(self.filter("client_backends")))
+        [notice] = self.Session.web_search_read([], {})["reading"]["notices"]
+        self.assertIn("may not see", notice["text"])
+        self.assertEqual(notice["remedy"], "GRANT pg_monitor TO odoo;")
+
+        self.as_superuser(notice["remedy"])
+        record = self.record(other)
+        self.assertFalse(record.is_hidden)
+        self.assertIn("secret", record.query)
+        self.assertFalse(self.Session.web_search_read([], {})["reading"]["notices"])
+
+    def test_group_and_pivot(self):
+        self.session(application_name="grouped")
+        groups = self.Session.formatted_read_group(
+            [("application_name", "=", "grouped")], ["usename", "backend_start:hour"], ["__count", "backend_age:max"]
+        )
+        self.assertEqual([(group["usename"], group["__count"]) for group in groups], [("odoo", 1)])
+
+    def test_database_is_really_asked(self):
+        """What the list shows is what a second, independent session counts."""
+        cursor = self.client(connect(user=variable("TEST_PGUSER"))).cursor()
+        cursor.execute("SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = 'odoo'")
+        self.look_again()
+        self.assertLessEqual(set(cursor.fetchone()[0]), set(self.Session.search([]).mapped("pid")))
