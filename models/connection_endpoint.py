@@ -143,67 +143,70 @@ class ConnectionEndpoint(models.Model):
         :return: (what is wrong, what to do)
         """
         self.ensure_one()
-        _ = self.env._
         where = f"{self.host}:{self.port}"
         causes = {
             "unresolved": (
-                _("The host name of %s cannot be resolved.", where),
-                _("Check the name, or enter the server's address instead."),
+                self.env._("The host name of %s cannot be resolved.", where),
+                self.env._("Check the name, or enter the server's address instead."),
             ),
             "refused": (
-                _("Nobody listens at %s.", where),
-                _("Check that PgBouncer is running, and its listen_addr, listen_port and unix_socket_dir."),
+                self.env._("Nobody listens at %s.", where),
+                self.env._("Check that PgBouncer is running, and its listen_addr, listen_port and unix_socket_dir."),
             ),
             "unreachable": (
-                _("There is no way in the network to %s.", where),
-                _("Check the address, the routes and the firewall."),
+                self.env._("There is no way in the network to %s.", where),
+                self.env._("Check the address, the routes and the firewall."),
             ),
             "timeout": (
-                _("%(where)s did not answer within %(seconds)s seconds.", where=where, seconds=CONSOLE_TIMEOUT),
-                _(
+                self.env._("%(where)s did not answer within %(seconds)s s.", where=where, seconds=CONSOLE_TIMEOUT),
+                self.env._(
                     "Something is there that is silent: a PgBouncer that is suspended, stopped or out of file "
                     "descriptors, a firewall that drops packets, or another service on this port."
                 ),
             ),
             "closed": (
-                _("%s closed the connection before it answered.", where),
-                _("Look into PgBouncer's log: was it stopped? Or is another service on this port?"),
+                self.env._("%s closed the connection before it answered.", where),
+                self.env._("Look into PgBouncer's log: was it stopped? Or is another service on this port?"),
             ),
             "no_password": (
-                _("%(where)s asks for a password of the user %(user)s, and there is none.", where=where, user=self.user),
-                _("Enter the password, or add a line to the password file of the user that runs Odoo."),
+                self.env._(
+                    "%(where)s asks for a password of the user %(user)s, and there is none.",
+                    where=where,
+                    user=self.user,
+                ),
+                self.env._("Enter the password, or add a line to the password file of the user that runs Odoo."),
             ),
             "wrong_password": (
-                _("%(where)s refuses the user %(user)s or the password.", where=where, user=self.user),
-                _("Enter the password that PgBouncer's auth_file has for this user."),
+                self.env._("%(where)s refuses the user %(user)s or the password.", where=where, user=self.user),
+                self.env._("Enter the password that PgBouncer's auth_file has for this user."),
             ),
             "unknown_user": (
-                _("%(where)s does not know the user %(user)s.", where=where, user=self.user),
-                _("Add the user to PgBouncer's auth_file, and reload PgBouncer."),
+                self.env._("%(where)s does not know the user %(user)s.", where=where, user=self.user),
+                self.env._("Add the user to PgBouncer's auth_file, and reload PgBouncer."),
             ),
             "not_allowed": (
-                _("The user %(user)s may not use the admin console of %(where)s.", where=where, user=self.user),
-                _("Add the line “stats_users = %s” to pgbouncer.ini, and reload PgBouncer.", self.user),
+                self.env._("The user %(user)s may not use the console of %(where)s.", where=where, user=self.user),
+                self.env._("Add the line “stats_users = %s” to pgbouncer.ini, and reload PgBouncer.", self.user),
             ),
             "tls_required": (
-                _("%s only accepts encrypted connections.", where),
-                _("Set the SSL mode to “require”."),
+                self.env._("%s only accepts encrypted connections.", where),
+                self.env._("Set the SSL mode to “require”."),
             ),
             "tls_unavailable": (
-                _("%s does not offer encryption.", where),
-                _("Set client_tls_sslmode in pgbouncer.ini, or the SSL mode to “prefer”."),
+                self.env._("%s does not offer encryption.", where),
+                self.env._("Set client_tls_sslmode in pgbouncer.ini, or the SSL mode to “prefer”."),
             ),
             "tls_failed": (
-                _("No encrypted connection to %s could be made.", where),
-                _("Check its certificate, and the root certificate of the user that runs Odoo."),
+                self.env._("No encrypted connection to %s could be made.", where),
+                self.env._("Check its certificate, and the root certificate of the user that runs Odoo."),
             ),
             "not_pgbouncer": (
-                _("What listens at %s is not PgBouncer.", where),
-                _("Enter PgBouncer's own port: it is 6432 unless listen_port says otherwise."),
+                self.env._("What listens at %s is not PgBouncer.", where),
+                self.env._("Enter PgBouncer's own port: it is 6432 unless listen_port says otherwise."),
             ),
         }
         message, remedy = causes.get(
             error.reason,
-            (_("The console of %s could not be read.", where), _("Look into PgBouncer's log.")),
+            (self.env._("The console of %s could not be read.", where), self.env._("Look into PgBouncer's log.")),
         )
         return (f"{message} ({error.detail})" if error.detail else message), remedy

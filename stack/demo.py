@@ -15,8 +15,21 @@ import sys
 import time
 
 import requests
-from servers import LOCALHOST, MODULE, STACK, Nginx, Odoo, Pair, PgBouncer, ServerError
-from servers import data_root, free_port, make_folder, postgresql_program
+
+from servers import (
+    LOCALHOST,
+    MODULE,
+    STACK,
+    Nginx,
+    Odoo,
+    Pair,
+    PgBouncer,
+    ServerError,
+    data_root,
+    free_port,
+    make_folder,
+    postgresql_program,
+)
 
 STATE = STACK / "demo.json"
 ENVIRONMENT = STACK / "demo.env"
@@ -129,9 +142,7 @@ class Demo:
         return self.explain()
 
     def install(self, option):
-        self.odoo.run(
-            "server", option, MODULE, "--stop-after-init", "--no-http", "--workers=0", "--max-cron-threads=0"
-        )
+        self.odoo.run("server", option, MODULE, "--stop-after-init", "--no-http", "--workers=0", "--max-cron-threads=0")
 
     def set_up(self):
         endpoint = {

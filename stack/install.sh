@@ -132,7 +132,7 @@ make_venv() { # folder
 make_node() { # folder
     step "Installing the JavaScript checkers"
     mkdir -p "$1"
-    cp stack/lint/package.json stack/lint/package-lock.json "$1"
+    cp stack/lint/*.js* "$1"
     npm ci --prefix "$1" --no-audit --no-fund >>"$log" 2>&1 ||
         fail "could not install the JavaScript checkers" "read the log above; is the npm registry reachable?"
 }
@@ -159,4 +159,4 @@ else
     cached odoo-19 fetch_odoo odoo
 fi
 cached "venv-$(key stack/requirements.txt)" make_venv venv
-[ "$purpose" != lint ] || cached "node-$(key stack/lint/package-lock.json)" make_node node
+[ "$purpose" != lint ] || cached "node-$(key stack/lint/*.js*)" make_node node

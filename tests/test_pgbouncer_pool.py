@@ -119,7 +119,7 @@ class TestPgbouncerPool(ServerCase):
             "Silent too": ({"port": self.silent_server()}, "did not answer within"),
             "Wrong password": ({"password": "wrong"}, "refuses the user"),
             "PostgreSQL": ({"port": postgresql}, "is not PgBouncer"),
-            "No stats user": ({"user": "shop"}, "may not use the admin console"),
+            "No stats user": ({"user": "shop"}, "may not use the console"),
             "No such host": ({"host": "no-such-host.invalid"}, "cannot be resolved"),
         }
         for name, (values, _text) in broken.items():
@@ -127,7 +127,9 @@ class TestPgbouncerPool(ServerCase):
         started = time.monotonic()
         result = self.Pool.web_search_read([], SPECIFICATION)
         self.assertLess(time.monotonic() - started, CONSOLE_TIMEOUT + 1)
-        self.assertIn(("pgbouncer", self.endpoint.id), {(row["database"], row["endpoint_id"]["id"]) for row in result["records"]})
+        self.assertIn(
+            ("pgbouncer", self.endpoint.id), {(row["database"], row["endpoint_id"]["id"]) for row in result["records"]}
+        )
         notices = {notice["text"].split(":")[0]: notice for notice in result["reading"]["notices"]}
         self.assertEqual(set(notices), set(broken))
         for name, (_values, text) in broken.items():

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from probes.console import Address
 from servers import LOCALHOST, Pair, PgBouncer, data_root, free_port, make_folder
 

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+
 from probes import console
 from servers import LOCALHOST, PgBouncer, free_port
 
@@ -181,9 +182,7 @@ def test_name_server_that_hangs(address, pair, monkeypatch):
 
     monkeypatch.setattr(console.socket, "getaddrinfo", slow)
     started = time.monotonic()
-    answers = console.show(
-        {1: address(pair.pgbouncer, host="slow"), 2: address(pair.pgbouncer)}, "SHOW POOLS", TIMEOUT
-    )
+    answers = console.show({1: address(pair.pgbouncer, host="slow"), 2: address(pair.pgbouncer)}, "SHOW POOLS", TIMEOUT)
     assert time.monotonic() - started < TIMEOUT + 0.5
     assert answers[1].reason == "unresolved"
     assert answers[2].rows

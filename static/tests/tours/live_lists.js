@@ -6,7 +6,8 @@ tours.add("pgbouncer_monitor_pools", {
     steps: () => [
         {
             content: "The pool with one server is listed, and nobody waits yet",
-            trigger: ".o_data_row:has(td[name=database]:contains(tiny)) td[name=cl_waiting]:contains(0)",
+            trigger:
+                ".o_data_row:has(td[name=database]:contains(tiny)) td[name=cl_waiting]:contains(0)",
         },
         {
             content: "The endpoint that does not answer is named, with the remedy",
@@ -15,7 +16,8 @@ tours.add("pgbouncer_monitor_pools", {
         },
         {
             content: "The other endpoint's waiting client appears without a click",
-            trigger: ".o_data_row.text-danger:has(td[name=database]:contains(tiny)) td[name=cl_waiting]:contains(1)",
+            trigger:
+                ".o_data_row.text-danger:has(td[name=database]:contains(tiny)) td[name=cl_waiting]:contains(1)",
             timeout: 20000,
         },
         {
