@@ -1,9 +1,9 @@
 # Everything a newcomer types. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: demo stop clean load test lint lock
+.PHONY: demo stop clean load test lint bench lock
 
-demo: ## Odoo behind PgBouncer, watched by this module
+demo: # Odoo behind PgBouncer, watched by this module
 	@stack/install.sh demo
 	@$(PYTHON) stack/demo.py start
 
@@ -11,15 +11,19 @@ stop clean load:
 	@test -x $(PYTHON) || { echo "There is no demo here: run \`make demo\` first."; exit 1; }
 	@$(PYTHON) stack/demo.py $@
 
-test: ## everything that is tested
+test: # everything that is tested
 	@stack/install.sh test
 	@$(PYTHON) stack/run_tests.py
 
-lint:
+lint: # style; `stack/lint/run fix` mends what it can
 	@stack/install.sh lint
 	@stack/lint/run
 
-lock: ## lock the newest versions of what requirements.in names
+bench: # what a live list costs, beside the bare command
+	@stack/install.sh demo
+	@$(PYTHON) stack/bench/lists.py
+
+lock: # lock the newest versions of what requirements.in names
 	@rm -rf .stack/lock && python3 -m venv .stack/lock
 	@.stack/lock/bin/pip install --quiet --requirement stack/requirements.in
 	@{ echo "# Made by \`make lock\` from requirements.in; do not edit."; .stack/lock/bin/pip freeze; } >stack/requirements.txt

@@ -30,11 +30,12 @@ class PgStatActivity(models.Model):
     usesysid = NullableInteger("Role OID", readonly=True, aggregator=None)
     usename = fields.Char("Role", readonly=True)
     application_name = fields.Char(
+        "Application",
         readonly=True,
         help="What the client calls itself. Behind a transaction pool it is lost, or another client's.",
     )
     client_addr = fields.Char(
-        "Client Address", readonly=True, help="Empty for a unix socket. Behind a pooler this is the pooler's address."
+        "Client", readonly=True, help="Empty for a unix socket. Behind a pooler this is the pooler's address."
     )
     client_hostname = fields.Char(readonly=True, help="Only known where log_hostname is on.")
     client_port = NullableInteger(readonly=True, aggregator=None, help="-1 for a unix socket.")
@@ -43,15 +44,15 @@ class PgStatActivity(models.Model):
     query_start = fields.Datetime(readonly=True)
     state_change = fields.Datetime(readonly=True)
     backend_age = NullableFloat("Connected (s)", readonly=True, digits=(16, 1), aggregator="max")
-    xact_age = NullableFloat("In Transaction (s)", readonly=True, digits=(16, 1), aggregator="max")
+    xact_age = NullableFloat("Transaction (s)", readonly=True, digits=(16, 1), aggregator="max")
     query_age = NullableFloat(
-        "In Query (s)",
+        "Query (s)",
         readonly=True,
         digits=(16, 1),
         aggregator="max",
         help="Since the current query, or in an idle session the last one, began.",
     )
-    state_age = NullableFloat("In State (s)", readonly=True, digits=(16, 1), aggregator="max")
+    state_age = NullableFloat("State (s)", readonly=True, digits=(16, 1), aggregator="max")
     state = fields.Char(readonly=True, help="Empty for background processes.")
     wait_event_type = fields.Char(readonly=True, help="What the backend waits for: Client is its own client.")
     wait_event = fields.Char(readonly=True)
@@ -95,8 +96,9 @@ class PgStatActivity(models.Model):
         """The primary's rows as JSON: its sessions are the ones that run out."""
         cache = self.env.cr.cache
         if self._name not in cache:
+            columns = SQL(", ").join(map(SQL.identifier, self._columns()))
             with self.env.registry.cursor() as cr:
-                cr.execute(SQL("SELECT COALESCE(jsonb_agg(session), '[]')::text FROM (%s) AS session", query))
+                cr.execute(SQL("SELECT json_agg(json_build_array(%s))::text FROM (%s) AS session", columns, query))
                 (cache[self._name],) = cr.fetchone()
         return cache[self._name]
 

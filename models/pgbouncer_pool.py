@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ..fields import NullableFloat, NullableInteger
 
@@ -58,8 +58,9 @@ class PgbouncerPool(models.Model):
     pool_mode = fields.Char(readonly=True)
     load_balance_hosts = fields.Char(readonly=True)
 
-    def _row(self, endpoint, columns):
-        row = super()._row(endpoint, columns)
-        if "maxwait_us" in columns:
-            row["maxwait_age"] = columns["maxwait"] + columns["maxwait_us"] / 1e6
+    @api.model
+    def _row(self, columns, endpoint_id):
+        row = super()._row(columns, endpoint_id)
+        if "maxwait_us" in row:
+            row["maxwait_age"] = row["maxwait"] + row["maxwait_us"] / 1e6
         return row

@@ -1,10 +1,10 @@
 import hashlib
 import json
+from itertools import repeat
 
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ..fields import NullableInteger
 from ..probes import console
 
 
@@ -36,12 +36,13 @@ class PgbouncerShow(models.AbstractModel):
         """All consoles' rows as JSON."""
         cache, key = self.env.cr.cache, (self._name, "rows")
         if key not in cache:
+            names = list(self._columns())
             cache[key] = json.dumps(
                 [
-                    self._row(endpoint, columns)
+                    [row.get(name) for name in names]
                     for endpoint, answer in self._answers().items()
                     if isinstance(answer, console.Reading)
-                    for columns in answer.rows
+                    for row in map(self._row, answer.rows, repeat(endpoint.id))
                 ]
             )
         return cache[key]
@@ -59,21 +60,12 @@ class PgbouncerShow(models.AbstractModel):
         return cache[key]
 
     @api.model
-    def _row(self, endpoint, columns):
-        """One row of SHOW as a row of this model."""
-        row = {name: self._convert(name, value) for name, value in columns.items() if name in self._fields}
-        identity = json.dumps([endpoint.id, *(columns.get(name) for name in self._show_key)])
+    def _row(self, columns, endpoint_id):
+        """One row of SHOW as a row of this model: name -> value, None where there is none."""
+        identity = repr([endpoint_id, *map(columns.get, self._show_key)])
         digest = hashlib.sha256(identity.encode()).digest()
         # 52 bits: all of them whole in JavaScript's numbers.
-        return row | {"id": int.from_bytes(digest[:8], "big") >> 12, "endpoint_id": endpoint.id}
-
-    @api.model
-    def _convert(self, name, value):
-        """A console's value for a field; None where there is none. Some versions give
-        numbers as text, and an empty text for none."""
-        if isinstance(self._fields[name], NullableInteger):
-            return None if value in (None, "") else int(value)
-        return value
+        return columns | {"id": int.from_bytes(digest[:8], "big") >> 12, "endpoint_id": endpoint_id}
 
     @api.model
     def _notices(self):

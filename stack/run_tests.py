@@ -5,7 +5,6 @@
 3. The tests of the stack, which start, break and stop servers (pytest).
 """
 
-import re
 import shutil
 import subprocess
 import sys
@@ -14,23 +13,10 @@ from servers import CHECKOUT, MODULE, STACK, Odoo, Pair, ServerError, data_root,
 
 DATABASE = "test"
 ROOT = data_root() / "test"
-# What is logged in any Odoo of Debian's package, whatever is installed.
-KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
 
 
 def step(text):
     print(f"==> {text}", flush=True)
-
-
-def fail_on_warnings(log):
-    """:raise ServerError: Odoo logged a warning or an error"""
-    found = [
-        line
-        for line in log.read_text().splitlines()
-        if re.match(r"\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) ", line) and not KNOWN_WARNINGS.search(line)
-    ]
-    if found:
-        raise ServerError(f"the installation logged, see {log}:\n" + "\n".join(found))
 
 
 def run_pytest(title, *arguments, environment):
@@ -57,7 +43,8 @@ def main():
         pair.pgbouncer.start()
         step(f"Installing {MODULE} into an empty database")
         odoo.run("server", "-d", DATABASE, "-i", MODULE, "--stop-after-init", "--no-http", "--max-cron-threads=0")
-        fail_on_warnings(odoo.log)
+        if odoo.warnings():
+            raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
         failed = run_pytest(
             "The module's tests",
             "--odoo-http",

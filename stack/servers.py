@@ -8,6 +8,7 @@ process id. Used by the demo and by the tests.
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -25,6 +26,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 STACK = CHECKOUT / ".stack"
 MODULE = "pgbouncer_monitor"
 LOCALHOST = "127.0.0.1"
+# What any Odoo of Debian's package logs, whatever is installed.
+KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
 # PostgreSQL and PgBouncer refuse to run as root: they get this user, made by Debian's packages.
 SERVICE_USER = "postgres" if os.geteuid() == 0 else None
 
@@ -321,11 +324,14 @@ class Odoo(Server):
     def __init__(self, folder, port, gevent_port, options):
         super().__init__(folder, port)
         addons = self.folder / "addons"
-        addons.mkdir(exist_ok=True)
-        # Odoo names an addon after its folder, whatever the checkout's is called.
-        link = addons / MODULE
-        link.unlink(missing_ok=True)
-        link.symlink_to(CHECKOUT)
+        # Odoo names an addon after its folder, whatever the checkout's is called. The links are
+        # not to the checkout itself: Odoo's walks through an addon would go into .stack.
+        module = addons / MODULE
+        module.mkdir(parents=True, exist_ok=True)
+        for entry in CHECKOUT.iterdir():
+            if not entry.name.startswith(".") and entry.name != "stack":
+                (module / entry.name).unlink(missing_ok=True)
+                (module / entry.name).symlink_to(entry)
         source = self.source()
         core = [path for path in (source / "odoo/addons", source / "addons") if (path / "web").exists()]
         base = source / "odoo/addons"
@@ -363,26 +369,31 @@ class Odoo(Server):
     def command(self):
         return self.odoo()
 
-    def odoo(self, *arguments):
-        """A command line of Odoo with this configuration: of its server, or of the
-        subcommand that is the first argument."""
+    def odoo(self, subcommand="", *options):
+        """A command line of Odoo with this configuration: of its server, or of a subcommand."""
         # Not `python -m odoo`: the prefork server starts the gevent process by this file's name.
         script = str(self.source() / "setup/odoo")
-        subcommand, options = (arguments[:1], arguments[1:]) if arguments else ((), ())
-        return [sys.executable, script, *subcommand, "-c", str(self.configuration), *options]
+        return [sys.executable, script, *subcommand.split(), "-c", str(self.configuration), *options]
 
-    def run(self, *arguments, log=None, **options):
+    def run(self, *arguments, **options):
         """Run an Odoo subcommand to its end; its output is appended to the log.
 
         :raise ServerError: it failed
         """
-        log = log or self.log
-        with open(log, "ab") as output:
+        with open(self.log, "ab") as output:
             ended = subprocess.run(
                 self.odoo(*arguments), env=self.environment(), stdout=output, stderr=output, check=False, **options
             )
         if ended.returncode:
-            raise ServerError(f"odoo {' '.join(arguments)} failed; its log is {log}")
+            raise ServerError(f"odoo {' '.join(arguments)} failed; its log is {self.log}")
+
+    def warnings(self):
+        """The lines of its log that are a warning or worse."""
+        return [
+            line
+            for line in self.log.read_text().splitlines()
+            if re.match(r"\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) ", line) and not KNOWN_WARNINGS.search(line)
+        ]
 
 
 class Nginx(Server):

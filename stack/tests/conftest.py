@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import requests
 
 from probes.console import Address
-from servers import LOCALHOST, Pair, PgBouncer, data_root, free_port, make_folder
+from servers import LOCALHOST, MODULE, STACK, Odoo, Pair, PgBouncer, data_root, free_port, make_folder
 
 
 @pytest.fixture
@@ -67,3 +68,71 @@ def address(pair):
         )
 
     return make
+
+
+class OdooClient:
+    """A signed-in user of a running Odoo, over the web client's own RPC."""
+
+    def __init__(self, odoo, database, login="admin", password="admin"):
+        self.session = requests.Session()
+        self.url = f"http://{LOCALHOST}:{odoo.port}"
+        self._post("/web/session/authenticate", {"db": database, "login": login, "password": password})
+
+    def _post(self, path, params):
+        answer = self.session.post(self.url + path, json={"params": params}, timeout=60).json()
+        if "error" in answer:
+            raise RuntimeError(answer["error"]["data"]["name"] + ": " + answer["error"]["data"]["message"])
+        return answer["result"]
+
+    def call(self, model, method, *args, **kwargs):
+        params = {"model": model, "method": method, "args": args, "kwargs": kwargs}
+        return self._post("/web/dataset/call_kw", params)
+
+
+@pytest.fixture(scope="session")
+def installed(pair):
+    """The name of a database with the module, to be used as a template: installed without
+    PgBouncer, on an Odoo that knows of none. The installation logs no warning."""
+    odoo = direct_odoo(pair, "install")
+    odoo.run("server", "-d", "installed", "-i", MODULE, "--stop-after-init", "--no-http", "--max-cron-threads=0")
+    assert odoo.warnings() == []
+    yield "installed"
+
+
+def direct_odoo(pair, name, **options):
+    """An Odoo on PostgreSQL's own port, without workers; not started."""
+    folder = STACK / "test-odoo-direct" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    options = pair.odoo_options() | {"db_port": pair.postgresql.port, "max_cron_threads": 0} | options
+    return Odoo(folder, free_port(), free_port(), options)
+
+
+@pytest.fixture
+def new_database(pair, installed):
+    """A function: name -> a copy of the installed database under that name."""
+    names = []
+
+    def new(name):
+        pair.postgresql.execute(f"CREATE DATABASE {name} TEMPLATE {installed} OWNER odoo")
+        names.append(name)
+        return name
+
+    yield new
+    for name in names:
+        pair.postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def new_odoo(pair, new_database):
+    """A function that starts an Odoo on a copy of the database: options -> (Odoo, OdooClient)."""
+    started = []
+
+    def new(name, **options):
+        odoo = direct_odoo(pair, name, db_name=new_database(name), **options)
+        started.append(odoo)
+        odoo.start()
+        return odoo, OdooClient(odoo, name)
+
+    yield new
+    for odoo in started:
+        odoo.stop()
