@@ -1,7 +1,10 @@
 """Servers for the tests, in folders of their own that are gone afterwards."""
 
+import contextlib
 import shutil
+import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,23 @@ def address(pair):
         )
 
     return make
+
+
+@pytest.fixture
+def web_server():
+    """The port of a web server, which answers what it does not understand in HTTP."""
+    with socket.create_server((LOCALHOST, 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    peer, _address = server.accept()
+                    peer.recv(4096)
+                    peer.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                    peer.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
 
 
 class OdooClient:

@@ -39,7 +39,7 @@ def read_pools(client):
     return {row["endpoint_id"]["display_name"] for row in result["records"]}, notices, seconds
 
 
-def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair):
+def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair, web_server):
     odoo, client = new_odoo("broken")
     frozen, killed = new_pgbouncer(), new_pgbouncer()
     add_endpoint(client, pair, "Healthy", pair.pgbouncer)
@@ -47,7 +47,7 @@ def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair):
     add_endpoint(client, pair, "Killed", killed)
     add_endpoint(client, pair, "Closed", free_port())
     add_endpoint(client, pair, "PostgreSQL", pair.postgresql)
-    add_endpoint(client, pair, "Odoo", odoo.port)
+    add_endpoint(client, pair, "Web", web_server)
     add_endpoint(client, pair, "Wrong", pair.pgbouncer, password="wrong")
     shown, notices, _seconds = read_pools(client)
     assert shown == {"Healthy", "Frozen", "Killed"}
@@ -57,11 +57,13 @@ def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair):
     shown, notices, seconds = read_pools(client)
     assert seconds < LIST_SECONDS
     assert shown == {"Healthy"}
-    assert set(notices) == {"Frozen", "Killed", "Closed", "PostgreSQL", "Odoo", "Wrong"}
+    assert set(notices) == {"Frozen", "Killed", "Closed", "PostgreSQL", "Web", "Wrong"}
     assert "did not answer within" in notices["Frozen"]
     assert "Nobody listens" in notices["Killed"]
     assert "is not PgBouncer" in notices["PostgreSQL"]
     assert "refuses the user" in notices["Wrong"]
+
+    assert "is not PgBouncer" in notices["Web"]
 
     # Opening the screen asks nobody: a server that hangs costs its deadline once.
     started = time.monotonic()
