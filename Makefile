@@ -23,8 +23,8 @@ bench: # what a live list costs, beside the bare command
 	@stack/install.sh demo
 	@$(PYTHON) stack/bench/lists.py
 
-lock: # lock the newest versions of what requirements.in names
-	@rm -rf .stack/lock && python3 -m venv .stack/lock
+lock: # lock the newest versions of what requirements.in names, for Debian 12's Python and later
+	@rm -rf .stack/lock && /usr/bin/python3 -m venv .stack/lock
 	@.stack/lock/bin/pip install --quiet --requirement stack/requirements.in
 	@{ echo "# Made by \`make lock\` from requirements.in; do not edit."; .stack/lock/bin/pip freeze; } >stack/requirements.txt
 	@rm -rf .stack/lock
