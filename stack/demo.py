@@ -170,10 +170,10 @@ class Demo:
             except requests.RequestException as error:
                 problem = str(error)
             if time.monotonic() > deadline:
-                raise ServerError(f"Odoo does not answer ({problem}); its log is {self.odoo.log}")
+                raise ServerError(f"Odoo does not answer: {problem}.\n{self.odoo.last_words()}")
             time.sleep(0.5)
         if "error" in answer.json():
-            raise ServerError(f"Odoo refuses the demo's password: run `make clean`; its log is {self.odoo.log}")
+            raise ServerError(f"Odoo refuses the demo's password.\n{self.odoo.last_words()}")
 
     def explain(self):
         print(
@@ -249,7 +249,10 @@ def main():
     try:
         getattr(Demo(), action)()
     except (ServerError, subprocess.CalledProcessError) as error:
-        sys.exit(f"FAILED: {error}")
+        sys.exit(
+            f"FAILED: {error}\nWhat to do: run `make {action.replace('start', 'demo')}` again; "
+            "if it fails again, `make clean` makes a new beginning."
+        )
 
 
 if __name__ == "__main__":

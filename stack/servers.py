@@ -33,7 +33,7 @@ SERVICE_USER = "postgres" if os.geteuid() == 0 else None
 
 
 class ServerError(Exception):
-    """A server did not start. The message says where its log is."""
+    """A server does not do what it should. The message shows the end of its log."""
 
 
 def data_root():
@@ -45,12 +45,12 @@ def data_root():
     return Path("/var/lib") / f"{MODULE}_stack" / checkout
 
 
-def make_folder(path, mode=0o700):
-    """Create a folder that the servers' user owns."""
+def make_folder(path, mode=0o700, user=SERVICE_USER):
+    """Create a folder that a server's user owns."""
     path.mkdir(parents=True, exist_ok=True, mode=0o755)
     path.chmod(mode)
-    if SERVICE_USER:
-        shutil.chown(path, SERVICE_USER, SERVICE_USER)
+    if user:
+        shutil.chown(path, user, user)
     return path
 
 
@@ -91,7 +91,7 @@ class Server:
     user = SERVICE_USER
 
     def __init__(self, folder, port):
-        self.folder = make_folder(Path(folder))
+        self.folder = make_folder(Path(folder), user=self.user)
         self.port = port
         self.log = self.folder / f"{self.name}.log"
         self.pid_file = self.folder / "pid.json"
@@ -153,16 +153,19 @@ class Server:
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if popen.poll() is not None:
-                raise ServerError(f"{self.name} ended at once; its log is {self.log}")
+                raise ServerError(f"{self.name} ended at once.\n{self.last_words()}")
             try:
                 if self.is_ready():
                     return self
             except (OSError, psycopg2.OperationalError):
                 pass
             time.sleep(0.1)
-        raise ServerError(
-            f"{self.name} did not answer on port {self.port} within {self.start_seconds} s; its log is {self.log}"
-        )
+        raise ServerError(f"{self.name} did not answer within {self.start_seconds} s.\n{self.last_words()}")
+
+    def last_words(self):
+        """The end of its log, for an error message."""
+        lines = self.log.read_text(errors="replace").splitlines()[-10:]
+        return "\n".join([f"--- last lines of {self.log}", *lines])
 
     def stop(self):
         """Stop it, whatever state it is in, and wait until it is gone."""
@@ -385,7 +388,7 @@ class Odoo(Server):
                 self.odoo(*arguments), env=self.environment(), stdout=output, stderr=output, check=False, **options
             )
         if ended.returncode:
-            raise ServerError(f"odoo {' '.join(arguments)} failed; its log is {self.log}")
+            raise ServerError(f"odoo {' '.join(arguments)} failed.\n{self.last_words()}")
 
     def warnings(self):
         """The lines of its log that are a warning or worse."""
