@@ -37,6 +37,8 @@ class ConnectionEndpoint(models.Model):
         help="Leave empty to use libpq's password file (~/.pgpass, or PGPASSFILE) of the user that runs Odoo.",
     )
     stored_password = fields.Char(groups=fields.NO_ACCESS, copy=False, prefetch=False)
+    # Whether an administrator entered the address: only there may the password file be used.
+    is_trusted = fields.Boolean(groups=fields.NO_ACCESS, copy=False)
     has_password = fields.Boolean("Password Stored", compute="_compute_has_password", groups="base.group_system")
     sslmode = fields.Selection(
         [
@@ -72,16 +74,33 @@ class ConnectionEndpoint(models.Model):
             if not 1 <= endpoint.port <= 65535:
                 raise ValidationError(self.env._("The port must be between 1 and 65535, not %s.", endpoint.port))
 
+    @api.constrains("host")
+    def _check_host(self):
+        for endpoint in self:
+            if "," in endpoint.host or any(map(str.isspace, endpoint.host)):
+                raise ValidationError(self.env._("Enter one host, without commas and spaces: not “%s”.", endpoint.host))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        endpoints = super().create(vals_list)
+        endpoints.sudo().is_trusted = self._may_trust()
+        return endpoints
+
     def write(self, vals):
         """A password, and what the last test said, belong to one address: with another one
         they are forgotten. Nobody can send a password that he may not read to a server of
         his own by changing the host."""
+        self.check_access("write")
         for endpoint in self:
-            moved = any(name in vals and vals[name] != endpoint[name] for name in ("host", "port", "user", "sslmode"))
-            if moved:
-                forgotten = {"last_seen": False, "last_error": False, "stored_password": False}
-                super(ConnectionEndpoint, endpoint.sudo()).write(forgotten)
+            if any(name in vals and vals[name] != endpoint[name] for name in ("host", "port", "user", "sslmode")):
+                super(ConnectionEndpoint, endpoint.sudo()).write(
+                    {"last_seen": False, "last_error": False, "stored_password": False, "is_trusted": self._may_trust()}
+                )
         return super().write(vals)
+
+    @api.model
+    def _may_trust(self):
+        return self.env.su or self.env.user.has_group("base.group_system")
 
     def action_remove_password(self):
         self.ensure_one()
@@ -130,6 +149,7 @@ class ConnectionEndpoint(models.Model):
                     user=endpoint.user,
                     password=endpoint.sudo().stored_password or "",
                     sslmode=endpoint.sslmode,
+                    use_passfile=endpoint.sudo().is_trusted,
                 )
                 for endpoint in self
             },
@@ -174,7 +194,10 @@ class ConnectionEndpoint(models.Model):
                     where=where,
                     user=self.user,
                 ),
-                self.env._("Enter the password, or add a line to the password file of the user that runs Odoo."),
+                self.env._(
+                    "Enter the password, or add a line to the password file of the user that runs Odoo. The file is "
+                    "only used for an address that an administrator entered."
+                ),
             ),
             "wrong_password": (
                 self.env._("%(where)s refuses the user %(user)s or the password.", where=where, user=self.user),

@@ -12,15 +12,19 @@ class LateParameter:
         self.compute = compute
 
     def __conform__(self, _protocol):
-        return adapt(self.compute())
+        try:
+            return adapt(self.compute())
+        except TypeError as error:  # psycopg2 would take it for "cannot be adapted"
+            raise ValueError(str(error)) from error
 
 
 class ConnectionLive(models.AbstractModel):
     """Rows that a server holds at this very moment: nothing is stored.
 
     What list views load carries a ``reading`` beside the rows: when they were read, and
-    what is missing from them. It travels in the same answer, so that an empty list and
-    the error that explains it cannot be told apart by time.
+    what is missing from them. It travels in the same answer, so that rows and notices are
+    always of the same moment. An export ends with the notices. Pivots, graphs and other
+    readers get the rows alone.
     """
 
     _name = "connection.live"
@@ -33,6 +37,12 @@ class ConnectionLive(models.AbstractModel):
     @api.model
     def web_read_group(self, *args, **kwargs):
         return super().web_read_group(*args, **kwargs) | {"reading": self._reading()}
+
+    def export_data(self, fields_to_export):
+        exported = super().export_data(fields_to_export)
+        for notice in self._notices():
+            exported["datas"].append([notice["text"], *[""] * (len(fields_to_export) - 1)])
+        return exported
 
     @api.model
     def _reading(self):

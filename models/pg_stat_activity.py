@@ -12,6 +12,7 @@ class PgStatActivity(models.Model):
 
     Beside the view's own columns: ages in seconds, and who blocks whom. The id stands for
     the pid *and* the start of the session: a pid that serves someone else is another record.
+    Of a hidden session the start is not known, and the id is its pid alone.
     """
 
     _name = "pg.stat.activity"
@@ -75,7 +76,7 @@ class PgStatActivity(models.Model):
     is_hidden = fields.Boolean(
         "Hidden",
         readonly=True,
-        help="A session of another role, of which Odoo's database role may see no more than the PID and the names.",
+        help="Of another role: Odoo's database role may see no more of it than the PID and the names.",
     )
     is_current_database = fields.Boolean("In This Database", readonly=True)
 
@@ -106,6 +107,7 @@ class PgStatActivity(models.Model):
     def _select(self) -> SQL:
         # 30 bits of the session's start and 22 of its pid (Linux has no larger ones): within
         # the 52 that JavaScript's numbers hold exactly.
+        # A statement that stores an endpoint's password holds it in clear.
         # statement_timestamp() may lie a little before the moment that is looked at.
         return SQL(
             """
@@ -137,7 +139,7 @@ class PgStatActivity(models.Model):
                    backend_xid::text AS backend_xid,
                    backend_xmin::text AS backend_xmin,
                    %(query_id)s AS query_id,
-                   query,
+                   CASE WHEN strpos(query, 'stored_password') = 0 THEN query ELSE '<withheld>' END AS query,
                    backend_type,
                    query = %(hidden)s AS is_hidden,
                    datname = current_database() AS is_current_database
@@ -158,7 +160,7 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _notices(self):
-        hidden = self.search_count([("is_hidden", "=", True), ("datid", "!=", False)])
+        hidden = self.search_count([("is_hidden", "=", True), ("usesysid", "!=", False)])
         if not hidden:
             return []
         [(role,)] = self.env.execute_query(SQL("SELECT quote_ident(current_user)"))

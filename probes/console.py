@@ -4,6 +4,8 @@ Plain Python: nothing of Odoo is imported here. Each reading is one short connec
 because an idle console would take a client's slot and hold up PgBouncer's shutdown.
 """
 
+import errno
+import os
 import select
 import socket
 import threading
@@ -19,6 +21,7 @@ HAND_OVER_SECONDS = 0.2
 
 # What the peer's own words mean, the first match counts. At connection time neither
 # PgBouncer nor libpq gives a code, so the text is all there is (PgBouncer 1.15 to 1.26).
+# Neither server translates its words here; a libpq with translations may do so.
 REASONS = (
     # Only PostgreSQL names the user or the database in these.
     ("password authentication failed for user", "not_pgbouncer"),
@@ -26,7 +29,6 @@ REASONS = (
     ("no pg_hba.conf entry", "not_pgbouncer"),
     ("received invalid response to SSL negotiation", "not_pgbouncer"),
     ("expected authentication request from server", "not_pgbouncer"),
-    ("no password supplied", "no_password"),
     ("password authentication failed", "wrong_password"),
     ("SASL authentication failed", "wrong_password"),
     ('"trust" authentication failed', "unknown_user"),
@@ -35,20 +37,23 @@ REASONS = (
     ("server does not support SSL", "tls_unavailable"),
     ("certificate", "tls_failed"),
     ("SSL error", "tls_failed"),
-    ("Connection refused", "refused"),
-    ("No such file or directory", "refused"),
-    ("No route to host", "unreachable"),
-    ("Network is unreachable", "unreachable"),
-    ("Resource temporarily unavailable", "timeout"),
     ("closed the connection", "closed"),
-    ("Connection reset", "closed"),
 )
+# The operating system's words are in the language that the process runs in.
+ERRNO_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ENOENT: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EAGAIN: "timeout",
+    errno.ECONNRESET: "closed",
+}
 
 
 class ConsoleError(Exception):
     """The console could not be read.
 
-    :ivar str reason: one word of REASONS, or ``unresolved``, ``timeout`` or ``other``
+    :ivar str reason: one of REASONS and ERRNO_REASONS, ``no_password``, ``unresolved`` or ``other``
     :ivar str detail: the peer's or libpq's own words
     """
 
@@ -63,8 +68,10 @@ class Address:
     """Where a console is, and who asks.
 
     :ivar str host: a host name, an address, or the folder of a unix socket
-    :ivar str password: empty to let libpq look into its password file
     :ivar str sslmode: libpq's
+    :ivar bool use_passfile: whether libpq may look into its password file. Not for an address
+        that somebody entered who may not know what is in that file: the entry may be for any
+        host, and the password would be sent to this one.
     """
 
     host: str
@@ -72,6 +79,7 @@ class Address:
     user: str
     password: str = field(default="", repr=False)
     sslmode: str = "prefer"
+    use_passfile: bool = False
 
 
 class Reading(NamedTuple):
@@ -95,11 +103,14 @@ def show(addresses, command, timeout):
     :return: key -> Reading, or the ConsoleError that kept it from us; each key is there
     """
     deadline = time.monotonic() + timeout
-    answers = {}
+    answers = dict.fromkeys(addresses, ConsoleError("timeout"))
 
     def ask(key, address):
         try:
-            answers[key] = _ask(address, command, deadline)
+            answers[key] = ConsoleError("unresolved")
+            hosts = _resolve(address)
+            answers[key] = ConsoleError("timeout")
+            answers[key] = _ask(address, hosts, command, deadline)
         except ConsoleError as error:
             answers[key] = error
         except Exception as error:  # a thread's exception would be lost: show it instead
@@ -111,17 +122,16 @@ def show(addresses, command, timeout):
         thread.start()
     for thread in threads:
         thread.join(max(0, deadline + HAND_OVER_SECONDS - time.monotonic()))
-    return {key: answers.get(key) or ConsoleError("unresolved") for key in addresses}
+    return dict(answers)
 
 
-def _ask(address, command, deadline):
+def _ask(address, hosts, command, deadline):
     """One command on one console: a Reading, or ConsoleError."""
-    hosts = _resolve(address)
     connection = None
     try:
-        # Whatever libpq would take from its environment is named here: PgBouncer refuses
-        # startup options, and PGPASSWORD is meant for another server. An empty password
-        # still lets libpq look into its password file.
+        # What stands in Odoo's environment is meant for its own database: PgBouncer refuses
+        # PGOPTIONS, and must not get PGPASSWORD. An empty password still lets libpq look into
+        # the password file.
         connection = psycopg2.connect(
             async_=True,
             dbname="pgbouncer",
@@ -133,6 +143,7 @@ def _ask(address, command, deadline):
             options="",
             gssencmode="disable",
             target_session_attrs="any",
+            **({} if address.use_passfile else {"passfile": os.devnull}),
             **hosts,
         )
         _wait(connection, deadline)
@@ -146,7 +157,7 @@ def _ask(address, command, deadline):
         return Reading(version, [dict(zip(columns, row, strict=True)) for row in cursor])
     except (psycopg2.Error, UnicodeDecodeError) as error:
         said = str(error).strip()
-        reason = next((reason for words, reason in REASONS if words in said), "other")
+        reason = "no_password" if connection and connection.info.needs_password else _reason(said)
         detail = said.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
         raise ConsoleError(reason, detail) from error
     finally:
@@ -154,11 +165,19 @@ def _ask(address, command, deadline):
             connection.close()
 
 
+def _reason(said):
+    """The reason that an error message stands for, ``other`` if it is none of ours."""
+    words = [*REASONS, *((os.strerror(number), reason) for number, reason in ERRNO_REASONS.items())]
+    return next((reason for text, reason in words if text in said), "other")
+
+
 def _resolve(address):
     """The host as libpq's parameters, with its addresses: libpq would look them up while
     it holds Python's global lock, and a slow name server would stop the whole process."""
+    if "," in address.host:
+        raise ConsoleError("unresolved", "one host at a time")  # libpq would take it for a list
     if address.host.startswith("/"):
-        return {"host": address.host}
+        return {"host": address.host, "hostaddr": ""}
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

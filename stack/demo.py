@@ -160,10 +160,12 @@ class Demo:
     def wait_for_login(self):
         """Until the password works through nginx: what the newcomer will do next."""
         login = {"db": DATABASE, "login": "admin", "password": self.admin_password}
+        session = requests.Session()
+        session.trust_env = False  # no proxy stands between us and this machine
         deadline = time.monotonic() + 60
         while True:
             try:
-                answer = requests.post(f"{self.url}/web/session/authenticate", json={"params": login}, timeout=30)
+                answer = session.post(f"{self.url}/web/session/authenticate", json={"params": login}, timeout=30)
                 if answer.ok:
                     break
                 problem = f"HTTP status {answer.status_code}"
@@ -198,7 +200,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
 
     def clean(self):
         self.stop()
-        for path in (data_root(), STACK / "demo-odoo"):
+        for path in (data_root() / "demo", data_root() / "load", STACK / "demo-odoo"):
             shutil.rmtree(path, ignore_errors=True)
         for path in (STATE, ENVIRONMENT, PASSFILE):
             path.unlink(missing_ok=True)
@@ -206,7 +208,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
     def load(self):
         if not all(server.process() for server in self.servers):
             raise ServerError("the demo is not running: run `make demo` first")
-        folder = make_folder(data_root() / "load", mode=0o755)
+        folder = make_folder(data_root() / "load")
         script = folder / "sales.sql"
         script.write_text(LOAD_SCRIPT)
         self.pair.postgresql.execute(

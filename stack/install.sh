@@ -75,16 +75,20 @@ check_programs() {
         lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;
     esac
     [ ${#missing[@]} = 0 ] || install_debian "${missing[@]}"
+    python=python3
+    python_is_usable python3 || python=/usr/bin/python3
+    python_is_usable "$python" || fail "there is no Python 3.11, 3.12 or 3.13 with venv" "install one as python3"
 }
 
 debian_mirror() {
     if [ -n "${DEBIAN_MIRROR:-}" ]; then echo "$DEBIAN_MIRROR"; return; fi
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
-        2>>"$log" | head -n 1
+        2>>"$log" | sed -n 1p || true
 }
 
 fetch_odoo() { # folder
-    local mirror apt packages
+    local mirror apt
+    command -v apt-get >/dev/null || fail "this machine has no apt-get" "set ODOO_SOURCE to an Odoo 19 source"
     mirror=$(debian_mirror)
     if [ -z "$mirror" ]; then
         step "Asking apt for the Debian mirror"
@@ -94,6 +98,7 @@ fetch_odoo() { # folder
     [ -n "$mirror" ] || fail "no Debian mirror in this machine's apt configuration" \
         "set DEBIAN_MIRROR to one, or ODOO_SOURCE to an Odoo 19 source"
     apt=$(mktemp -d "$cache/apt.XXXXXX")
+    trap "rm -rf '$apt'" EXIT
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
     : >"$apt/status"
     for suite in unstable bookworm; do
@@ -118,12 +123,9 @@ CONF
         "is the mirror reachable? set DEBIAN_MIRROR, or ODOO_SOURCE to an Odoo 19 source"
     step "Unpacking Odoo 19"
     for deb in "$apt"/debs/*.deb; do dpkg-deb -x "$deb" "$1"; done
-    rm -rf "$apt"
 }
 
 make_venv() { # folder
-    local python=python3
-    python_is_usable python3 || python=/usr/bin/python3
     step "Installing the Python packages (about 90)"
     { "$python" -m venv "$1" && "$1/bin/pip" install --quiet --requirement stack/requirements.txt; } \
         >>"$log" 2>&1 || fail "could not install the Python packages" "read the log above; is PyPI reachable?"
@@ -149,14 +151,14 @@ cached() { # name maker link: makes $cache/name once, whole or not at all, and l
     ) 9>"$cache/lock"
     ln -sfn "$folder" "$stack/$3"
 }
-key() { sha256sum "$@" | sha256sum | cut -c 1-12; }
+key() { sha256sum | cut -c 1-12; }
 
 check_programs
 if [ -n "${ODOO_SOURCE:-}" ]; then
     [ -d "$ODOO_SOURCE/odoo" ] || fail "ODOO_SOURCE=$ODOO_SOURCE has no folder odoo/" "set it to an Odoo 19 source"
     ln -sfn "$(realpath "$ODOO_SOURCE")" "$stack/odoo"
 else
-    cached odoo-19 fetch_odoo odoo
+    cached "odoo-19-$(echo "${odoo_packages[@]}" | key)" fetch_odoo odoo
 fi
-cached "venv-$(key stack/requirements.txt)" make_venv venv
-[ "$purpose" != lint ] || cached "node-$(key stack/lint/*.js*)" make_node node
+cached "venv-$({ "$python" -VV; cat stack/requirements.txt; } | key)" make_venv venv
+[ "$purpose" != lint ] || cached "node-$(cat stack/lint/*.js* | key)" make_node node

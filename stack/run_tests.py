@@ -6,10 +6,11 @@
 """
 
 import shutil
+import signal
 import subprocess
 import sys
 
-from servers import CHECKOUT, MODULE, STACK, Odoo, Pair, ServerError, data_root, free_port
+from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, ServerError, data_root, free_port
 
 DATABASE = "test"
 ROOT = data_root() / "test"
@@ -25,11 +26,21 @@ def run_pytest(title, *arguments, environment):
     return subprocess.run(command, cwd=STACK, env=environment, check=False).returncode
 
 
-def main():
-    shutil.rmtree(ROOT, ignore_errors=True)
+def new_pair():
+    """Fresh servers. Those of a run that was killed are stopped first."""
     ports = {"postgresql": free_port(), "pgbouncer": free_port()}
-    pair = Pair(ROOT, ports, Pair.new_passwords(), {"tiny": None})
-    pair.pgbouncer.databases["tiny"] = f"host=127.0.0.1 port={ports['postgresql']} dbname=shop pool_size=1"
+    passwords = Pair.new_passwords()
+    tiny = {"tiny": f"host={LOCALHOST} port={ports['postgresql']} dbname=shop pool_size=1"}
+    if ROOT.exists():
+        Pair(ROOT, ports, passwords).stop()
+        shutil.rmtree(ROOT)
+    return Pair(ROOT, ports, passwords, tiny)
+
+
+def main():
+    # Ends by the `finally` below, which stops the servers.
+    signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
+    pair = new_pair()
     shutil.rmtree(STACK / "test-odoo", ignore_errors=True)
     odoo = Odoo(STACK / "test-odoo", free_port(), free_port(), pair.odoo_options())
     # Odoo prefers PGHOST to its own db_host, so the tests in it know PostgreSQL by other names.
@@ -68,8 +79,7 @@ def main():
     except ServerError as error:
         sys.exit(f"FAILED: {error}")
     finally:
-        pair.pgbouncer.stop()
-        pair.postgresql.stop()
+        pair.stop()
     sys.exit(failed)
 
 

@@ -45,13 +45,22 @@ def data_root():
     return Path("/var/lib") / f"{MODULE}_stack" / checkout
 
 
-def make_folder(path, mode=0o700, user=SERVICE_USER):
-    """Create a folder that a server's user owns."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o755)
+def make_folder(path, mode=0o755, user=None):
+    """Create a folder, with parents that everybody may pass. ``user`` owns it, if given."""
+    for folder in [*reversed(path.parents), path]:
+        if not folder.exists():
+            folder.mkdir()
+            folder.chmod(0o755)
     path.chmod(mode)
     if user:
         shutil.chown(path, user, user)
     return path
+
+
+def start_time(pid):
+    """When a process started, in the kernel's ticks since boot: unlike a time of day it
+    stays the same when somebody sets the clock."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def free_port(preferred=0):
@@ -91,7 +100,10 @@ class Server:
     user = SERVICE_USER
 
     def __init__(self, folder, port):
-        self.folder = make_folder(Path(folder), user=self.user)
+        # Configuration, log and pid stay ours, so that who owns the server cannot lead us
+        # elsewhere; it owns the folder of its data alone.
+        self.folder = make_folder(Path(folder), 0o755 if self.user else 0o700)
+        self.data = make_folder(self.folder / "data", 0o700, self.user)
         self.port = port
         self.log = self.folder / f"{self.name}.log"
         self.pid_file = self.folder / "pid.json"
@@ -110,11 +122,11 @@ class Server:
 
     def process(self):
         """The running psutil.Process, or None. A pid that was given to another process
-        since is told apart by the time of its start."""
+        since is told apart by its start."""
         try:
             pid, started = json.loads(self.pid_file.read_text())
             process = psutil.Process(pid)
-            if process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE:
+            if start_time(pid) == started and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         except (OSError, ValueError, psutil.NoSuchProcess):
             pass
@@ -149,7 +161,7 @@ class Server:
                 group=self.user,
                 extra_groups=[] if self.user else None,
             )
-        self.pid_file.write_text(json.dumps([popen.pid, psutil.Process(popen.pid).create_time()]))
+        self.pid_file.write_text(json.dumps([popen.pid, start_time(popen.pid)]))
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if popen.poll() is not None:
@@ -202,9 +214,8 @@ class PostgreSQL(Server):
         self.max_connections = max_connections
 
     def command(self):
-        data = self.folder / "data"
-        if not (data / "PG_VERSION").exists():
-            self._initdb(data)
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb()
         settings = {
             "port": self.port,
             "listen_addresses": LOCALHOST,
@@ -214,14 +225,14 @@ class PostgreSQL(Server):
             "log_lock_waits": "on",
         }
         options = [f"-c{key}={value}" for key, value in settings.items()]
-        return [postgresql_program("postgres"), "-D", str(data), *options]
+        return [postgresql_program("postgres"), "-D", str(self.data), *options]
 
-    def _initdb(self, data):
+    def _initdb(self):
         password = self.write("password", self.password)
         subprocess.run(
             [
                 postgresql_program("initdb"),
-                f"--pgdata={data}",
+                f"--pgdata={self.data}",
                 "--username=postgres",
                 "--auth=scram-sha-256",
                 f"--pwfile={password}",
@@ -346,7 +357,7 @@ class Odoo(Server):
                 f"{key} = {value}\n"
                 for key, value in {
                     "addons_path": ",".join(map(str, self.addons_path)),
-                    "data_dir": self.folder / "data",
+                    "data_dir": self.data,
                     "http_interface": LOCALHOST,
                     "http_port": port,
                     "gevent_port": gevent_port,
@@ -412,14 +423,14 @@ class Nginx(Server):
 
     def command(self):
         temporary = "".join(
-            f"    {kind}_temp_path {self.folder}/{kind};\n"
+            f"    {kind}_temp_path {self.data}/{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         configuration = self.write(
             "nginx.conf",
             f"""daemon off;
 worker_processes 1;
-pid {self.folder}/nginx.pid;
+pid {self.data}/nginx.pid;
 error_log stderr warn;
 events {{ }}
 http {{
@@ -460,7 +471,6 @@ class Pair:
     USERS = ("postgres", "odoo", "shop", PgBouncer.admin, PgBouncer.stats)
 
     def __init__(self, root, ports, passwords, databases=None):
-        make_folder(root, mode=0o755)
         self.passwords = passwords
         self.postgresql = PostgreSQL(root / "postgresql", ports["postgresql"], passwords["postgres"])
         self.pgbouncer = PgBouncer(root / "pgbouncer", ports["pgbouncer"], self.postgresql, passwords, databases)
@@ -470,13 +480,16 @@ class Pair:
         return {user: secrets.token_urlsafe(18) for user in cls.USERS}
 
     def create_roles(self):
-        (exists,) = self.postgresql.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'shop'")[0]
-        if not exists:
-            self.postgresql.execute(
-                f"CREATE ROLE odoo LOGIN CREATEDB PASSWORD '{self.passwords['odoo']}'",
-                f"CREATE ROLE shop LOGIN PASSWORD '{self.passwords['shop']}'",
-                "CREATE DATABASE shop OWNER shop",
-            )
+        """Create what is missing of the roles and the shop's database."""
+        for role, option in (("odoo", "CREATEDB"), ("shop", "NOCREATEDB")):
+            if not self.postgresql.execute(f"SELECT FROM pg_roles WHERE rolname = '{role}'"):
+                self.postgresql.execute(f"CREATE ROLE {role} LOGIN {option} PASSWORD '{self.passwords[role]}'")
+        if not self.postgresql.execute("SELECT FROM pg_database WHERE datname = 'shop'"):
+            self.postgresql.execute("CREATE DATABASE shop OWNER shop")
+
+    def stop(self):
+        self.pgbouncer.stop()
+        self.postgresql.stop()
 
     def odoo_options(self):
         """The options of odoo.conf that lead an Odoo through PgBouncer."""

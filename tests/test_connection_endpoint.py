@@ -2,7 +2,7 @@ from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
-from .common import ServerCase, closed_port, variable
+from .common import ServerCase, closed_port, endpoint_values, variable
 
 
 @tagged("-at_install", "post_install")
@@ -59,6 +59,25 @@ class TestConnectionEndpoint(ServerCase):
             endpoint.write(change)
             self.assertFalse(self.endpoint.sudo().stored_password, change)
 
+    def test_password_file_is_for_addresses_of_administrators(self):
+        """An entry of that file may be for any host, and be Odoo's own database password."""
+        variable("PGPASSFILE")
+        admin = self.endpoint.with_user(self.env.ref("base.user_admin"))
+        by_admin = admin.create(endpoint_values(password=False))
+        self.assertEqual(by_admin.action_test()["params"]["type"], "success")
+        manager = new_test_user(self.env, "manager", groups="pgbouncer_monitor.group_manager")
+        values = endpoint_values()
+        del values["password"]
+        endpoints = by_admin.with_user(manager).copy() | by_admin.with_user(manager).create(values)
+        for endpoint in endpoints:
+            self.assertIn("a password of the user", endpoint.action_test()["params"]["message"])
+        by_admin.with_user(manager).name = "Renamed"
+        self.assertEqual(by_admin.action_test()["params"]["type"], "success")
+        by_admin.with_user(manager).host = "localhost"
+        self.assertIn("a password of the user", by_admin.action_test()["params"]["message"])
+        by_admin.host = "127.0.0.1"
+        self.assertEqual(by_admin.action_test()["params"]["type"], "success")
+
     def test_remove_password(self):
         self.endpoint.action_remove_password()
         self.assertFalse(self.endpoint.has_password)
@@ -78,3 +97,8 @@ class TestConnectionEndpoint(ServerCase):
         for port in (0, -1, 65536):
             with self.assertRaisesRegex(ValidationError, "between 1 and 65535"):
                 self.endpoint.port = port
+
+    def test_bad_host(self):
+        for host in ("one,two", "/tmp,192.0.2.1", "a b"):
+            with self.assertRaisesRegex(ValidationError, "one host"):
+                self.endpoint.host = host

@@ -134,6 +134,11 @@ class TestPgStatActivity(ServerCase):
         self.assertIn("secret", record.query)
         self.assertFalse(self.Session.web_search_read([], {})["reading"]["notices"])
 
+    def test_statement_with_a_password_is_withheld(self):
+        connection, _record = self.session()
+        connection.cursor().execute("SELECT 'p4ss' AS stored_password")
+        self.assertEqual(self.record(connection).query, "<withheld>")
+
     def test_group_and_pivot(self):
         self.session(application_name="grouped")
         groups = self.Session.formatted_read_group(

@@ -141,3 +141,12 @@ class TestPgbouncerPool(ServerCase):
         result = self.Pool.web_read_group([], ["database"])
         self.assertFalse(result["groups"])
         self.assertIn("Nobody listens", result["reading"]["notices"][0]["text"])
+
+    def test_export_says_what_is_missing_too(self):
+        pool = self.Pool.search([("database", "=", "pgbouncer")])
+        self.assertEqual(pool.export_data(["database", "cl_waiting"])["datas"], [["pgbouncer", 0]])
+        self.endpoint.copy({"name": "Lost", "port": closed_port()})
+        self.look_again()
+        rows = self.Pool.search([("database", "=", "pgbouncer")]).export_data(["database", "cl_waiting"])["datas"]
+        self.assertEqual(rows[0], ["pgbouncer", 0])
+        self.assertIn("Lost: Nobody listens", rows[1][0])

@@ -58,8 +58,7 @@ def main():
     finally:
         for client in clients:
             client.close()
-        pair.pgbouncer.stop()
-        pair.postgresql.stop()
+        pair.stop()
     print(f"{'':24}{'rows':>6}{'min':>9}{'median':>9}{'max':>9}   ms")
     for title, (rows, times) in json.loads(output.read_text()).items():
         print(f"{title:24}{rows:6}{min(times):9.1f}{statistics.median(times):9.1f}{max(times):9.1f}")

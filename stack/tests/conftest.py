@@ -16,24 +16,23 @@ from servers import LOCALHOST, MODULE, STACK, Odoo, Pair, PgBouncer, data_root, 
 
 @pytest.fixture
 def folder():
-    make_folder(data_root(), mode=0o755)
+    make_folder(data_root())
     path = Path(tempfile.mkdtemp(dir=data_root()))
-    yield make_folder(path, mode=0o755)
+    yield make_folder(path)
     shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def pair():
     """A PostgreSQL and a PgBouncer, running, for all tests that do not break them."""
-    make_folder(data_root(), mode=0o755)
-    root = Path(tempfile.mkdtemp(dir=data_root()))
+    make_folder(data_root())
+    root = make_folder(Path(tempfile.mkdtemp(dir=data_root())))
     pair = Pair(root, {"postgresql": free_port(), "pgbouncer": free_port()}, Pair.new_passwords())
     pair.postgresql.start()
     pair.create_roles()
     pair.pgbouncer.start()
     yield pair
-    pair.pgbouncer.stop()
-    pair.postgresql.stop()
+    pair.stop()
     shutil.rmtree(root, ignore_errors=True)
 
 
@@ -95,6 +94,7 @@ class OdooClient:
 
     def __init__(self, odoo, database, login="admin", password="admin"):
         self.session = requests.Session()
+        self.session.trust_env = False
         self.url = f"http://{LOCALHOST}:{odoo.port}"
         self._post("/web/session/authenticate", {"db": database, "login": login, "password": password})
 

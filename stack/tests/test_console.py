@@ -40,6 +40,7 @@ def test_columns_by_name(pair, address):
         ({"host": "no-such-host.invalid"}, "unresolved"),
         ({"host": "a b"}, "unresolved"),
         ({"host": "."}, "unresolved"),
+        ({"host": "/no/such/folder,127.0.0.1"}, "unresolved"),
         ({"host": "/no/such/folder"}, "refused"),
     ],
 )
@@ -235,11 +236,13 @@ def test_password_file(pair, address, folder, monkeypatch):
     passfile.touch(mode=0o600)
     passfile.write_text(f"localhost:*:pgbouncer:{PgBouncer.stats}:{pair.passwords[PgBouncer.stats]}\n")
     monkeypatch.setenv("PGPASSFILE", str(passfile))
-    assert ask(address(pair.pgbouncer, host="localhost", password=""))[0].rows
-    assert ask(address(pair.pgbouncer, host="127.0.0.1", password=""))[0].reason == "no_password"
+    assert ask(address(pair.pgbouncer, host="localhost", password="", use_passfile=True))[0].rows
+    for refused in ({"host": "127.0.0.1", "use_passfile": True}, {"host": "localhost", "use_passfile": False}):
+        assert ask(address(pair.pgbouncer, password="", **refused))[0].reason == "no_password"
 
 
-def test_unix_socket(new_pgbouncer, address, folder):
+def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
+    monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")
     (folder / "socket").mkdir(mode=0o777)
     (folder / "socket").chmod(0o777)
     server = new_pgbouncer(unix_socket_dir=folder / "socket")

@@ -86,7 +86,7 @@ def test_sessions_are_the_primarys(new_odoo, pair, folder):
     password = standby.write("pgpass", f"*:*:*:postgres:{standby.password}\n")
     subprocess.run(
         [postgresql_program("pg_basebackup"), "--write-recovery-conf", "--checkpoint=fast", "--no-password"]
-        + [f"--pgdata={standby.folder / 'data'}", "--dbname"]
+        + [f"--pgdata={standby.data}", "--dbname"]
         + [f"host={LOCALHOST} port={pair.postgresql.port} user=postgres passfile={password}"],
         check=True,
         user=standby.user,
