@@ -104,9 +104,12 @@ def make_certificate(key, certificate, user):
 def test_frozen_before_and_after(new_pgbouncer, address):
     server = new_pgbouncer()
     server.freeze()
+    threads = threading.active_count()
     answer, seconds = ask(address(server))
     assert answer.reason == "timeout"
     assert TIMEOUT <= seconds < TIMEOUT + 0.5
+    time.sleep(0.2)
+    assert threading.active_count() == threads, "nobody goes on waiting in the background"
     server.thaw()
     assert ask(address(server))[0].rows
 
