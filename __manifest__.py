@@ -15,7 +15,8 @@
         "views/pgbouncer_monitor_menus.xml",
     ],
     "assets": {
-        "web.assets_backend": ["pgbouncer_monitor/static/src/**/*"],
+        "web.assets_backend": ["pgbouncer_monitor/static/src/live_list/**/*"],
+        "web.assets_backend_lazy": ["pgbouncer_monitor/static/src/live_charts/**/*"],
         "web.assets_tests": ["pgbouncer_monitor/static/tests/tours/**/*"],
     },
 }

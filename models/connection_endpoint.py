@@ -53,8 +53,12 @@ class ConnectionEndpoint(models.Model):
         default="prefer",
         tracking=True,
     )
-    last_seen = fields.Datetime(readonly=True, copy=False, help="When a test last got an answer.")
-    last_error = fields.Text(readonly=True, copy=False, help="What the last test got instead of an answer.")
+    last_seen = fields.Datetime(
+        "Last Successful Test", readonly=True, copy=False, help="When a test last got an answer."
+    )
+    last_error = fields.Text(
+        "Error of the Last Test", readonly=True, copy=False, help="What the last test got instead of an answer."
+    )
 
     @api.depends("stored_password")
     def _compute_has_password(self):
@@ -163,7 +167,8 @@ class ConnectionEndpoint(models.Model):
         :return: (what is wrong, what to do)
         """
         self.ensure_one()
-        where = f"{self.host}:{self.port}"
+        is_socket = self.host.startswith("/")
+        where = f"{self.host}/.s.PGSQL.{self.port}" if is_socket else f"{self.host}:{self.port}"
         causes = {
             "unresolved": (
                 self.env._("The host name of %s cannot be resolved.", where),
@@ -209,7 +214,7 @@ class ConnectionEndpoint(models.Model):
             ),
             "not_allowed": (
                 self.env._("The user %(user)s may not use the console of %(where)s.", where=where, user=self.user),
-                self.env._("Add the line “stats_users = %s” to pgbouncer.ini, and reload PgBouncer.", self.user),
+                self.env._("Add %s to the list stats_users in pgbouncer.ini, and reload PgBouncer.", self.user),
             ),
             "tls_required": (
                 self.env._("%s only accepts encrypted connections.", where),

@@ -23,8 +23,8 @@ class ConnectionLive(models.AbstractModel):
 
     What list views load carries a ``reading`` beside the rows: when they were read, and
     what is missing from them. It travels in the same answer, so that rows and notices are
-    always of the same moment. An export ends with the notices. Pivots, graphs and other
-    readers get the rows alone.
+    always of the same moment. Pivots and graphs ask for the notices apart, and an export
+    that is not grouped ends with them.
     """
 
     _name = "connection.live"
@@ -40,19 +40,28 @@ class ConnectionLive(models.AbstractModel):
 
     def export_data(self, fields_to_export):
         exported = super().export_data(fields_to_export)
-        for notice in self._notices():
-            exported["datas"].append([notice["text"], *[""] * (len(fields_to_export) - 1)])
+        # A grouped export asks for the rows by their ids, and has no place for other lines.
+        if fields_to_export[0] != ".id":
+            for notice in self._notices():
+                line = f"{notice['text']} {notice['remedy']}"
+                exported["datas"].append([line, *[""] * (len(fields_to_export) - 1)])
         return exported
 
     @api.model
     def _reading(self):
         """:return: ``read_at`` (UTC) and ``notices``: a list of dictionaries with ``type``
-        (Bootstrap's: danger, warning), ``text``, and ``remedy``, or False"""
+        (Bootstrap's: danger, warning), ``text`` and ``remedy``"""
         return {"read_at": fields.Datetime.to_string(fields.Datetime.now()), "notices": self._notices()}
 
     @api.model
+    def get_notices(self):
+        """The notices of a reading that is made now."""
+        self.check_access("read")
+        return self._notices()
+
+    @api.model
     def _notices(self):
-        """What the rows do not show, and what to do about it."""
+        """What the rows do not show, and what to do about it: see ``_reading``."""
         return []
 
     @api.model

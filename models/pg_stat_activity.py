@@ -168,7 +168,7 @@ class PgStatActivity(models.Model):
             {
                 "type": "warning",
                 "text": self.env._(
-                    "%(count)s sessions belong to other roles, and Odoo's role %(role)s may not see what they do: "
+                    "%(count)s session(s) belong to other roles, and Odoo's role %(role)s may not see what they do: "
                     "their state, times, client and query are empty here. To see them, run as a superuser:",
                     count=hidden,
                     role=role,

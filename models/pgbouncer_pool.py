@@ -61,6 +61,7 @@ class PgbouncerPool(models.Model):
     @api.model
     def _row(self, columns, endpoint_id):
         row = super()._row(columns, endpoint_id)
-        if "maxwait_us" in row:
-            row["maxwait_age"] = row["maxwait"] + row["maxwait_us"] / 1e6
+        seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")
+        if seconds is not None and microseconds is not None:
+            row["maxwait_age"] = seconds + microseconds / 1e6
         return row

@@ -5,6 +5,7 @@ from itertools import repeat
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+from ..fields import NullableInteger
 from ..probes import console
 
 
@@ -53,11 +54,26 @@ class PgbouncerShow(models.AbstractModel):
 
         :return: endpoint -> console.Reading or console.ConsoleError
         """
-        cache, key = self.env.cr.cache, (self._show_command, "answers")
+        cache, key = self.env.cr.cache, (self._name, "answers")
         if key not in cache:
             endpoints = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer")])
-            cache[key] = endpoints._show(self._show_command)
+            answers = endpoints._show(self._show_command)
+            cache[key] = {endpoint: self._check_answer(answer) for endpoint, answer in answers.items()}
         return cache[key]
+
+    @api.model
+    def _check_answer(self, answer):
+        """The answer, fit for this model's fields: a text where a number belongs becomes the
+        number that it holds, or unknown. Without its key columns it is an error."""
+        if not isinstance(answer, console.Reading) or not answer.rows:
+            return answer
+        if missing := [name for name in self._show_key if name not in answer.rows[0]]:
+            return console.ConsoleError("other", f"{self._show_command}: no column {', '.join(missing)}")
+        for name, field in self._fields.items():
+            if isinstance(field, NullableInteger) and any(isinstance(row.get(name), str) for row in answer.rows):
+                for row in answer.rows:
+                    row[name] = int(row[name]) if str(row[name]).isdecimal() else None
+        return answer
 
     @api.model
     def _row(self, columns, endpoint_id):

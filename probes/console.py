@@ -21,7 +21,7 @@ HAND_OVER_SECONDS = 0.2
 
 # What the peer's own words mean, the first match counts. At connection time neither
 # PgBouncer nor libpq gives a code, so the text is all there is (PgBouncer 1.15 to 1.26).
-# Neither server translates its words here; a libpq with translations may do so.
+# PgBouncer's is always English; a PostgreSQL's or libpq's may not be, and is then shown as it is.
 REASONS = (
     # Only PostgreSQL names the user or the database in these.
     ("password authentication failed for user", "not_pgbouncer"),

@@ -57,7 +57,8 @@ values = {endpoint!r}
 if endpoint:
     endpoint.write(values)
 else:
-    endpoint.create(values)
+    endpoint = endpoint.create(values)
+endpoint.action_test()
 env.cr.commit()
 """
 
@@ -193,10 +194,11 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
         )
 
     def stop(self):
-        for server in reversed(self.servers):
-            if server.process():
-                step(f"Stopping {server.name}")
-                server.stop()
+        running = [server for server in reversed(self.servers) if server.process()]
+        for server in running:
+            step(f"Stopping {server.name}")
+            server.stop()
+        return running
 
     def clean(self):
         self.stop()
@@ -207,7 +209,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
 
     def load(self):
         if not all(server.process() for server in self.servers):
-            raise ServerError("the demo is not running: run `make demo` first")
+            sys.exit("The demo is not running: run `make demo` first.")
         folder = make_folder(data_root() / "load")
         script = folder / "sales.sql"
         script.write_text(LOAD_SCRIPT)
@@ -249,7 +251,8 @@ def main():
         print("There is no demo here.")
         return
     try:
-        getattr(Demo(), action)()
+        if getattr(Demo(), action)() == []:
+            print("The demo is not running.")
     except (ServerError, subprocess.CalledProcessError) as error:
         sys.exit(
             f"FAILED: {error}\nWhat to do: run `make {action.replace('start', 'demo')}` again; "

@@ -272,7 +272,7 @@ class PostgreSQL(Server):
         with closing(self.connect(dbname)) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else None
+            return cursor.fetchall() if cursor.description is not None else None
 
 
 class PgBouncer(Server):
@@ -482,9 +482,9 @@ class Pair:
     def create_roles(self):
         """Create what is missing of the roles and the shop's database."""
         for role, option in (("odoo", "CREATEDB"), ("shop", "NOCREATEDB")):
-            if not self.postgresql.execute(f"SELECT FROM pg_roles WHERE rolname = '{role}'"):
+            if not self.postgresql.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
                 self.postgresql.execute(f"CREATE ROLE {role} LOGIN {option} PASSWORD '{self.passwords[role]}'")
-        if not self.postgresql.execute("SELECT FROM pg_database WHERE datname = 'shop'"):
+        if not self.postgresql.execute("SELECT 1 FROM pg_database WHERE datname = 'shop'"):
             self.postgresql.execute("CREATE DATABASE shop OWNER shop")
 
     def stop(self):

@@ -52,6 +52,8 @@ class TestAccess(HttpCase):
                 ("export_data", [[1], ["display_name"]]),
             ):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
+            if model != "connection.endpoint":
+                self.assertEqual(self.call_kw(model, "get_notices"), "odoo.exceptions.AccessError", model)
             self.assertEqual(self.json_2(self.nobody, model, "search_read", domain=[]).status_code, 403, model)
         self.assertEqual(
             self.call_kw("connection.endpoint", "action_test", [self.endpoint.id]), "odoo.exceptions.AccessError"

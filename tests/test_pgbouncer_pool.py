@@ -110,6 +110,25 @@ class TestPgbouncerPool(ServerCase):
         self.assertIsNot(row["sv_idle"], False)
         self.assertEqual(exported, [["", 0]])
 
+    def test_answer_that_does_not_fit_is_unknown(self):
+        """A console that answers otherwise than any that we know must not break the list."""
+        other = self.endpoint.copy({"name": "Other"})
+        readings = {
+            self.endpoint: console.Reading(
+                "9",
+                [{"database": "d", "user": "u", "cl_waiting": "many", "sv_idle": "7", "maxwait": "", "maxwait_us": 1}],
+            ),
+            other: console.Reading("9", [{"pool": "p"}]),
+        }
+        specification = {name: {} for name in ("cl_waiting", "sv_idle", "maxwait", "maxwait_age")}
+        with patch.object(console, "show", return_value=readings):
+            result = self.Pool.web_search_read([], specification)
+        [row] = result["records"]
+        self.assertEqual([row[name] for name in specification], [False, 7, False, False])
+        [notice] = result["reading"]["notices"]
+        self.assertIn("Other: The console", notice["text"])
+        self.assertIn("no column database, user", notice["text"])
+
     def test_unreadable_endpoints_are_named_and_the_others_stay(self):
         """Side by side: two that hang cost one deadline."""
         postgresql = int(variable("TEST_PGPORT"))

@@ -7,7 +7,7 @@ from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools.misc import file_path
 
 from ..models.pgbouncer_show import console
-from .common import TINY, closed_port, connect_pooled, endpoint_values
+from .common import TINY, closed_port, connect, connect_pooled, endpoint_values
 
 # Debian's package of Odoo leaves this file out, and each page then logs an error that would
 # fail the tour.
@@ -57,6 +57,12 @@ class TestTours(HttpCase):
 
     def test_sessions(self):
         self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_sessions", login="admin", timeout=120)
+
+    def test_hidden_sessions(self):
+        """Odoo's role may not see what the shop's does, and each view says so."""
+        other = connect(user="shop", dbname="shop")
+        self.addCleanup(other.close)
+        self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_hidden", login="admin", timeout=120)
 
     def test_viewer(self):
         new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer")

@@ -60,6 +60,25 @@ tours.add("pgbouncer_monitor_sessions", {
     ],
 });
 
+const hiddenNotice =
+    ".o_live_notice:contains(may not see) .o_live_remedy:contains(GRANT pg_monitor TO odoo;)";
+
+tours.add("pgbouncer_monitor_hidden", {
+    steps: () => [
+        { trigger: hiddenNotice },
+        {
+            content: "The hidden session is in the list of client backends all the same",
+            trigger: ".o_data_row.text-muted:has(td[name=usename]:contains(shop))",
+        },
+        { trigger: ".o_switch_view.o_pivot", run: "click" },
+        { trigger: ".o_pivot" },
+        { trigger: hiddenNotice },
+        { trigger: ".o_switch_view.o_graph", run: "click" },
+        { trigger: ".o_graph_renderer canvas" },
+        { trigger: hiddenNotice },
+    ],
+});
+
 tours.add("pgbouncer_monitor_viewer", {
     steps: () => [
         { trigger: ".o_data_row td[name=pid]" },

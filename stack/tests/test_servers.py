@@ -1,0 +1,29 @@
+"""The servers that everything else stands on."""
+
+from servers import Pair
+
+
+def test_started_again_with_its_data(pair, folder):
+    """What `make stop` and `make demo` do: nothing is created twice, nothing is lost."""
+    ports = {"postgresql": pair.postgresql.port, "pgbouncer": pair.pgbouncer.port}
+    again = Pair(pair.postgresql.folder.parent, ports, pair.passwords)
+    again.postgresql.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    again.stop()
+    assert not pair.postgresql.process() and not pair.pgbouncer.process()
+    again.postgresql.start()
+    again.create_roles()
+    again.pgbouncer.start()
+    assert pair.postgresql.execute(
+        "DROP TABLE kept; SELECT count(*) FROM pg_roles WHERE rolname IN ('odoo', 'shop')"
+    ) == [(2,)]
+
+
+def test_a_pid_of_somebody_else_is_left_alone(pair):
+    running = pair.pgbouncer.process()
+    remembered = pair.pgbouncer.pid_file.read_text()
+    try:
+        pair.pgbouncer.pid_file.write_text(f"[{running.pid}, 1]")
+        pair.pgbouncer.stop()
+        assert running.is_running()
+    finally:
+        pair.pgbouncer.pid_file.write_text(remembered)
