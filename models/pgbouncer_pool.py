@@ -59,9 +59,8 @@ class PgbouncerPool(models.Model):
     load_balance_hosts = fields.Char(readonly=True)
 
     @api.model
-    def _row(self, columns, endpoint_id):
-        row = super()._row(columns, endpoint_id)
+    def _row(self, row, endpoint_id):
         seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")
         if seconds is not None and microseconds is not None:
             row["maxwait_age"] = seconds + microseconds / 1e6
-        return row
+        return super()._row(row, endpoint_id)

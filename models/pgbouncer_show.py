@@ -40,11 +40,12 @@ class PgbouncerShow(models.AbstractModel):
             names = list(self._columns())
             cache[key] = json.dumps(
                 [
-                    [row.get(name) for name in names]
+                    list(map(row.get, names))
                     for endpoint, answer in self._answers().items()
                     if isinstance(answer, console.Reading)
                     for row in map(self._row, answer.rows, repeat(endpoint.id))
-                ]
+                ],
+                separators=(",", ":"),
             )
         return cache[key]
 
@@ -70,18 +71,20 @@ class PgbouncerShow(models.AbstractModel):
         if missing := [name for name in self._show_key if name not in answer.rows[0]]:
             return console.ConsoleError("other", f"{self._show_command}: no column {', '.join(missing)}")
         for name, field in self._fields.items():
-            if isinstance(field, NullableInteger) and any(isinstance(row.get(name), str) for row in answer.rows):
+            if isinstance(field, NullableInteger) and str in {type(row.get(name)) for row in answer.rows}:
                 for row in answer.rows:
                     row[name] = int(row[name]) if str(row[name]).isdecimal() else None
         return answer
 
     @api.model
-    def _row(self, columns, endpoint_id):
-        """One row of SHOW as a row of this model: name -> value, None where there is none."""
-        identity = repr([endpoint_id, *map(columns.get, self._show_key)])
+    def _row(self, row, endpoint_id):
+        """Make a row of SHOW, name -> value, one of this model: add what is not a column."""
+        identity = repr([endpoint_id, *[row[name] for name in self._show_key]])
         digest = hashlib.sha256(identity.encode()).digest()
         # 52 bits: all of them whole in JavaScript's numbers.
-        return columns | {"id": int.from_bytes(digest[:8], "big") >> 12, "endpoint_id": endpoint_id}
+        row["id"] = int.from_bytes(digest[:8], "big") >> 12
+        row["endpoint_id"] = endpoint_id
+        return row
 
     @api.model
     def _notices(self):
