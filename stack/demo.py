@@ -29,6 +29,7 @@ from servers import (
     free_port,
     make_folder,
     postgresql_program,
+    step,
 )
 
 STATE = STACK / "demo.json"
@@ -61,10 +62,6 @@ else:
 endpoint.action_test()
 env.cr.commit()
 """
-
-
-def step(text):
-    print(f"==> {text}", flush=True)
 
 
 class Demo:
@@ -111,7 +108,7 @@ class Demo:
         if all(server.process() for server in self.servers):
             print("The demo is running already.")
             return self.explain()
-        self.stop()  # what is left of a demo that lost a part
+        self.stop_servers()  # what is left of a demo that lost a part
         ports = {name: free_port(port) for name, port in self.ports.items()}
         if ports != self.ports:
             self.ports = ports
@@ -129,10 +126,10 @@ class Demo:
         if not self.installed_for:
             step(f"Creating the database {DATABASE!r} with {MODULE} (about a minute)")
             self.pair.postgresql.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-            self.install("-i")
+            self.odoo.install(DATABASE)
         else:
             step(f"Updating {MODULE} to this checkout")
-            self.install("-u")
+            self.odoo.install(DATABASE, "-u")
         if self.installed_for != self.ports:
             step("Setting up the PgBouncer endpoint and the administrator's password")
             self.set_up()
@@ -141,9 +138,6 @@ class Demo:
         self.nginx.start()
         self.wait_for_login()
         return self.explain()
-
-    def install(self, option):
-        self.odoo.run("server", option, MODULE, "--stop-after-init", "--no-http", "--workers=0", "--max-cron-threads=0")
 
     def set_up(self):
         endpoint = {
@@ -194,14 +188,18 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
         )
 
     def stop(self):
-        running = [server for server in reversed(self.servers) if server.process()]
-        for server in running:
-            step(f"Stopping {server.name}")
-            server.stop()
-        return running
+        if not any(server.process() for server in self.servers):
+            print("The demo is not running.")
+        self.stop_servers()
+
+    def stop_servers(self):
+        for server in reversed(self.servers):
+            if server.process():
+                step(f"Stopping {server.name}")
+                server.stop()
 
     def clean(self):
-        self.stop()
+        self.stop_servers()
         for path in (data_root() / "demo", data_root() / "load", STACK / "demo-odoo"):
             shutil.rmtree(path, ignore_errors=True)
         for path in (STATE, ENVIRONMENT, PASSFILE):
@@ -251,8 +249,7 @@ def main():
         print("There is no demo here.")
         return
     try:
-        if getattr(Demo(), action)() == []:
-            print("The demo is not running.")
+        getattr(Demo(), action)()
     except (ServerError, subprocess.CalledProcessError) as error:
         sys.exit(
             f"FAILED: {error}\nWhat to do: run `make {action.replace('start', 'demo')}` again; "

@@ -10,14 +10,10 @@ import signal
 import subprocess
 import sys
 
-from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, ServerError, data_root, free_port
+from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, ServerError, data_root, free_port, step
 
 DATABASE = "test"
 ROOT = data_root() / "test"
-
-
-def step(text):
-    print(f"==> {text}", flush=True)
 
 
 def run_pytest(title, *arguments, environment):
@@ -49,11 +45,9 @@ def main():
         for name, value in pair.environment(STACK / "test.pgpass").items()
     }
     try:
-        pair.postgresql.start()
-        pair.create_roles()
-        pair.pgbouncer.start()
+        pair.start()
         step(f"Installing {MODULE} into an empty database")
-        odoo.run("server", "-d", DATABASE, "-i", MODULE, "--stop-after-init", "--no-http", "--max-cron-threads=0")
+        odoo.install(DATABASE)
         if odoo.warnings():
             raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
         failed = run_pytest(

@@ -36,6 +36,11 @@ class ServerError(Exception):
     """A server does not do what it should. The message shows the end of its log."""
 
 
+def step(text):
+    """Tell the user what is being done."""
+    print(f"==> {text}", flush=True)
+
+
 def data_root():
     """The folder for the servers' data: below the checkout, unless root runs us, whose
     checkout the unprivileged servers may be unable to reach."""
@@ -108,6 +113,11 @@ class Server:
         self.log = self.folder / f"{self.name}.log"
         self.pid_file = self.folder / "pid.json"
 
+    @property
+    def identity(self):
+        """The arguments that make subprocess run a program as this server's user."""
+        return {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+
     def command(self):
         """The command line, as a list."""
         raise NotImplementedError
@@ -157,9 +167,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                user=self.user,
-                group=self.user,
-                extra_groups=[] if self.user else None,
+                **self.identity,
             )
         self.pid_file.write_text(json.dumps([popen.pid, start_time(popen.pid)]))
         deadline = time.monotonic() + self.start_seconds
@@ -242,11 +250,8 @@ class PostgreSQL(Server):
             ],
             check=True,
             cwd=self.folder,
-            user=self.user,
-            group=self.user,
-            extra_groups=[] if self.user else None,
-            stdout=open(self.log, "ab"),
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,
+            **self.identity,
         )
         password.unlink()
 
@@ -401,6 +406,20 @@ class Odoo(Server):
         if ended.returncode:
             raise ServerError(f"odoo {' '.join(arguments)} failed.\n{self.last_words()}")
 
+    def install(self, database, option="-i"):
+        """Install the module into a database, or with ``-u`` upgrade it; see ``run``."""
+        self.run(
+            "server",
+            "-d",
+            database,
+            option,
+            MODULE,
+            "--stop-after-init",
+            "--no-http",
+            "--workers=0",
+            "--max-cron-threads=0",
+        )
+
     def warnings(self):
         """The lines of its log that are a warning or worse."""
         return [
@@ -486,6 +505,11 @@ class Pair:
                 self.postgresql.execute(f"CREATE ROLE {role} LOGIN {option} PASSWORD '{self.passwords[role]}'")
         if not self.postgresql.execute("SELECT 1 FROM pg_database WHERE datname = 'shop'"):
             self.postgresql.execute("CREATE DATABASE shop OWNER shop")
+
+    def start(self):
+        self.postgresql.start()
+        self.create_roles()
+        self.pgbouncer.start()
 
     def stop(self):
         self.pgbouncer.stop()

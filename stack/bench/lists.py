@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from servers import LOCALHOST, MODULE, STACK, Odoo, Pair, PgBouncer, data_root, free_port
+from servers import LOCALHOST, MODULE, STACK, Odoo, Pair, PgBouncer, data_root, free_port, step
 
 COUNT = 1000
 DATABASE = "bench"
@@ -34,12 +34,10 @@ def main():
     output = STACK / "bench.json"
     clients = []
     try:
-        pair.postgresql.start()
-        pair.create_roles()
-        pair.pgbouncer.start()
-        print(f"==> Installing {MODULE}", flush=True)
-        odoo.run("server", "-d", DATABASE, "-i", MODULE, "--stop-after-init", "--no-http", "--max-cron-threads=0")
-        print(f"==> Opening {COUNT} pools", flush=True)
+        pair.start()
+        step(f"Installing {MODULE}")
+        odoo.install(DATABASE)
+        step(f"Opening {COUNT} pools")
         console = {"host": LOCALHOST, "port": ports["pgbouncer"]}
         for number in range(COUNT):
             shop = psycopg2.connect(dbname=f"shop{number}", user="shop", password=pair.passwords["shop"], **console)
@@ -53,7 +51,7 @@ def main():
         }
         os.environ["BENCH"] = json.dumps(parameters)
         script = (Path(__file__).parent / "lists_in_odoo.py").read_bytes()
-        print("==> Measuring", flush=True)
+        step("Measuring")
         odoo.run("shell", "-d", DATABASE, "--no-http", input=script)
     finally:
         for client in clients:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from probes.console import Address
-from servers import LOCALHOST, MODULE, STACK, Odoo, Pair, PgBouncer, data_root, free_port, make_folder
+from servers import LOCALHOST, STACK, Odoo, Pair, PgBouncer, data_root, free_port, make_folder
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ def pair():
     make_folder(data_root())
     root = make_folder(Path(tempfile.mkdtemp(dir=data_root())))
     pair = Pair(root, {"postgresql": free_port(), "pgbouncer": free_port()}, Pair.new_passwords())
-    pair.postgresql.start()
-    pair.create_roles()
-    pair.pgbouncer.start()
+    pair.start()
     yield pair
     pair.stop()
     shutil.rmtree(root, ignore_errors=True)
@@ -114,7 +112,7 @@ def installed(pair):
     """The name of a database with the module, to be used as a template: installed without
     PgBouncer, on an Odoo that knows of none. The installation logs no warning."""
     odoo = direct_odoo(pair, "install")
-    odoo.run("server", "-d", "installed", "-i", MODULE, "--stop-after-init", "--no-http", "--max-cron-threads=0")
+    odoo.install("installed")
     assert odoo.warnings() == []
     yield "installed"
 

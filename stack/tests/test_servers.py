@@ -10,9 +10,7 @@ def test_started_again_with_its_data(pair, folder):
     again.postgresql.execute("CREATE TABLE kept AS SELECT 1 AS one")
     again.stop()
     assert not pair.postgresql.process() and not pair.pgbouncer.process()
-    again.postgresql.start()
-    again.create_roles()
-    again.pgbouncer.start()
+    again.start()
     assert pair.postgresql.execute(
         "DROP TABLE kept; SELECT count(*) FROM pg_roles WHERE rolname IN ('odoo', 'shop')"
     ) == [(2,)]
