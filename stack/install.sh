@@ -2,6 +2,7 @@
 # Installs what the stack needs and links it into .stack/:
 #   .stack/odoo   an Odoo 19 source tree       .stack/venv   the Python environment
 #   .stack/node   the JavaScript checkers (only for "lint")
+#   .stack/servers-SUITE  PgBouncer and PostgreSQL of other Debian suites (only for "test")
 # Usage: stack/install.sh demo|test|lint
 # Downloads are kept in the user's cache folder, shared by all checkouts.
 # ODOO_SOURCE=/path  use this Odoo 19 source instead of Debian's package
@@ -20,6 +21,9 @@ mkdir -p "$stack" "$cache"
 odoo_packages=(odoo-19/unstable fonts-montserrat/unstable libjs-jquery/bookworm libjs-jquery-form/bookworm
     libjs-underscore/bookworm fonts-font-awesome/bookworm fonts-roboto-unhinted/bookworm
     fonts-inconsolata/bookworm fonts-dejavu-core/bookworm)
+# Other versions of the servers that are watched: the suite, then its packages.
+server_packages=("bullseye pgbouncer postgresql-13" "bookworm pgbouncer postgresql-15"
+    "trixie pgbouncer postgresql-17" "unstable pgbouncer")
 
 step() { echo "==> $*"; echo "==> $*" >>"$log"; }
 fail() {
@@ -86,8 +90,9 @@ debian_mirror() {
         2>>"$log" | sed -n 1p || true
 }
 
-fetch_odoo() { # folder
-    local mirror apt
+# A private apt that installs nothing: APT_CONFIG for downloads with their signatures checked.
+private_apt() { # suites…
+    local mirror
     command -v apt-get >/dev/null || fail "this machine has no apt-get" "set ODOO_SOURCE to an Odoo 19 source"
     mirror=$(debian_mirror)
     if [ -z "$mirror" ]; then
@@ -101,7 +106,7 @@ fetch_odoo() { # folder
     trap "rm -rf '$apt'" EXIT
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
     : >"$apt/status"
-    for suite in unstable bookworm; do
+    for suite in "$@"; do
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
     done >"$apt/sources.list"
     cat >"$apt/apt.conf" <<CONF
@@ -114,15 +119,38 @@ Acquire::Languages "none";
 APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
 CONF
+    export APT_CONFIG=$apt/apt.conf
+}
+
+unpack() { # folder
+    for deb in "$apt"/debs/*.deb; do dpkg-deb -x "$deb" "$1" || return; done
+}
+
+fetch_odoo() { # folder
+    private_apt unstable bookworm
     step "Downloading Odoo 19 (about 140 MB)"
-    (
-        export APT_CONFIG=$apt/apt.conf
-        cd "$apt/debs"
-        apt-get update && apt-get download "${odoo_packages[@]}"
-    ) >>"$log" 2>&1 || fail "could not download Odoo from the Debian mirror" \
-        "is the mirror reachable? set DEBIAN_MIRROR, or ODOO_SOURCE to an Odoo 19 source"
+    (cd "$apt/debs" && apt-get update && apt-get download "${odoo_packages[@]}") >>"$log" 2>&1 ||
+        fail "could not download Odoo from the Debian mirror" \
+            "is the mirror reachable? set DEBIAN_MIRROR, or ODOO_SOURCE to an Odoo 19 source"
     step "Unpacking Odoo 19"
-    for deb in "$apt"/debs/*.deb; do dpkg-deb -x "$deb" "$1"; done
+    unpack "$1"
+}
+
+# A suite's servers with the C libraries that they were built for, which are not this machine's.
+fetch_servers() { # suite packages… folder
+    local suite=$1 packages=("${@:2:$#-2}") folder=${!#}
+    private_apt "$suite"
+    step "Downloading ${packages[*]} of Debian $suite"
+    (
+        cd "$apt/debs"
+        apt-get update
+        # LLVM is only for PostgreSQL's just-in-time compiler.
+        apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+            --no-enhances "${packages[@]}" |
+            grep -E '^lib' | grep -vE '^lib(llvm|z3)|-perl$|^libpython|-dev$' | sort -u >../libraries
+        apt-get download "${packages[@]}" $(cat ../libraries)
+    ) >>"$log" 2>&1 || fail "could not download ${packages[*]}" "is Debian $suite on the mirror? set DEBIAN_MIRROR"
+    unpack "$folder"
 }
 
 make_venv() { # folder
@@ -144,11 +172,9 @@ cached() { # name maker link: makes $cache/name once, whole or not at all, and l
     (
         flock 9 # two checkouts at once: the second waits, and finds it done
         if [ ! -e "$folder/.complete" ]; then
-            rm -rf "$folder"
-            "$2" "$folder"
-            touch "$folder/.complete"
+            rm -rf "$folder" && $2 "$folder" && touch "$folder/.complete"
         fi
-    ) 9>"$cache/lock"
+    ) 9>"$cache/lock" || return
     ln -sfn "$folder" "$stack/$3"
 }
 key() { sha256sum | cut -c 1-12; }
@@ -161,4 +187,11 @@ else
     cached "odoo-19-$(echo "${odoo_packages[@]}" | key)" fetch_odoo odoo
 fi
 cached "venv-$({ "$python" -VV; cat stack/requirements.txt; } | key)" make_venv venv
+if [ "$purpose" = test ]; then
+    # The tests of a version that cannot be had are skipped, and say so.
+    for servers in "${server_packages[@]}"; do
+        suite=${servers%% *}
+        cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"
+    done
+fi
 [ "$purpose" != lint ] || cached "node-$(cat stack/lint/*.js* | key)" make_node node

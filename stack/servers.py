@@ -31,6 +31,9 @@ KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
 # PostgreSQL and PgBouncer refuse to run as root: they get this user, made by Debian's packages.
 SERVICE_USER = "postgres" if os.geteuid() == 0 else None
 
+# PgBouncer's versions that are tested, and the Debian suites that have them.
+VERSIONS = {"1.15": "bullseye", "1.18": "bookworm", "1.24": "trixie", "1.26": "unstable"}
+
 
 class ServerError(Exception):
     """A server does not do what it should. The message shows the end of its log."""
@@ -90,6 +93,33 @@ def postgresql_program(name):
     if not found:
         raise ServerError(f"{name} is not installed: run stack/install.sh demo")
     return str(found[-1])
+
+
+def suite_root(suite):
+    """The unpacked servers of another Debian suite, where SERVICE_USER may read them.
+
+    :raise ServerError: stack/install.sh could not fetch them
+    """
+    link = STACK / f"servers-{suite}"
+    if not link.exists():
+        raise ServerError(f"the servers of Debian {suite} could not be fetched")
+    source = link.resolve()
+    if not SERVICE_USER:
+        return source
+    root = data_root().parent / source.name
+    if not root.exists():
+        make_folder(root.parent)
+        copy = root.with_suffix(f".{os.getpid()}")
+        shutil.copytree(source, copy, symlinks=True)
+        copy.rename(root)
+    return root
+
+
+def suite_command(root, program):
+    """The command line that starts a program of another suite with the libraries it needs."""
+    libraries = [path for part in ("lib", "usr/lib") for path in root.glob(f"{part}/*-linux-gnu*")]
+    loader = next(loader for path in libraries for loader in path.glob("ld-linux*.so*"))
+    return [str(loader), "--library-path", ":".join(map(str, libraries)), str(program)]
 
 
 class Server:
@@ -287,6 +317,7 @@ class PgBouncer(Server):
     :param dict passwords: of all users that may come in, by name, in clear
     :param dict databases: further lines of ``[databases]``: name -> connection string
     :param dict settings: further settings of ``[pgbouncer]``
+    :param str suite: the Debian suite whose PgBouncer it is; the installed one if not given
     """
 
     name = "pgbouncer"
@@ -295,8 +326,12 @@ class PgBouncer(Server):
     admin = "pgbouncer_admin"
     stats = "pgbouncer_stats"
 
-    def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None):
+    def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None, suite=None):
         super().__init__(folder, port)
+        self.program = ["/usr/sbin/pgbouncer"]
+        if suite:
+            root = suite_root(suite)
+            self.program = suite_command(root, root / "usr/sbin/pgbouncer")
         self.postgresql = postgresql
         self.passwords = passwords
         self.databases = databases or {}
@@ -327,7 +362,7 @@ class PgBouncer(Server):
             + "\n[pgbouncer]\n"
             + "".join(f"{key} = {value}\n" for key, value in settings.items()),
         )
-        return ["/usr/sbin/pgbouncer", str(configuration)]
+        return [*self.program, str(configuration)]
 
 
 class Odoo(Server):

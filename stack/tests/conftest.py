@@ -36,12 +36,19 @@ def pair():
 
 @pytest.fixture
 def new_pgbouncer(pair, folder):
-    """A function that starts one more PgBouncer, to be broken: settings -> PgBouncer."""
+    """A function that starts one more PgBouncer, to be broken: its Debian suite, lines of
+    ``[databases]``, settings -> PgBouncer."""
     started = []
 
-    def new(**settings):
+    def new(suite=None, databases=None, **settings):
         server = PgBouncer(
-            folder / f"pgbouncer{len(started)}", free_port(), pair.postgresql, pair.passwords, settings=settings
+            folder / f"pgbouncer{len(started)}",
+            free_port(),
+            pair.postgresql,
+            pair.passwords,
+            databases,
+            settings,
+            suite,
         )
         started.append(server)
         return server.start()
