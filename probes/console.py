@@ -8,13 +8,15 @@ import errno
 import os
 import select
 import socket
+import struct
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import psutil
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ
+from psycopg2.extensions import DECIMAL, POLL_OK, POLL_READ, register_type
 
 # A thread that has met its own deadline needs a moment to say so.
 HAND_OVER_SECONDS = 0.2
@@ -33,6 +35,8 @@ REASONS = (
     ("SASL authentication failed", "wrong_password"),
     ('"trust" authentication failed', "unknown_user"),
     ("not allowed", "not_allowed"),
+    ("admin access needed", "admin_needed"),
+    ("invalid command", "unknown_command"),
     ("SSL required", "tls_required"),
     ("server does not support SSL", "tls_unavailable"),
     ("certificate", "tls_failed"),
@@ -69,6 +73,7 @@ class Address:
 
     :ivar str host: a host name, an address, or the folder of a unix socket
     :ivar str sslmode: libpq's
+    :ivar str sslrootcert, sslcert, sslkey: files; empty for libpq's own
     :ivar bool use_passfile: whether libpq may look into its password file. Not for an address
         that somebody entered who may not know what is in that file: the entry may be for any
         host, and the password would be sent to this one.
@@ -79,54 +84,60 @@ class Address:
     user: str
     password: str = field(default="", repr=False)
     sslmode: str = "prefer"
+    sslrootcert: str = ""
+    sslcert: str = ""
+    sslkey: str = ""
     use_passfile: bool = False
 
 
 class Reading(NamedTuple):
     """What a console answered.
 
-    ``rows`` are dictionaries with this PgBouncer's own column names; numbers of type
-    numeric come as Decimal. ``version`` is like ``1.24.1``.
+    ``version`` is like ``1.24.1``. ``started_at`` is when its process started, in seconds since
+    the epoch, or None where that cannot be known: only a unix socket tells whose it is.
+    ``answers`` holds for each command its rows, or the ConsoleError that it was refused with.
+    Rows are dictionaries with this PgBouncer's own column names; numbers of type numeric come
+    as Decimal.
     """
 
     version: str
-    rows: list
+    started_at: float | None
+    answers: dict
 
 
-def show(addresses, command, timeout):
-    """Run one command on several consoles side by side.
+def run(questions, timeout):
+    """Run commands on several consoles side by side, those of one console one after the other.
 
-    :param dict addresses: key -> Address
-    :param str command: for example ``SHOW POOLS``; nothing is quoted here, so it must
-        not hold anything that a user typed
+    :param dict questions: key -> (Address, list of commands). Nothing is quoted here, so a
+        command must not hold anything that a user typed.
     :param float timeout: seconds for all of them together
     :return: key -> Reading, or the ConsoleError that kept it from us; each key is there
     """
     deadline = time.monotonic() + timeout
-    answers = dict.fromkeys(addresses, ConsoleError("timeout"))
+    readings = dict.fromkeys(questions, ConsoleError("timeout"))
 
-    def ask(key, address):
+    def ask(key, address, commands):
         try:
-            answers[key] = ConsoleError("unresolved")
+            readings[key] = ConsoleError("unresolved")
             hosts = _resolve(address)
-            answers[key] = ConsoleError("timeout")
-            answers[key] = _ask(address, hosts, command, deadline)
+            readings[key] = ConsoleError("timeout")
+            readings[key] = _ask(address, hosts, commands, deadline)
         except ConsoleError as error:
-            answers[key] = error
+            readings[key] = error
         except Exception as error:  # a thread's exception would be lost: show it instead
-            answers[key] = ConsoleError("other", f"{type(error).__name__}: {error}")
+            readings[key] = ConsoleError("other", f"{type(error).__name__}: {error}")
 
     # Daemons: name resolution cannot be interrupted, and must not keep us waiting either.
-    threads = [threading.Thread(target=ask, args=item, daemon=True) for item in addresses.items()]
+    threads = [threading.Thread(target=ask, args=(key, *question), daemon=True) for key, question in questions.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0, deadline + HAND_OVER_SECONDS - time.monotonic()))
-    return dict(answers)
+    return dict(readings)
 
 
-def _ask(address, hosts, command, deadline):
-    """One command on one console: a Reading, or ConsoleError."""
+def _ask(address, hosts, commands, deadline):
+    """One console's Reading, or ConsoleError."""
     connection = None
     try:
         # What stands in Odoo's environment is meant for its own database: PgBouncer refuses
@@ -139,6 +150,9 @@ def _ask(address, hosts, command, deadline):
             user=address.user,
             password=address.password,
             sslmode=address.sslmode,
+            sslrootcert=address.sslrootcert,
+            sslcert=address.sslcert,
+            sslkey=address.sslkey,
             application_name="pgbouncer_monitor",
             options="",
             gssencmode="disable",
@@ -146,23 +160,55 @@ def _ask(address, hosts, command, deadline):
             **({} if address.use_passfile else {"passfile": os.devnull}),
             **hosts,
         )
+        # Counters are numeric: Odoo's own setting makes them floats, which lose the last digits.
+        register_type(DECIMAL, connection)
         _wait(connection, deadline)
         version, is_bouncer, _rest = (connection.info.parameter_status("server_version") or "").partition("/bouncer")
         if not is_bouncer:
             raise ConsoleError("not_pgbouncer", f"server_version is {version}")
-        cursor = connection.cursor()
-        cursor.execute(command)
-        _wait(connection, deadline)
-        columns = [column.name for column in cursor.description]
-        return Reading(version, [dict(zip(columns, row, strict=True)) for row in cursor])
+        answers = {command: _run(connection, command, deadline) for command in commands}
+        return Reading(version, _process_start(connection), answers)
     except (psycopg2.Error, UnicodeDecodeError) as error:
-        said = str(error).strip()
-        reason = "no_password" if connection and connection.info.needs_password else _reason(said)
-        detail = said.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
-        raise ConsoleError(reason, detail) from error
+        raise _console_error(error, needs_password=connection and connection.info.needs_password) from error
     finally:
         if connection:
             connection.close()
+
+
+def _run(connection, command, deadline):
+    """The rows of one command, or the ConsoleError that it is refused with."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute(command)
+        _wait(connection, deadline)
+    except psycopg2.Error as error:
+        if connection.closed or not error.pgcode:
+            raise
+        return _console_error(error)
+    if not cursor.description:
+        return []
+    columns = [column.name for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+
+def _process_start(connection):
+    """When the PgBouncer at the other end of a unix socket started, in seconds since the epoch."""
+    if connection.info.host[:1] != "/":
+        return None
+    with socket.socket(fileno=os.dup(connection.fileno())) as peer:
+        pid, _uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    try:
+        process = psutil.Process(pid)
+        # The socket may have been made by systemd, or by a PgBouncer that handed it on.
+        return process.create_time() if any("pgbouncer" in word for word in process.cmdline()) else None
+    except (psutil.Error, ValueError):
+        return None
+
+
+def _console_error(error, needs_password=False):
+    said = str(error).strip()
+    detail = said.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
+    return ConsoleError("no_password" if needs_password else _reason(said), detail)
 
 
 def _reason(said):

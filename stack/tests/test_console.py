@@ -1,31 +1,76 @@
 """The console probe against real servers, whole and broken."""
 
+import functools
 import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
 
 from probes import console
-from servers import LOCALHOST, PgBouncer, free_port
+from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free_port, make_folder, suite_root
 
 TIMEOUT = 1.0
 
 
-def ask(address, command="SHOW POOLS", timeout=TIMEOUT):
-    """The one answer, and how long it took in seconds."""
+@pytest.fixture(scope="module", params=VERSIONS.items(), ids=" of ".join)
+def suite(request):
+    """The Debian suite of each PgBouncer that the probe must understand."""
+    version, suite = request.param
+    try:
+        suite_root(suite)
+    except ServerError as error:
+        pytest.skip(f"PgBouncer {version}: {error}")
+    return suite
+
+
+@pytest.fixture(scope="module")
+def pgbouncer(suite, pair, tmp_path_factory):
+    """A running PgBouncer of that suite, for the tests that do not break it."""
+    root = Path(tempfile.mkdtemp(dir=make_folder(data_root())))
+    server = PgBouncer(root, free_port(), pair.postgresql, pair.passwords, suite=suite)
+    yield server.start()
+    server.stop()
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def new_pgbouncer(new_pgbouncer, suite):
+    """A function that starts one more PgBouncer of that suite, to be broken."""
+    return functools.partial(new_pgbouncer, suite=suite)
+
+
+def read(address, command="SHOW POOLS"):
+    """The rows of one command, or its ConsoleError."""
+    reading = console.run({"only": (address, [command])}, TIMEOUT)["only"]
+    answer = reading if isinstance(reading, console.ConsoleError) else reading.answers[command]
+    if isinstance(answer, console.ConsoleError):
+        raise answer
+    return answer
+
+
+def refusal(address, command="SHOW POOLS"):
+    """The ConsoleError that must come, and after how many seconds."""
     started = time.monotonic()
-    answer = console.show({"only": address}, command, timeout)["only"]
-    return answer, time.monotonic() - started
+    with pytest.raises(console.ConsoleError) as caught:
+        read(address, command)
+    return caught.value, time.monotonic() - started
 
 
-def test_columns_by_name(pair, address):
-    answer, _seconds = ask(address(pair.pgbouncer))
-    assert answer.version[0].isdigit() and "/" not in answer.version
-    [own] = [row for row in answer.rows if row["database"] == "pgbouncer"]
+def run_each(addresses):
+    return console.run({key: (address, ["SHOW POOLS"]) for key, address in addresses.items()}, TIMEOUT)
+
+
+def test_columns_by_name(pgbouncer, suite, address):
+    reading = console.run({"only": (address(pgbouncer), ["SHOW POOLS"])}, TIMEOUT)["only"]
+    assert VERSIONS[reading.version.rpartition(".")[0]] == suite
+    [own] = [row for row in reading.answers["SHOW POOLS"] if row["database"] == "pgbouncer"]
     assert own["user"] == "pgbouncer" and own["cl_active"] == 1 and own["pool_mode"] == "statement"
 
 
@@ -44,30 +89,30 @@ def test_columns_by_name(pair, address):
         ({"host": "/no/such/folder"}, "refused"),
     ],
 )
-def test_refusals_are_told_apart(pair, address, change, reason):
+def test_refusals_are_told_apart(pgbouncer, pair, address, change, reason):
     if change.get("password", "") is None:
         change = change | {"password": pair.passwords[change["user"]]}
-    answer, _seconds = ask(address(pair.pgbouncer, **change))
+    answer, _seconds = refusal(address(pgbouncer, **change))
     assert answer.reason == reason, answer.detail
     assert pair.passwords[PgBouncer.stats] not in repr(answer)
 
 
 def test_nobody_listens(address):
-    answer, seconds = ask(address(free_port()))
+    answer, seconds = refusal(address(free_port()))
     assert answer.reason == "refused"
     assert seconds < TIMEOUT
 
 
 def test_postgresql_is_not_pgbouncer(pair, address):
     for user in ("nobody", "postgres"):
-        answer, _seconds = ask(address(pair.postgresql, user=user, password=pair.passwords["postgres"]))
+        answer, _seconds = refusal(address(pair.postgresql, user=user, password=pair.passwords["postgres"]))
         assert answer.reason == "not_pgbouncer", answer.detail
 
 
 def test_a_database_named_pgbouncer_is_not_pgbouncer(pair, address):
     pair.postgresql.execute("CREATE DATABASE pgbouncer")
     try:
-        answer, _seconds = ask(address(pair.postgresql, user="postgres", password=pair.passwords["postgres"]))
+        answer, _seconds = refusal(address(pair.postgresql, user="postgres", password=pair.passwords["postgres"]))
     finally:
         pair.postgresql.execute("DROP DATABASE pgbouncer")
     assert answer.reason == "not_pgbouncer", answer
@@ -75,16 +120,16 @@ def test_a_database_named_pgbouncer_is_not_pgbouncer(pair, address):
 
 @pytest.mark.parametrize("sslmode", ["prefer", "disable"])
 def test_web_server_is_not_pgbouncer(address, web_server, sslmode):
-    assert ask(address(web_server, sslmode=sslmode))[0].reason == "not_pgbouncer"
+    assert refusal(address(web_server, sslmode=sslmode))[0].reason == "not_pgbouncer"
 
 
-def test_tls_required(new_pgbouncer, address, folder, pair):
+def test_tls_required(pgbouncer, new_pgbouncer, address, folder):
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    make_certificate(key, certificate, pair.pgbouncer.user)
+    make_certificate(key, certificate, pgbouncer.user)
     server = new_pgbouncer(client_tls_sslmode="require", client_tls_key_file=key, client_tls_cert_file=certificate)
-    assert ask(address(server, sslmode="disable"))[0].reason == "tls_required"
-    assert ask(address(server, sslmode="verify-full"))[0].reason == "tls_failed"
-    assert ask(address(server, sslmode="require"))[0].rows
+    assert refusal(address(server, sslmode="disable"))[0].reason == "tls_required"
+    assert refusal(address(server, sslmode="verify-full"))[0].reason == "tls_failed"
+    assert read(address(server, sslmode="require"))
 
 
 def make_certificate(key, certificate, user):
@@ -105,13 +150,13 @@ def test_frozen_before_and_after(new_pgbouncer, address):
     server = new_pgbouncer()
     server.freeze()
     threads = threading.active_count()
-    answer, seconds = ask(address(server))
+    answer, seconds = refusal(address(server))
     assert answer.reason == "timeout"
     assert TIMEOUT <= seconds < TIMEOUT + 0.5
     time.sleep(0.2)
     assert threading.active_count() == threads, "nobody goes on waiting in the background"
     server.thaw()
-    assert ask(address(server))[0].rows
+    assert read(address(server))
 
 
 def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
@@ -125,7 +170,7 @@ def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
             server.freeze()
 
     monkeypatch.setattr(console, "_wait", freeze_after_login)
-    answer, seconds = ask(address(server))
+    answer, seconds = refusal(address(server))
     assert answer.reason == "timeout"
     assert seconds < TIMEOUT + 0.5
 
@@ -139,7 +184,7 @@ def test_killed_while_it_answers(new_pgbouncer, address, monkeypatch):
         server.stop()
 
     monkeypatch.setattr(console, "_wait", kill_after_login)
-    answer, seconds = ask(address(server))
+    answer, seconds = refusal(address(server))
     assert answer.reason == "closed", answer.detail
     assert seconds < TIMEOUT
 
@@ -157,7 +202,7 @@ def test_peer_that_never_comes_to_the_point(address, bytes_each_time):
                     peer.sendall(bytes_each_time)
 
         threading.Thread(target=lambda: swallow(serve), daemon=True).start()
-        answer, seconds = ask(address(server.getsockname()[1]))
+        answer, seconds = refusal(address(server.getsockname()[1]))
     assert answer.reason in ("timeout", "not_pgbouncer", "other")
     assert seconds < TIMEOUT + 0.5
 
@@ -180,10 +225,11 @@ def test_name_server_that_hangs(address, pair, monkeypatch):
 
     monkeypatch.setattr(console.socket, "getaddrinfo", slow)
     started = time.monotonic()
-    answers = console.show({1: address(pair.pgbouncer, host="slow"), 2: address(pair.pgbouncer)}, "SHOW POOLS", TIMEOUT)
+    addresses = {1: address(pair.pgbouncer, host="slow"), 2: address(pair.pgbouncer)}
+    answers = run_each(addresses)
     assert time.monotonic() - started < TIMEOUT + 0.5
     assert answers[1].reason == "unresolved"
-    assert answers[2].rows
+    assert answers[2].answers
 
 
 def test_side_by_side(new_pgbouncer, pair, address):
@@ -195,7 +241,7 @@ def test_side_by_side(new_pgbouncer, pair, address):
     addresses |= {f"frozen {number}": address(server) for number, server in enumerate(frozen)}
     addresses |= {f"refused {number}": address(free_port()) for number in range(2)}
     started = time.monotonic()
-    answers = console.show(addresses, "SHOW POOLS", TIMEOUT)
+    answers = run_each(addresses)
     assert time.monotonic() - started < TIMEOUT + 0.5
     failed = {key: answer.reason for key, answer in answers.items() if isinstance(answer, console.ConsoleError)}
     assert failed == {f"frozen {n}": "timeout" for n in range(3)} | {f"refused {n}": "refused" for n in range(2)}
@@ -208,40 +254,40 @@ def test_more_open_files_than_select_can_watch(pair, address):
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     held = [os.open(os.devnull, os.O_RDONLY) for _number in range(1100)]
     try:
-        assert ask(address(pair.pgbouncer))[0].rows
+        assert read(address(pair.pgbouncer))
     finally:
         for descriptor in held:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_nothing_stays_open(pair, address):
+def test_nothing_stays_open(pgbouncer, address):
     for _number in range(3):
-        ask(address(pair.pgbouncer))
-        ask(address(pair.pgbouncer, password="wrong"))
+        read(address(pgbouncer))
+        refusal(address(pgbouncer, password="wrong"))
     time.sleep(0.2)
-    clients = ask(address(pair.pgbouncer), "SHOW CLIENTS")[0].rows
+    clients = read(address(pgbouncer), "SHOW CLIENTS")
     assert [row["database"] for row in clients] == ["pgbouncer"], "only the one that asks"
 
 
-def test_environment_of_odoo_is_not_used(pair, address, monkeypatch):
+def test_environment_of_odoo_is_not_used(pgbouncer, pair, address, monkeypatch):
     """PGPASSWORD is the password of Odoo's own database: no other server may get it."""
     monkeypatch.setenv("PGPASSWORD", pair.passwords[PgBouncer.stats])
     monkeypatch.setenv("PGPASSFILE", "/no/such/file")
-    assert ask(address(pair.pgbouncer, password=""))[0].reason == "no_password"
+    assert refusal(address(pgbouncer, password=""))[0].reason == "no_password"
     monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=1000")
     monkeypatch.setenv("PGTARGETSESSIONATTRS", "read-write")
-    assert ask(address(pair.pgbouncer))[0].rows
+    assert read(address(pgbouncer))
 
 
-def test_password_file(pair, address, folder, monkeypatch):
+def test_password_file(pgbouncer, pair, address, folder, monkeypatch):
     passfile = folder / "pgpass"
     passfile.touch(mode=0o600)
     passfile.write_text(f"localhost:*:pgbouncer:{PgBouncer.stats}:{pair.passwords[PgBouncer.stats]}\n")
     monkeypatch.setenv("PGPASSFILE", str(passfile))
-    assert ask(address(pair.pgbouncer, host="localhost", password="", use_passfile=True))[0].rows
+    assert read(address(pgbouncer, host="localhost", password="", use_passfile=True))
     for refused in ({"host": "127.0.0.1", "use_passfile": True}, {"host": "localhost", "use_passfile": False}):
-        assert ask(address(pair.pgbouncer, password="", **refused))[0].reason == "no_password"
+        assert refusal(address(pgbouncer, password="", **refused))[0].reason == "no_password"
 
 
 def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
@@ -249,13 +295,20 @@ def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
     (folder / "socket").mkdir(mode=0o777)
     (folder / "socket").chmod(0o777)
     server = new_pgbouncer(unix_socket_dir=folder / "socket")
-    answer, _seconds = ask(address(server, host=str(folder / "socket")), "SHOW CLIENTS")
-    assert answer.rows[0]["addr"] == "unix"
+    reading = console.run({"only": (address(server, host=str(folder / "socket")), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
+    assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
+    assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
+    reading = console.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
+    assert reading.started_at is None, "TCP does not tell"
 
 
-def test_unknown_command(pair, address):
-    answer, _seconds = ask(address(pair.pgbouncer), "SHOW NONSENSE")
-    assert answer.reason == "other" and "invalid command" in answer.detail
+def test_unknown_command(pgbouncer, address):
+    """It is refused by itself: the connection lives on, and the others are answered."""
+    commands = ["SHOW NONSENSE", "SHOW POOLS", "RELOAD", "SHOW LISTS"]
+    answers = console.run({"only": (address(pgbouncer), commands)}, TIMEOUT)["only"].answers
+    assert answers["SHOW NONSENSE"].reason == "unknown_command"
+    assert answers["RELOAD"].reason == "admin_needed"
+    assert answers["SHOW POOLS"] and answers["SHOW LISTS"]
 
 
 def test_full_pgbouncer_can_be_read(new_pgbouncer, address, pair):
@@ -271,4 +324,4 @@ def test_full_pgbouncer_can_be_read(new_pgbouncer, address, pair):
     with closing(psycopg2.connect(**options)):
         with pytest.raises(psycopg2.OperationalError, match="no more connections"):
             psycopg2.connect(**options)
-        assert ask(address(server))[0].rows
+        assert read(address(server))
