@@ -1,7 +1,7 @@
 # Everything a newcomer types. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: help demo stop clean load test lint bench lock
+.PHONY: help demo stop clean load block test lint bench lock
 
 help: # this list
 	@grep -E '^[a-z ]+:.*#' Makefile | sed 's/:.*#/:/'
@@ -10,7 +10,7 @@ demo: # Odoo behind PgBouncer, watched by this module
 	@stack/install.sh demo
 	@$(PYTHON) stack/demo.py start
 
-stop clean load: # stop the demo, remove its data, put it under load for a minute
+stop clean load block: # stop the demo, remove its data, put it under load, block its clients
 	@test -x $(PYTHON) || { echo "There is no demo here: run \`make demo\` first."; exit 1; }
 	@$(PYTHON) stack/demo.py $@
 

@@ -6,6 +6,9 @@ from odoo import fields
 class _Nullable:
     falsy_value = None
 
+    def convert_to_cache(self, value, record, validate=True):
+        return None if value is None or value is False else super().convert_to_cache(value, record, validate)
+
     def convert_to_record(self, value, record):
         return False if value is None else value
 

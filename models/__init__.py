@@ -3,3 +3,9 @@ from . import connection_endpoint
 from . import pg_stat_activity
 from . import pgbouncer_show
 from . import pgbouncer_pool
+from . import pgbouncer_socket
+from . import pgbouncer_client
+from . import pgbouncer_server
+from . import pgbouncer_database
+from . import pgbouncer_stat
+from . import pgbouncer_setting

@@ -1,43 +1,75 @@
+import os
+import re
+from datetime import datetime, timedelta
+
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools import SQL
 
+from ..fields import NullableInteger
 from ..probes import console
 
 # How long the consoles of one list may take together, in seconds.
 CONSOLE_TIMEOUT = 3.0
+# The password of endpoints that store none, beside libpq's password file.
+PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
+
+EPOCH = datetime(1970, 1, 1)
+# What is asked from the console whenever it is read: SHOW LISTS by its own names, and more.
+LIVE_FIELDS = (
+    *("console_error", "version", "version_warning", "started_at", "is_admin", "max_client_conn"),
+    *("used_clients", "login_clients", "free_clients", "used_servers", "free_servers", "databases", "users", "pools"),
+    *("dns_names", "dns_zones", "dns_queries", "dns_pending"),
+)
+
+
+def console_state(rows):
+    """The state in the rows of SHOW STATE: active, paused or suspended, else unknown."""
+    states = [row.get("key") for row in rows if row.get("value") == "yes"]
+    return states[0] if states and states[0] in ("active", "paused", "suspended") else "unknown"
+
+
+def version_tuple(version):
+    """Numbers to compare of PgBouncer's version: (1, 25, 2) of 1.25.2, also of 1.25.2rc1."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 class ConnectionEndpoint(models.Model):
-    """A server that is watched: the admin console of one PgBouncer process."""
+    """A server that is watched: the admin console of one PgBouncer process, or the PostgreSQL
+    of this Odoo, of which there is one record, made at installation.
+
+    What is not stored is asked from the console when it is read: ``state``, ``version`` and
+    all that follows them.
+    """
 
     _name = "connection.endpoint"
     _inherit = ["mail.thread"]
     _description = "Connection Endpoint"
-    _order = "name, id"
+    _order = "kind desc, name, id"
 
     name = fields.Char(required=True)
-    kind = fields.Selection([("pgbouncer", "PgBouncer")], required=True, default="pgbouncer")
+    kind = fields.Selection(
+        [("postgresql", "PostgreSQL"), ("pgbouncer", "PgBouncer")], required=True, readonly=True, default="pgbouncer"
+    )
     active = fields.Boolean(default=True, tracking=True)
     host = fields.Char(
-        required=True,
         default="127.0.0.1",
         tracking=True,
         help="A host name, an address, or the folder of PgBouncer's unix socket. An address needs no name server.",
     )
-    port = fields.Integer(required=True, default=6432, tracking=True)
-    user = fields.Char(
-        required=True, default="pgbouncer", tracking=True, help="One of PgBouncer's stats_users or admin_users."
-    )
+    port = fields.Integer(default=6432, tracking=True)
+    user = fields.Char(default="pgbouncer", tracking=True, help="One of PgBouncer's stats_users or admin_users.")
     # What the form writes; it can be read by nobody.
     password = fields.Char(
         compute="_compute_password",
         inverse="_inverse_password",
         groups="base.group_system",
         copy=False,
-        help="Leave empty to use libpq's password file (~/.pgpass, or PGPASSFILE) of the user that runs Odoo.",
+        help="Leave empty to use Odoo's environment (PGBOUNCER_MONITOR_PASSWORD) or libpq's password file "
+        "(~/.pgpass, or PGPASSFILE) of the user that runs Odoo.",
     )
     stored_password = fields.Char(groups=fields.NO_ACCESS, copy=False, prefetch=False)
-    # Whether an administrator entered the address: only there may the password file be used.
+    # Whether an administrator entered the address: only there may passwords of Odoo's surroundings go.
     is_trusted = fields.Boolean(groups=fields.NO_ACCESS, copy=False)
     has_password = fields.Boolean("Password Stored", compute="_compute_has_password", groups="base.group_system")
     sslmode = fields.Selection(
@@ -53,11 +85,82 @@ class ConnectionEndpoint(models.Model):
         default="prefer",
         tracking=True,
     )
+    sslrootcert = fields.Char(
+        "SSL Root Certificate",
+        groups="base.group_system",
+        copy=False,
+        tracking=True,
+        help="A file on Odoo's server with the certificates of the issuers to trust. "
+        "Empty: ~/.postgresql/root.crt of the user that runs Odoo.",
+    )
+    sslcert = fields.Char(
+        "SSL Certificate",
+        groups="base.group_system",
+        copy=False,
+        tracking=True,
+        help="A file on Odoo's server with the client's certificate, where PgBouncer asks for one "
+        "(auth_type = cert). Empty: ~/.postgresql/postgresql.crt.",
+    )
+    sslkey = fields.Char(
+        "SSL Key",
+        groups="base.group_system",
+        copy=False,
+        tracking=True,
+        help="A file on Odoo's server with the key of that certificate, readable by nobody else. "
+        "Empty: ~/.postgresql/postgresql.key.",
+    )
     last_seen = fields.Datetime(
         "Last Successful Test", readonly=True, copy=False, help="When a test last got an answer."
     )
     last_error = fields.Text(
         "Error of the Last Test", readonly=True, copy=False, help="What the last test got instead of an answer."
+    )
+
+    # What the console says now.
+    console_error = fields.Text(compute="_compute_console", help="Why the console cannot be read, and what to do.")
+    version = fields.Char(compute="_compute_console")
+    version_warning = fields.Text("Known Holes", compute="_compute_console")
+    state = fields.Selection(
+        [("active", "Active"), ("paused", "Paused"), ("suspended", "Suspended"), ("unknown", "Unknown")],
+        compute="_compute_console",
+        help="Paused: no client of any database gets a server. PgBouncer tells it from version 1.19 on.",
+    )
+    started_at = fields.Datetime(
+        "Up Since", compute="_compute_console", help="Only a unix socket tells which process is at its other end."
+    )
+    is_admin = fields.Boolean(
+        "Admin User",
+        compute="_compute_console",
+        help="The user is one of PgBouncer's admin_users: it may pause, resume and reload.",
+    )
+    max_client_conn = NullableInteger(
+        "Maximum Clients",
+        compute="_compute_console",
+        help="How many clients PgBouncer accepts. The next one is refused.",
+    )
+    used_clients = NullableInteger(compute="_compute_console", help="Clients that are connected now.")
+    login_clients = NullableInteger(
+        compute="_compute_console", help="Clients that are logging in: many for long means that no server answers."
+    )
+    free_clients = NullableInteger(
+        compute="_compute_console", help="Places in memory that are ready for clients: not how many may still come."
+    )
+    used_servers = NullableInteger(compute="_compute_console", help="Connections to PostgreSQL.")
+    free_servers = NullableInteger(
+        compute="_compute_console", help="Places in memory that are ready for servers: not how many may still be made."
+    )
+    databases = NullableInteger(compute="_compute_console", help="Databases that PgBouncer knows, its own included.")
+    users = NullableInteger(compute="_compute_console", help="Users that PgBouncer knows.")
+    pools = NullableInteger(compute="_compute_console", help="Pools: a pair of a database and a user has one.")
+    dns_names = NullableInteger("DNS Names", compute="_compute_console", help="Host names in PgBouncer's cache.")
+    dns_zones = NullableInteger("DNS Zones", compute="_compute_console", help="DNS zones in PgBouncer's cache.")
+    dns_queries = NullableInteger(
+        "DNS Queries", compute="_compute_console", help="DNS queries that are under way: see Pending."
+    )
+    dns_pending = NullableInteger("DNS Pending", compute="_compute_console", help="Not used by PgBouncer.")
+
+    _one_postgresql = models.UniqueIndex(
+        "(kind) WHERE kind = 'postgresql'", "There is one endpoint for the PostgreSQL of this Odoo already."
     )
 
     @api.depends("stored_password")
@@ -72,17 +175,15 @@ class ConnectionEndpoint(models.Model):
         for endpoint in self:
             endpoint.sudo().stored_password = endpoint.password
 
-    @api.constrains("port")
-    def _check_port(self):
-        for endpoint in self:
-            if not 1 <= endpoint.port <= 65535:
-                raise ValidationError(self.env._("The port must be between 1 and 65535, not %s.", endpoint.port))
-
-    @api.constrains("host")
-    def _check_host(self):
-        for endpoint in self:
+    @api.constrains("kind", "host", "port", "user")
+    def _check_address(self):
+        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
+            if not endpoint.host or not endpoint.user:
+                raise ValidationError(self.env._("Enter the host and the user of %s.", endpoint.name))
             if "," in endpoint.host or any(map(str.isspace, endpoint.host)):
                 raise ValidationError(self.env._("Enter one host, without commas and spaces: not “%s”.", endpoint.host))
+            if not 1 <= endpoint.port <= 65535:
+                raise ValidationError(self.env._("The port must be between 1 and 65535, not %s.", endpoint.port))
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -115,19 +216,70 @@ class ConnectionEndpoint(models.Model):
         ``last_error``, and tell the user."""
         self.ensure_one()
         self.check_access("write")
-        answer = self._show("SHOW VERSION")[self]
-        if isinstance(answer, console.ConsoleError):
-            message, remedy = self._explain(answer)
-            self.last_error = f"{message}\n{remedy}"
-            title, kind = self.env._("No connection to %s", self.name), "danger"
-            message = self.last_error
-        else:
-            self.last_seen = fields.Datetime.now()
-            self.last_error = False
-            title, kind = self.env._("Connection to %s works", self.name), "success"
-            message = self.env._(
-                "PgBouncer %(version)s answered the user %(user)s.", version=answer.version, user=self.user
+        reading = console.run({self: (self._address(), [])}, CONSOLE_TIMEOUT)[self]
+        if isinstance(reading, console.ConsoleError):
+            self.last_error = "\n".join(self._explain(reading))
+            return self._notification(self.env._("No connection to %s", self.name), self.last_error, "danger")
+        self.last_seen = fields.Datetime.now()
+        self.last_error = False
+        message = self.env._(
+            "PgBouncer %(version)s answered the user %(user)s.", version=reading.version, user=self.user
+        )
+        return self._notification(self.env._("Connection to %s works", self.name), message, "success")
+
+    def action_reload(self):
+        """Have PgBouncer read its configuration files again."""
+        return self._command("RELOAD")
+
+    def action_reconnect(self):
+        """Have PgBouncer replace its server connections, each when it is free."""
+        return self._command("RECONNECT")
+
+    def action_pause(self):
+        """Have PgBouncer give no client a server any more."""
+        return self._command("PAUSE")
+
+    def action_resume(self):
+        """End a pause of the whole PgBouncer."""
+        return self._command("RESUME")
+
+    def _command(self, verb, database=None):
+        """Send a command to the console, write what came of it into the chatter, and tell the user.
+
+        :param str verb: RELOAD, RECONNECT, PAUSE or RESUME
+        :param str database: a name that this console itself reported; all of them if not given
+        """
+        self.ensure_one()
+        self.check_access("write")
+        # A name cannot be a parameter on the console: it is quoted as PostgreSQL quotes identifiers.
+        command = verb if database is None else " ".join((verb, '"{}"'.format(database.replace('"', '""'))))
+        reading = console.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
+        error = reading if isinstance(reading, console.ConsoleError) else reading.answers[command]
+        if not isinstance(error, console.ConsoleError):
+            result, kind = self.env._("PgBouncer says that it is done."), "success"
+            if verb == "RELOAD" and version_tuple(reading.version) < (1, 25):
+                kind = "warning"
+                result = self.env._(
+                    "PgBouncer %s says that it is done. It says so even if it could not read its files: before "
+                    "version 1.25 only its log tells.",
+                    reading.version,
+                )
+        elif error.reason == "timeout" and verb == "PAUSE":
+            kind = "warning"
+            result = self.env._(
+                "No end of it within %s s. If PgBouncer runs, it goes on pausing: it waits for the servers that are "
+                "in use, and gives them to nobody else. Databases and this page show what is paused; RESUME ends it.",
+                CONSOLE_TIMEOUT,
             )
+        else:
+            kind, result = "danger", " ".join(self._explain(error))
+        body = self.env._("Sent to the console: %(command)s. %(result)s", command=command, result=result)
+        self.message_post(body=body, subtype_xmlid="mail.mt_note")
+        return self._notification(f"{self.name}: {command}", result, kind)
+
+    @api.model
+    def _notification(self, title, message, kind):
+        """The client action that tells the user, and shows the page anew."""
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
@@ -135,30 +287,102 @@ class ConnectionEndpoint(models.Model):
                 "title": title,
                 "message": message,
                 "type": kind,
-                "sticky": kind == "danger",
+                "sticky": kind != "success",
                 "next": {"type": "ir.actions.client", "tag": "soft_reload"},
             },
         }
 
-    def _show(self, command):
-        """Run a console command on these endpoints side by side, within CONSOLE_TIMEOUT.
+    @api.model
+    def _postgresql(self):
+        """The endpoint of this Odoo's own PostgreSQL."""
+        endpoint = self.with_context(active_test=False).search([("kind", "=", "postgresql")])
+        return endpoint or self.create({"name": "PostgreSQL", "kind": "postgresql"})
 
-        :return: endpoint -> console.Reading or console.ConsoleError
-        """
-        return console.show(
-            {
-                endpoint: console.Address(
-                    host=endpoint.host,
-                    port=endpoint.port,
-                    user=endpoint.user,
-                    password=endpoint.sudo().stored_password or "",
-                    sslmode=endpoint.sslmode,
-                    use_passfile=endpoint.sudo().is_trusted,
+    @api.depends_context("uid")
+    def _compute_console(self):
+        # An archived endpoint is not asked, nor one that is not saved yet.
+        asked = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))
+        readings = asked._read("SHOW STATE", "SHOW LISTS", "SHOW CONFIG")
+        for endpoint in self:
+            endpoint.update(dict.fromkeys(LIVE_FIELDS, False) | {"state": "unknown"})
+            reading = readings.get(endpoint)
+            if endpoint.kind == "postgresql":
+                [(endpoint.version,)] = self.env.execute_query(
+                    SQL("SELECT split_part(current_setting('server_version'), ' ', 1)")
                 )
-                for endpoint in self
-            },
-            command,
-            CONSOLE_TIMEOUT,
+            if isinstance(reading, console.ConsoleError):
+                endpoint.console_error = "\n".join(endpoint._explain(reading))
+            elif reading:
+                lists = {row.get("list"): row.get("items") for row in reading.answers["SHOW LISTS"]}
+                config = {row.get("key"): row.get("value") for row in reading.answers["SHOW CONFIG"]}
+                endpoint.update({name: lists[name] for name in LIVE_FIELDS if name in lists})
+                endpoint.version = reading.version
+                endpoint.version_warning = endpoint._version_warning(reading.version)
+                endpoint.state = console_state(reading.answers["SHOW STATE"])
+                endpoint.started_at = reading.started_at and EPOCH + timedelta(seconds=reading.started_at)
+                endpoint.is_admin = endpoint._is_admin(config)
+                endpoint.max_client_conn = config.get("max_client_conn")
+
+    def _is_admin(self, config):
+        """May this endpoint's user do more than SHOW? Read from SHOW CONFIG: to try would be to do."""
+        admins, stats = (
+            [name.strip() for name in (config.get(key) or "").split(",")] for key in ("admin_users", "stats_users")
+        )
+        # PgBouncer's own operating system user needs no entry, over a unix socket.
+        is_owner = self.user == "pgbouncer" and self.host.startswith("/") and self.user not in stats
+        return self.user in admins or config.get("auth_type") == "any" or is_owner
+
+    @api.model
+    def _version_warning(self, version):
+        if (1, 24) <= version_tuple(version) < (1, 25, 2):
+            return self.env._(
+                "PgBouncer %s has a known hole (CVE-2026-6667): whoever may look at its console may also end the "
+                "connections of clients (KILL_CLIENT). It is closed in 1.25.2; distributions close it without "
+                "changing the number, so look at your package's changelog.",
+                version,
+            )
+        return False
+
+    def _read(self, *commands):
+        """What the consoles of these endpoints answer, asked once in a transaction and side by
+        side, within CONSOLE_TIMEOUT. A console that could not be read is not asked again.
+
+        :return: endpoint -> console.Reading or console.ConsoleError. A command that this
+            PgBouncer does not know has no rows.
+        """
+        known = self.env.cr.cache.setdefault(self._name, {})
+        questions = {}
+        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
+            reading = known.get(endpoint.id)
+            if isinstance(reading, console.ConsoleError):
+                continue
+            if missing := [command for command in commands if not reading or command not in reading.answers]:
+                questions[endpoint.id] = endpoint._address(), missing
+        for endpoint_id, reading in console.run(questions, CONSOLE_TIMEOUT).items():
+            if isinstance(reading, console.Reading):
+                answers = {
+                    command: [] if getattr(answer, "reason", None) == "unknown_command" else answer
+                    for command, answer in reading.answers.items()
+                }
+                error = next((answer for answer in answers.values() if isinstance(answer, console.ConsoleError)), None)
+                before = known[endpoint_id].answers if endpoint_id in known else {}
+                reading = error or reading._replace(answers=before | answers)
+            known[endpoint_id] = reading
+        return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
+
+    def _address(self):
+        endpoint = self.sudo()
+        from_environment = endpoint.is_trusted and os.environ.get(PASSWORD_VARIABLE)
+        return console.Address(
+            host=endpoint.host,
+            port=endpoint.port,
+            user=endpoint.user,
+            password=endpoint.stored_password or from_environment or "",
+            sslmode=endpoint.sslmode,
+            sslrootcert=endpoint.sslrootcert or "",
+            sslcert=endpoint.sslcert or "",
+            sslkey=endpoint.sslkey or "",
+            use_passfile=endpoint.is_trusted,
         )
 
     def _explain(self, error):
@@ -200,8 +424,8 @@ class ConnectionEndpoint(models.Model):
                     user=self.user,
                 ),
                 self.env._(
-                    "Enter the password, or add a line to the password file of the user that runs Odoo. The file is "
-                    "only used for an address that an administrator entered."
+                    "Enter the password, or give it to the user that runs Odoo, in its environment or password file. "
+                    "Those are only used for an address that an administrator entered."
                 ),
             ),
             "wrong_password": (
@@ -215,6 +439,10 @@ class ConnectionEndpoint(models.Model):
             "not_allowed": (
                 self.env._("The user %(user)s may not use the console of %(where)s.", where=where, user=self.user),
                 self.env._("Add %s to the list stats_users in pgbouncer.ini, and reload PgBouncer.", self.user),
+            ),
+            "admin_needed": (
+                self.env._("The user %(user)s may only look at the console of %(where)s.", where=where, user=self.user),
+                self.env._("Add %s to the list admin_users in pgbouncer.ini, and reload PgBouncer.", self.user),
             ),
             "tls_required": (
                 self.env._("%s only accepts encrypted connections.", where),

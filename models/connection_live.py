@@ -42,7 +42,7 @@ class ConnectionLive(models.AbstractModel):
         exported = super().export_data(fields_to_export)
         # A grouped export asks for the rows by their ids, and has no place for other lines.
         if fields_to_export[0] != ".id":
-            for notice in self._notices():
+            for notice in filter(lambda notice: notice["type"] != "info", self._notices()):
                 line = f"{notice['text']} {notice['remedy']}"
                 exported["datas"].append([line, *[""] * (len(fields_to_export) - 1)])
         return exported
@@ -50,7 +50,7 @@ class ConnectionLive(models.AbstractModel):
     @api.model
     def _reading(self):
         """:return: ``read_at`` (UTC) and ``notices``: a list of dictionaries with ``type``
-        (Bootstrap's: danger, warning), ``text`` and ``remedy``"""
+        (Bootstrap's: danger, warning, info), ``text`` and ``remedy``"""
         return {"read_at": fields.Datetime.to_string(fields.Datetime.now()), "notices": self._notices()}
 
     @api.model
@@ -65,10 +65,23 @@ class ConnectionLive(models.AbstractModel):
         return []
 
     @api.model
+    def _open(self, domain):
+        """The action that shows the rows of a domain: the form of the only one, or the list."""
+        action = self.env["ir.actions.act_window"]._for_xml_id(f"pgbouncer_monitor.{self._table}_action")
+        rows = self.search(domain)
+        if len(rows) == 1:
+            return action | {"views": [(False, "form")], "res_id": rows.id, "context": {}}
+        return action | {"domain": domain, "context": {}}
+
+    @api.model
     def _columns(self):
         """:return: name -> SQL type of everything that a row holds, the id first"""
-        stored = {name: field.column_type[1] for name, field in self._fields.items() if field.store}
-        return {"id": "bigint"} | {name: sql_type for name, sql_type in stored.items() if name != "id"}
+        # The ids of live rows are larger than those of Odoo's tables.
+        return {"id": "int8"} | {
+            name: "int8" if field.type == "many2one" else field.column_type[1]
+            for name, field in self._fields.items()
+            if field.store and name != "id"
+        }
 
     @api.model
     def _rows_query(self, get_rows) -> SQL:

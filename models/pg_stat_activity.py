@@ -1,10 +1,26 @@
+import re
+
+import psycopg2.errors
+from markupsafe import Markup
+
 from odoo import api, fields, models
-from odoo.tools import SQL
+from odoo.tools import SQL, config
 
 from ..fields import NullableFloat, NullableInteger
+from .connection_live import LateParameter
 
 # What PostgreSQL shows instead of the query, to a role that may not see the session.
 HIDDEN_QUERY = "<insufficient privilege>"
+# The part of a session's id that is its PID: Linux has no larger ones.
+MAX_PID = (1 << 22) - 1
+# How the programs of a component call themselves: regular expressions for application_name,
+# whatever the case, tried in this order.
+PROGRAMS = {
+    "backup": r"^(pg_dump|pg_dumpall|pg_restore|pg_basebackup|pg_probackup|pgbackrest|barman|wal-g|wal-e)",
+    "replication": r"^(walreceiver|pg_receivewal|pg_recvlogical)",
+    "interactive": r"^(psql|pgcli|pgadmin|dbeaver|datagrip|navicat|tableplus|postico|heidisql|beekeeper|phppgadmin"
+    r"|adminer|azuredatastudio|azdata)",
+}
 
 
 class PgStatActivity(models.Model):
@@ -36,7 +52,7 @@ class PgStatActivity(models.Model):
         help="What the client calls itself. Behind a transaction pool it is lost, or another client's.",
     )
     client_addr = fields.Char(
-        "Client", readonly=True, help="Empty for a unix socket. Behind a pooler this is the pooler's address."
+        "Client Address", readonly=True, help="Empty for a unix socket. Behind a pooler this is the pooler's address."
     )
     client_hostname = fields.Char(readonly=True, help="Only known where log_hostname is on.")
     client_port = NullableInteger(readonly=True, aggregator=None, help="-1 for a unix socket.")
@@ -79,10 +95,66 @@ class PgStatActivity(models.Model):
         help="Of another role: Odoo's database role may see no more of it than the PID and the names.",
     )
     is_current_database = fields.Boolean("In This Database", readonly=True)
+    component = fields.Selection(
+        [
+            ("odoo_worker", "Odoo Worker"),
+            ("odoo_listener", "Odoo Bus or Cron"),
+            ("pgbouncer", "PgBouncer Pool"),
+            ("backup", "Backup"),
+            ("replication", "Replication"),
+            ("interactive", "Interactive"),
+            ("other", "Other"),
+            ("unknown", "Unknown"),
+        ],
+        readonly=True,
+        help="Whose connection it is. The session's form says what tells it. Empty for PostgreSQL's own processes.",
+    )
+    component_reason = fields.Char("Told By", compute="_compute_component_reason")
+    endpoint_id = fields.Many2one(
+        "connection.endpoint", "PgBouncer", readonly=True, help="The PgBouncer whose connection this is."
+    )
+    pool_id = fields.Many2one("pgbouncer.pool", readonly=True)
+    server_id = fields.Many2one("pgbouncer.server", "PgBouncer Server", readonly=True)
+    client_id = fields.Many2one(
+        "pgbouncer.client", "PgBouncer Client", readonly=True, help="The client that works in it right now."
+    )
+    pooled_client = fields.Char(
+        "Client Behind",
+        readonly=True,
+        help="Where the client is that works in this session through PgBouncer right now: its own address and port, "
+        "or its process.",
+    )
+    server_count = NullableInteger(
+        "Matching Servers",
+        readonly=True,
+        aggregator=None,
+        help="How many servers of PgBouncers have this PID and port. If it is more than one it cannot be told which "
+        "is this session, and none is shown.",
+    )
 
     @property
     def _table_query(self):
-        query = SQL("%s FROM pg_stat_activity", self._select())
+        query = SQL(
+            # By PID and port: a PID is unique in one cluster only, and there may be several.
+            """
+            %s
+              FROM pg_stat_activity
+              LEFT JOIN (SELECT (server->>0)::int8 AS server_pid,
+                                (server->>1)::int8 AS server_port,
+                                (server->>2)::int8 AS server_count,
+                                (server->>3)::int8 AS endpoint_id,
+                                (server->>4)::int8 AS pool_id,
+                                (server->>5)::int8 AS server_id,
+                                (server->>6)::int8 AS client_id,
+                                server->>7 AS pooled_client
+                           FROM jsonb_array_elements(%s::jsonb) AS server) AS servers
+                ON server_pid = pid
+               AND server_port = CASE WHEN query = %s THEN 0 ELSE client_port END
+            """,
+            self._select(),
+            LateParameter(self.env["pgbouncer.server"].sudo()._backends),
+            HIDDEN_QUERY,
+        )
         if not self._is_on_standby():
             return query
         return self._rows_query(lambda: self._primary_rows(query))
@@ -105,13 +177,11 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _select(self) -> SQL:
-        # 30 bits of the session's start and 22 of its pid (Linux has no larger ones): within
-        # the 52 that JavaScript's numbers hold exactly.
         # A statement that stores an endpoint's password holds it in clear.
         # statement_timestamp() may lie a little before the moment that is looked at.
         return SQL(
             """
-            SELECT ((COALESCE(EXTRACT(EPOCH FROM backend_start), 0)::bigint & ((1 << 30) - 1)) << 22) | pid AS id,
+            SELECT %(id)s AS id,
                    pid,
                    leader_pid,
                    datid::bigint AS datid,
@@ -142,14 +212,52 @@ class PgStatActivity(models.Model):
                    CASE WHEN strpos(query, 'stored_password') = 0 THEN query ELSE '<withheld>' END AS query,
                    backend_type,
                    query = %(hidden)s AS is_hidden,
-                   datname = current_database() AS is_current_database
+                   datname = current_database() AS is_current_database,
+                   %(component)s AS component,
+                   server_count,
+                   endpoint_id,
+                   pool_id,
+                   server_id,
+                   client_id,
+                   pooled_client
             """,
+            id=self._session_id(),
             backend_age=self._seconds_since("backend_start"),
             xact_age=self._seconds_since("xact_start"),
             query_age=self._seconds_since("query_start"),
             state_age=self._seconds_since("state_change"),
             query_id=SQL("query_id::text") if self.env.cr._cnx.server_version >= 140000 else SQL("NULL::text"),
             hidden=HIDDEN_QUERY,
+            component=self._component(),
+        )
+
+    @api.model
+    def _session_id(self) -> SQL:
+        # 30 bits of the session's start and 22 of its pid: within the 52 that JavaScript's
+        # numbers hold exactly.
+        return SQL("((COALESCE(EXTRACT(EPOCH FROM backend_start), 0)::bigint & ((1 << 30) - 1)) << 22) | pid")
+
+    @api.model
+    def _component(self) -> SQL:
+        names = ["odoo-{pid}", config["db_app_name"] or ""]
+        patterns = [re.sub(r"([%_\\])", r"\\\1", name).replace("{pid}", "%") for name in names]
+        programs = SQL(" ").join(
+            SQL("WHEN application_name ~* %s THEN %s", pattern, component) for component, pattern in PROGRAMS.items()
+        )
+        return SQL(
+            """CASE WHEN datid IS NULL AND usesysid IS NULL THEN NULL
+                    WHEN server_count > 0 THEN 'pgbouncer'
+                    %s
+                    WHEN backend_type = 'walsender' THEN 'replication'
+                    WHEN backend_type <> 'client backend' THEN NULL
+                    WHEN application_name LIKE ANY (%s)
+                    THEN CASE WHEN datname = 'postgres' THEN 'odoo_listener' ELSE 'odoo_worker' END
+                    WHEN query = %s THEN 'unknown'
+                    ELSE 'other'
+               END""",
+            programs,
+            [pattern for pattern in patterns if pattern.strip("%")],
+            HIDDEN_QUERY,
         )
 
     @api.model
@@ -158,21 +266,193 @@ class PgStatActivity(models.Model):
         since = SQL("EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8", SQL.identifier(column))
         return SQL("CASE WHEN %s < 0 THEN 0 ELSE %s END", since, since)
 
+    @api.depends("component", "application_name", "pid", "client_port", "server_count", "is_hidden")
+    def _compute_component_reason(self):
+        for session in self:
+            session.component_reason = session._component_reason()
+
+    def _component_reason(self):
+        if self.component == "pgbouncer":
+            if self.server_count > 1:
+                return self.env._(
+                    "%s servers of PgBouncers match its PID and port: which of them it is cannot be told.",
+                    self.server_count,
+                )
+            where = {"endpoint": self.endpoint_id.display_name, "pid": self.pid, "port": self.client_port}
+            if self.is_hidden:
+                return self.env._(
+                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s. Odoo's role may not see its port, "
+                    "so it might be another cluster's PID.",
+                    **where,
+                )
+            if self.client_port == -1:
+                return self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s at a unix socket.", **where)
+            return self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s and port %(port)s.", **where)
+        if self.component == "odoo_listener":
+            return self.env._(
+                "It calls itself “%s”, as Odoo does, and is on the database postgres: there its bus and cron listen.",
+                self.application_name,
+            )
+        if self.component == "odoo_worker":
+            return self.env._("It calls itself “%s”, as Odoo does.", self.application_name)
+        if self.component == "unknown":
+            return self.env._("Its name tells nothing, and Odoo's role may see no more of it.")
+        if self.component == "other" and not self.application_name:
+            return self.env._(
+                "It has no name, and no PgBouncer that is watched says that it is its own. A client loses its name "
+                "in a PgBouncer that is not watched, or does not answer."
+            )
+        if self.component == "replication" and self.backend_type == "walsender":
+            return self.env._("Its backend is a walsender.")
+        return self.component and self.env._("It calls itself “%s”.", self.application_name)
+
+    def action_open_blockers(self):
+        """The sessions that this one waits for. A prepared transaction (0) has none."""
+        return self._open([("pid", "in", [int(pid) for pid in (self.blocked_by or "").split(",") if pid.strip()])])
+
+    def action_open_pool(self):
+        return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])
+
+    def action_open_server(self):
+        return self.env["pgbouncer.server"]._open([("id", "=", self.server_id.id)])
+
+    def action_open_client(self):
+        return self.env["pgbouncer.client"]._open([("id", "=", self.client_id.id)])
+
+    def action_cancel(self):
+        """Ask PostgreSQL to cancel what the sessions run now; see ``_signal``."""
+        return self._signal("pg_cancel_backend")
+
+    def action_terminate(self):
+        """Ask PostgreSQL to end the sessions; see ``_signal``."""
+        return self._signal("pg_terminate_backend")
+
+    def _signal(self, function):
+        """Run a function of PostgreSQL on the backends of these sessions, write what came of it
+        into the chatter of the PostgreSQL endpoint, and tell the user.
+
+        A session is found again by its id, which is its PID and the second of its start, in the
+        very statement that sends the signal: one that is gone, or whose PID serves another
+        session now, is left alone.
+        """
+        endpoint = self.env["connection.endpoint"]._postgresql()
+        endpoint.check_access("write")
+        outcomes = [self._signal_one(function, session_id) for session_id in self.ids]
+        title = f"{function}: %s" % ", ".join(str(session_id & MAX_PID) for session_id in self.ids)
+        endpoint.message_post(
+            body=Markup("%s<br/>%s") % (title, Markup("<br/>").join(text for _done, text in outcomes)),
+            subtype_xmlid="mail.mt_note",
+        )
+        kind = "success" if all(done for done, _text in outcomes) else "danger"
+        return endpoint._notification(title, "\n".join(text for _done, text in outcomes), kind)
+
+    @api.model
+    def _signal_one(self, function, session_id):
+        """:return: (whether PostgreSQL sent the signal, what came of it in words)"""
+        values = {"pid": session_id & MAX_PID}
+        query = SQL(
+            """SELECT usename, datname, state, COALESCE(host(client_addr) || ':' || client_port, 'unix socket'),
+                      pid = pg_backend_pid(), backend_start IS NOT NULL,
+                      CASE WHEN pid <> pg_backend_pid() AND backend_start IS NOT NULL THEN %s(pid) END
+                 FROM pg_stat_activity
+                WHERE %s = %s""",
+            SQL.identifier(function),
+            self._session_id(),
+            session_id,
+        )
+        try:
+            with self.env.cr.savepoint():
+                # Within a transaction PostgreSQL shows the sessions as they were at the first look.
+                self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
+                rows = self.env.execute_query(query)
+        except psycopg2.errors.InsufficientPrivilege as error:
+            [(role,)] = self.env.execute_query(SQL("SELECT quote_ident(current_user)"))
+            return False, self.env._(
+                "%(pid)s: PostgreSQL refuses: %(error)s. To allow it, run as a superuser: %(remedy)s",
+                **values,
+                error=error.diag.message_primary,
+                remedy=f"GRANT pg_signal_backend TO {role};",
+            )
+        if not rows:
+            return False, self.env._(
+                "%(pid)s: nothing was done, because this session is gone. If its PID is still listed, it serves "
+                "another session now.",
+                **values,
+            )
+        [(user, database, state, client, is_own, is_visible, done)] = rows
+        values |= {"user": user, "database": database, "state": state, "client": client}
+        if is_own:
+            return False, self.env._(
+                "%(pid)s: nothing was done, because this session works on your own request.", **values
+            )
+        if not is_visible:
+            return False, self.env._(
+                "%(pid)s: nothing was done, because Odoo's role may not see when this session of %(user)s started: it "
+                "could be another one by now. The list says how to grant it.",
+                **values,
+            )
+        if not done:
+            return False, self.env._("%(pid)s: the session ended before the signal came.", **values)
+        return True, self.env._(
+            "%(pid)s: PostgreSQL sent the signal to the session of %(user)s on %(database)s, client %(client)s, "
+            "state %(state)s.",
+            **values,
+        )
+
     @api.model
     def _notices(self):
-        hidden = self.search_count([("is_hidden", "=", True), ("usesysid", "!=", False)])
-        if not hidden:
-            return []
-        [(role,)] = self.env.execute_query(SQL("SELECT quote_ident(current_user)"))
-        return [
+        counts = dict(
+            self._read_group(
+                [("usesysid", "!=", False), "|", ("backend_type", "=", "client backend"), ("is_hidden", "=", True)],
+                ["is_hidden"],
+                ["__count"],
+            )
+        )
+        hidden = counts.get(True, 0)
+        max_connections, reserved, role = self._limits()
+        notices = [
             {
-                "type": "warning",
+                "type": "info",
                 "text": self.env._(
-                    "%(count)s session(s) belong to other roles, and Odoo's role %(role)s may not see what they do: "
-                    "their state, times, client and query are empty here. To see them, run as a superuser:",
-                    count=hidden,
-                    role=role,
+                    "%(used)s of %(usable)s connections are in use: max_connections is %(max_connections)s, of which "
+                    "%(reserved)s are reserved.",
+                    used=sum(counts.values()),
+                    usable=max_connections - reserved,
+                    max_connections=max_connections,
+                    reserved=reserved,
                 ),
-                "remedy": f"GRANT pg_monitor TO {role};",
+                "remedy": "",
             }
         ]
+        if hidden:
+            notices.append(
+                {
+                    "type": "warning",
+                    "text": self.env._(
+                        "%(count)s session(s) belong to other roles, and Odoo's role %(role)s may not see what they "
+                        "do: their state, times, client and query are empty here. To see them, run as a superuser:",
+                        count=hidden,
+                        role=role,
+                    ),
+                    "remedy": f"GRANT pg_monitor TO {role};",
+                }
+            )
+        for notice in self.env["pgbouncer.server"].sudo()._notices():
+            text = self.env._("%s Its sessions cannot be told from others.", notice["text"])
+            notices.append(notice | {"text": text})
+        return notices
+
+    @api.model
+    def _limits(self):
+        """:return: max_connections, how many of them are reserved, and Odoo's role, quoted"""
+        query = SQL(
+            """SELECT current_setting('max_connections')::int,
+                      current_setting('superuser_reserved_connections')::int
+                      + COALESCE(current_setting('reserved_connections', true)::int, 0),
+                      quote_ident(current_user)"""
+        )
+        if not self._is_on_standby():
+            return self.env.execute_query(query)[0]
+        with self.env.registry.cursor() as cr:
+            cr.execute(query)
+            return cr.fetchone()

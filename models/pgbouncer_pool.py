@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from ..fields import NullableFloat, NullableInteger
+from .pgbouncer_database import DATABASE_STATES, database_state
 
 
 class PgbouncerPool(models.Model):
@@ -12,7 +13,7 @@ class PgbouncerPool(models.Model):
     _auto = False
     _rec_name = "database"
     _order = "endpoint_id, database, user"
-    _show_command = "SHOW POOLS"
+    _show_commands = ("SHOW POOLS", "SHOW DATABASES", "SHOW STATE")
     _show_key = ("database", "user")
 
     database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
@@ -25,17 +26,31 @@ class PgbouncerPool(models.Model):
     cl_waiting = NullableInteger(
         "Clients Waiting", readonly=True, help="Clients that have sent a query and wait for a server to become free."
     )
-    cl_active_cancel_req = NullableInteger("Cancels Active", readonly=True)
-    cl_waiting_cancel_req = NullableInteger("Cancels Waiting", readonly=True)
+    cl_active_cancel_req = NullableInteger(
+        "Cancels Active",
+        readonly=True,
+        help="Requests to cancel a query that were sent on, and are not answered yet. Since 1.18.",
+    )
+    cl_waiting_cancel_req = NullableInteger(
+        "Cancels Waiting", readonly=True, help="Requests to cancel a query that wait to be sent on. Since 1.18."
+    )
     sv_active = NullableInteger("Servers Active", readonly=True, help="Server connections that a client is using.")
-    sv_active_cancel = NullableInteger("Servers Cancelling", readonly=True)
-    sv_being_canceled = NullableInteger("Servers Cancelled", readonly=True)
+    sv_active_cancel = NullableInteger(
+        "Servers Cancelling", readonly=True, help="Server connections that send on a request to cancel. Since 1.18."
+    )
+    sv_being_canceled = NullableInteger(
+        "Servers Cancelled",
+        readonly=True,
+        help="Servers that could be free, but wait until the cancels that are meant for them are done. Since 1.18.",
+    )
     sv_idle = NullableInteger("Servers Idle", readonly=True, help="Server connections that can be used at once.")
     sv_used = NullableInteger(
         "Servers Used", readonly=True, help="Idle for so long that they are checked before they are used again."
     )
     sv_tested = NullableInteger("Servers Tested", readonly=True, help="Being reset or checked.")
-    sv_login = NullableInteger("Servers in Login", readonly=True)
+    sv_login = NullableInteger(
+        "Servers in Login", readonly=True, help="Logging in to PostgreSQL: it is slow, or not there, if they stay."
+    )
     maxwait = NullableInteger(
         "Longest Wait, Whole Seconds",
         readonly=True,
@@ -55,12 +70,33 @@ class PgbouncerPool(models.Model):
         aggregator="max",
         help="How long the first client in the queue has waited: maxwait with its microseconds.",
     )
-    pool_mode = fields.Char(readonly=True)
-    load_balance_hosts = fields.Char(readonly=True)
+    pool_mode = fields.Char(
+        readonly=True, help="When a client gives its server back: at the end of its session, transaction or statement."
+    )
+    load_balance_hosts = fields.Char(readonly=True, help="How one of several hosts is chosen. Since 1.24.")
+    state = fields.Selection(
+        DATABASE_STATES,
+        readonly=True,
+        help="Of its database. Paused: no client gets a server. Disabled: accepts no new clients. Unknown: before 1.19 "
+        "nothing tells whether the whole PgBouncer is paused.",
+    )
 
     @api.model
-    def _row(self, row, endpoint_id):
-        seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")
-        if seconds is not None and microseconds is not None:
-            row["maxwait_age"] = seconds + microseconds / 1e6
-        return super()._row(row, endpoint_id)
+    def _make_rows(self, endpoint_id, rows, databases, state_rows):
+        made = super()._make_rows(endpoint_id, rows)
+        state = {database.get("name"): database_state(database, state_rows) for database in databases}
+        for row in made:
+            row["state"] = state.get(row["database"], "unknown")
+            seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")
+            if seconds is not None and microseconds is not None:
+                row["maxwait_age"] = seconds + microseconds / 1e6
+        return made
+
+    def action_open_clients(self):
+        return self.env["pgbouncer.client"]._open([("pool_id", "=", self.id)])
+
+    def action_open_servers(self):
+        return self.env["pgbouncer.server"]._open([("pool_id", "=", self.id)])
+
+    def action_open_sessions(self):
+        return self.env["pg.stat.activity"]._open([("pool_id", "=", self.id)])

@@ -1,6 +1,5 @@
 import hashlib
 import json
-from itertools import repeat
 
 from odoo import api, fields, models
 from odoo.tools import SQL
@@ -22,8 +21,9 @@ class PgbouncerShow(models.AbstractModel):
     _inherit = "connection.live"
     _description = "PgBouncer Console Command"
 
-    # What to ask, e.g. "SHOW POOLS", and the columns whose values are unique in its answer.
-    _show_command = None
+    # What to ask: the command whose rows these are, e.g. "SHOW POOLS", then others that
+    # `_make_rows` needs; and the columns whose values are unique in the first one's answer.
+    _show_commands = ()
     _show_key = ()
 
     endpoint_id = fields.Many2one("connection.endpoint", readonly=True)
@@ -42,49 +42,58 @@ class PgbouncerShow(models.AbstractModel):
                 [
                     list(map(row.get, names))
                     for endpoint, answer in self._answers().items()
-                    if isinstance(answer, console.Reading)
-                    for row in map(self._row, answer.rows, repeat(endpoint.id))
+                    if not isinstance(answer, console.ConsoleError)
+                    for row in self._make_rows(endpoint.id, *answer)
                 ],
                 separators=(",", ":"),
+                default=int,  # the totals of SHOW STATS are Decimal
             )
         return cache[key]
 
     @api.model
     def _answers(self):
-        """Each console's answer, asked once in a transaction.
+        """What each console answers, asked once in a transaction.
 
-        :return: endpoint -> console.Reading or console.ConsoleError
+        :return: endpoint -> the rows of each of ``_show_commands``, or console.ConsoleError
         """
-        cache, key = self.env.cr.cache, (self._name, "answers")
-        if key not in cache:
-            endpoints = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer")])
-            answers = endpoints._show(self._show_command)
-            cache[key] = {endpoint: self._check_answer(answer) for endpoint, answer in answers.items()}
-        return cache[key]
+        endpoints = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer")])
+        return {
+            endpoint: reading
+            if isinstance(reading, console.ConsoleError)
+            else self._check_answer([reading.answers[command] for command in self._show_commands])
+            for endpoint, reading in endpoints._read(*self._show_commands).items()
+        }
 
     @api.model
     def _check_answer(self, answer):
         """The answer, fit for this model's fields: a text where a number belongs becomes the
         number that it holds, or unknown. Without its key columns it is an error."""
-        if not isinstance(answer, console.Reading) or not answer.rows:
-            return answer
-        if missing := [name for name in self._show_key if name not in answer.rows[0]]:
-            return console.ConsoleError("other", f"{self._show_command}: no column {', '.join(missing)}")
+        rows, *others = answer
+        if rows and (missing := [name for name in self._show_key if name not in rows[0]]):
+            return console.ConsoleError("other", f"{self._show_commands[0]}: no column {', '.join(missing)}")
         for name, field in self._fields.items():
-            if isinstance(field, NullableInteger) and str in {type(row.get(name)) for row in answer.rows}:
-                for row in answer.rows:
-                    row[name] = int(row[name]) if str(row[name]).isdecimal() else None
-        return answer
+            if isinstance(field, NullableInteger) and str in {type(row.get(name)) for row in rows}:
+                rows = [row | {name: int(row[name]) if str(row[name]).isdecimal() else None} for row in rows]
+        return [rows, *others]
 
     @api.model
-    def _row(self, row, endpoint_id):
-        """Make a row of SHOW, name -> value, one of this model: add what is not a column."""
-        identity = repr([endpoint_id, *[row[name] for name in self._show_key]])
-        digest = hashlib.sha256(identity.encode()).digest()
+    def _make_rows(self, endpoint_id, rows):
+        """Make one console's rows of SHOW, name -> value, rows of this model: with an id, and
+        in the models that override this with what is not a column.
+
+        :param rows: of the first of ``_show_commands``; then those of the others
+        """
+        return [
+            row | {"id": self._row_id(endpoint_id, *map(row.get, self._show_key)), "endpoint_id": endpoint_id}
+            for row in rows
+        ]
+
+    @api.model
+    def _row_id(self, endpoint_id, *key):
+        """The id of the row with this key, the same in every request."""
+        digest = hashlib.sha256(repr((endpoint_id, *key)).encode()).digest()
         # 52 bits: all of them whole in JavaScript's numbers.
-        row["id"] = int.from_bytes(digest[:8], "big") >> 12
-        row["endpoint_id"] = endpoint_id
-        return row
+        return int.from_bytes(digest[:8], "big") >> 12
 
     @api.model
     def _notices(self):

@@ -1,4 +1,4 @@
-"""The demo: a watched Odoo behind PgBouncer. ``demo.py start|stop|clean|load``.
+"""The demo: a watched Odoo behind PgBouncer. ``demo.py start|stop|clean|load|block``.
 
 Ports and passwords are chosen once, kept in .stack/demo.json and written for a shell to
 .stack/demo.env.
@@ -10,11 +10,14 @@ import os
 import secrets
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
 
+import psycopg2
 import requests
+from psycopg2.extras import wait_select
 
 from servers import (
     LOCALHOST,
@@ -49,6 +52,11 @@ SELECT pg_sleep(0.05);
 COMMIT;
 """
 
+# What `make block` runs: a till that forgets to end its sale, and others that want its product.
+BLOCK_SECONDS = 120
+BLOCK_CLIENTS = 30
+BLOCK_POOL_SIZE = 5
+
 # Runs in `odoo shell`, after installation and whenever a port had to change.
 SETUP = """
 admin = env.ref("base.user_admin")
@@ -78,7 +86,8 @@ class Demo:
 
     def make_servers(self):
         root, ports = data_root() / "demo", self.ports
-        self.pair = Pair(root, ports, self.passwords)
+        till = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop pool_size={BLOCK_POOL_SIZE}"
+        self.pair = Pair(root, ports, self.passwords, {"till": till})
         self.odoo = Odoo(
             STACK / "demo-odoo",
             ports["odoo"],
@@ -182,7 +191,8 @@ Look first at
   {self.url}/odoo/pgbouncer-pools  the pools of PgBouncer
   {self.url}/odoo/pg-sessions      the sessions of PostgreSQL
 (in the menu: Settings > Technical > Database Connections, in developer mode), then run
-`make load` and watch clients wait. `make stop` ends the demo, `make clean` removes its data.
+`make load` and watch clients wait, or `make block` and find who blocks them. `make stop` ends
+the demo, `make clean` removes its data.
 For a shell: . {os.path.relpath(ENVIRONMENT)}
 """
         )
@@ -205,18 +215,21 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
         for path in (STATE, ENVIRONMENT, PASSFILE):
             path.unlink(missing_ok=True)
 
-    def load(self):
+    def open_shop(self):
         if not all(server.process() for server in self.servers):
             sys.exit("The demo is not running: run `make demo` first.")
-        folder = make_folder(data_root() / "load")
-        script = folder / "sales.sql"
-        script.write_text(LOAD_SCRIPT)
         self.pair.postgresql.execute(
             "CREATE TABLE IF NOT EXISTS stock (product int PRIMARY KEY, quantity int)",
             "ALTER TABLE stock OWNER TO shop",
             "INSERT INTO stock SELECT product, 0 FROM generate_series(1, 8) AS product ON CONFLICT DO NOTHING",
             dbname="shop",
         )
+
+    def load(self):
+        self.open_shop()
+        folder = make_folder(data_root() / "load")
+        script = folder / "sales.sql"
+        script.write_text(LOAD_SCRIPT)
         step(f"{LOAD_CLIENTS} clients sell for {LOAD_SECONDS} s over 20 server connections. Watch them wait:")
         print(f"    {self.url}/odoo/pgbouncer-pools\n    {self.url}/odoo/pg-sessions", flush=True)
         subprocess.run(
@@ -240,10 +253,48 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
             ),
         )
 
+    def block(self):
+        self.open_shop()
+        tills = []
+        try:
+            for _number in range(BLOCK_CLIENTS):
+                tills.append(self.open_till())
+            with socket.socket(fileno=os.dup(tills[0].connection.fileno())) as own_end:
+                host, port = own_end.getsockname()
+            step(
+                f"{BLOCK_CLIENTS} clients on {BLOCK_POOL_SIZE} server connections, for {BLOCK_SECONDS} s. Find the one"
+            )
+            print(
+                f"    that blocks the others: {self.url}/odoo/pg-sessions > a red session > Blocked By > Client\n"
+                f"    It is {host}:{port}",
+                flush=True,
+            )
+            time.sleep(BLOCK_SECONDS)
+        finally:
+            for till in tills:
+                till.connection.close()
+
+    def open_till(self):
+        """A client that sells product 1 and never commits: the first one blocks the others."""
+        till = psycopg2.connect(
+            host=LOCALHOST,
+            port=self.ports["pgbouncer"],
+            dbname="till",
+            user="shop",
+            password=self.passwords["shop"],
+            async_=True,
+        )
+        wait_select(till)
+        cursor = till.cursor()
+        cursor.execute("BEGIN; UPDATE stock SET quantity = quantity - 1 WHERE product = 1")
+        time.sleep(0.1)
+        till.poll()
+        return cursor
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["start", "stop", "clean", "load"])
+    parser.add_argument("action", choices=["start", "stop", "clean", "load", "block"])
     action = parser.parse_args().action
     if action in ("stop", "clean") and not STATE.exists():
         print("There is no demo here.")

@@ -10,10 +10,13 @@ import socket
 import subprocess
 import unittest
 from contextlib import closing
+from unittest.mock import patch
 
 import psycopg2
 
 from odoo.tests import TransactionCase
+
+from ..models.pgbouncer_show import console
 
 # An alias in the test's PgBouncer: transaction mode, a pool of one server.
 TINY = "tiny"
@@ -67,6 +70,24 @@ def psql(command):
         timeout=10,
     )
     return list(csv.DictReader(shown.stdout.splitlines()))
+
+
+def answering(answers, version="9.9"):
+    """Consoles that answer what no real one does: a patch of the probe.
+
+    :param dict answers: endpoint -> command -> rows; a command that is not there has none
+    """
+
+    def run(questions, _timeout):
+        return {
+            endpoint_id: console.Reading(
+                version, None, {command: by_id[endpoint_id].get(command, []) for command in commands}
+            )
+            for endpoint_id, (_address, commands) in questions.items()
+        }
+
+    by_id = {endpoint.id: of_endpoint for endpoint, of_endpoint in answers.items()}
+    return patch.object(console, "run", run)
 
 
 def endpoint_values(**values):

@@ -5,7 +5,7 @@ from odoo.tests import tagged
 
 from ..models.connection_endpoint import CONSOLE_TIMEOUT
 from ..models.pgbouncer_show import console
-from .common import TINY, ServerCase, closed_port, connect_pooled, psql, variable
+from .common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable
 
 SPECIFICATION = {"database": {}, "user": {}, "cl_waiting": {}, "endpoint_id": {"fields": {"display_name": {}}}}
 
@@ -82,15 +82,15 @@ class TestPgbouncerPool(ServerCase):
         self.assertEqual(pools.endpoint_id, self.endpoint | second)
 
     def test_one_request_asks_once(self):
-        with patch.object(console, "show", wraps=console.show) as show:
+        with patch.object(console, "run", wraps=console.run) as run:
             self.Pool.web_search_read([], SPECIFICATION, limit=1)
-        show.assert_called_once()
+        self.assertEqual(len([questions for (questions, _timeout), _options in run.call_args_list if questions]), 1)
 
     def test_views_open_without_asking(self):
-        with patch.object(console, "show") as show:
+        with patch.object(console, "run") as run:
             self.Pool.get_views([(False, "list"), (False, "search")])
             self.Pool.fields_get()
-        show.assert_not_called()
+        run.assert_not_called()
 
     def test_archived_endpoint_is_not_asked(self):
         self.endpoint.active = False
@@ -98,8 +98,8 @@ class TestPgbouncerPool(ServerCase):
         self.assertEqual((result["records"], result["reading"]["notices"]), ([], []))
 
     def test_column_that_the_version_lacks_is_empty_not_zero(self):
-        reading = console.Reading("0.1", [{"database": "d", "user": "u", "sv_idle": 0, "new_column": 1}])
-        with patch.object(console, "show", return_value={self.endpoint: reading}):
+        rows = [{"database": "d", "user": "u", "sv_idle": 0, "new_column": 1}]
+        with answering({self.endpoint: {"SHOW POOLS": rows}}):
             result = self.Pool.web_search_read([], {"cl_waiting": {}, "sv_idle": {}, "maxwait_age": {}})
             exported = self.Pool.search([]).export_data(["cl_waiting", "sv_idle"])["datas"]
             self.assertFalse(self.Pool.search([("cl_waiting", "=", 0)]))
@@ -113,15 +113,10 @@ class TestPgbouncerPool(ServerCase):
     def test_answer_that_does_not_fit_is_unknown(self):
         """A console that answers otherwise than any that we know must not break the list."""
         other = self.endpoint.copy({"name": "Other"})
-        readings = {
-            self.endpoint: console.Reading(
-                "9",
-                [{"database": "d", "user": "u", "cl_waiting": "many", "sv_idle": "7", "maxwait": "", "maxwait_us": 1}],
-            ),
-            other: console.Reading("9", [{"pool": "p"}]),
-        }
+        row = {"database": "d", "user": "u", "cl_waiting": "many", "sv_idle": "7", "maxwait": "", "maxwait_us": 1}
+        answers = {self.endpoint: {"SHOW POOLS": [row]}, other: {"SHOW POOLS": [{"pool": "p"}]}}
         specification = {name: {} for name in ("cl_waiting", "sv_idle", "maxwait", "maxwait_age")}
-        with patch.object(console, "show", return_value=readings):
+        with answering(answers):
             result = self.Pool.web_search_read([], specification)
         [row] = result["records"]
         self.assertEqual([row[name] for name in specification], [False, 7, False, False])

@@ -52,7 +52,7 @@ class TestTours(HttpCase):
         thread = threading.Thread(target=wait_in_the_queue)
         thread.start()
         self.addCleanup(thread.join)
-        self.startPatcher(patch.object(console, "show", wraps=console.show, side_effect=read))
+        self.startPatcher(patch.object(console, "run", wraps=console.run, side_effect=read))
         self.start_tour("/odoo/pgbouncer-pools", "pgbouncer_monitor_pools", login="admin", timeout=120)
 
     def test_sessions(self):

@@ -1,0 +1,42 @@
+from odoo import api, fields, models
+
+from ..fields import NullableInteger
+
+
+class PgbouncerClient(models.Model):
+    """One row of SHOW CLIENTS: a program that is connected to PgBouncer."""
+
+    _name = "pgbouncer.client"
+    _inherit = "pgbouncer.socket"
+    _description = "PgBouncer Client"
+    _auto = False
+    _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES")
+
+    user = fields.Char(help="The role that the client logged in with. A force_user may make its pool another's.")
+    state = fields.Char(
+        help="active: has a server, or before 1.25 needs none. idle: needs none. waiting: waits for one."
+    )
+    remote_pid = NullableInteger(
+        help="The client's process where it comes over a unix socket. Over TCP it is not known: 0."
+    )
+    wait = NullableInteger(help="For how long the client's current query has waited or run.")
+    server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that works for it right now.")
+
+    @api.model
+    def _make_rows(self, endpoint_id, rows, servers, databases):
+        made = super()._make_rows(endpoint_id, rows)
+        pointers = {server.get("ptr") for server in servers}
+        force_user = {database.get("name"): database.get("force_user") for database in databases}
+        server_id, pool_id = self.env["pgbouncer.server"]._row_id, self.env["pgbouncer.pool"]._row_id
+        for row in made:
+            if row.get("link") in pointers:
+                row["server_id"] = server_id(endpoint_id, row["link"])
+            user = force_user.get(row.get("database")) or row.get("user")
+            row["pool_id"] = pool_id(endpoint_id, row.get("database"), user)
+        return made
+
+    def action_open_server(self):
+        return self.env["pgbouncer.server"]._open([("id", "=", self.server_id.id)])
+
+    def action_open_session(self):
+        return self.env["pg.stat.activity"]._open([("client_id", "=", self.id)])

@@ -1,0 +1,94 @@
+from odoo import api, fields, models
+
+from ..fields import NullableFloat, NullableInteger
+
+# Columns of SHOW STATS in microseconds, and the fields that show them in seconds.
+SECONDS = {
+    f"{prefix}_{what}_time": f"{prefix}_{what}_seconds"
+    for prefix in ("total", "avg")
+    for what in ("xact", "query", "wait")
+}
+
+
+class PgbouncerStat(models.Model):
+    """One row of SHOW STATS: what a database has done.
+
+    Totals are since PgBouncer started; averages are of its last stats_period, counts and
+    bytes of them per second.
+    """
+
+    _name = "pgbouncer.stat"
+    _inherit = "pgbouncer.show"
+    _description = "PgBouncer Statistics"
+    _auto = False
+    _rec_name = "database"
+    _order = "endpoint_id, database"
+    _show_commands = ("SHOW STATS",)
+    _show_key = ("database",)
+
+    database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
+    total_server_assignment_count = NullableInteger(
+        "Server Assignments", readonly=True, help="How often a client was given a server. Since 1.23."
+    )
+    total_xact_count = NullableInteger("Transactions", readonly=True)
+    total_query_count = NullableInteger("Queries", readonly=True)
+    total_received = NullableInteger("Received (bytes)", readonly=True, help="From clients.")
+    total_sent = NullableInteger("Sent (bytes)", readonly=True, help="To clients.")
+    total_xact_time = NullableInteger("Time in Transactions (µs)", readonly=True)
+    total_query_time = NullableInteger("Time in Queries (µs)", readonly=True)
+    total_wait_time = NullableInteger("Time Waited (µs)", readonly=True)
+    total_client_parse_count = NullableInteger(
+        "Parses by Clients", readonly=True, help="Prepared statements that clients made. Since 1.24."
+    )
+    total_server_parse_count = NullableInteger(
+        "Parses on Servers", readonly=True, help="Prepared statements that PgBouncer made on servers. Since 1.24."
+    )
+    total_bind_count = NullableInteger("Binds", readonly=True, help="Uses of prepared statements. Since 1.24.")
+    total_client_login_count = NullableInteger("Client Logins", readonly=True, help="Since 1.26.")
+    avg_server_assignment_count = NullableInteger("Server Assignments per Second", readonly=True, help="Since 1.23.")
+    avg_xact_count = NullableInteger("Transactions per Second", readonly=True)
+    avg_query_count = NullableInteger("Queries per Second", readonly=True)
+    avg_recv = NullableInteger("Received per Second (bytes)", readonly=True)
+    avg_sent = NullableInteger("Sent per Second (bytes)", readonly=True)
+    avg_xact_time = NullableInteger("Average Transaction (µs)", readonly=True, aggregator="max")
+    avg_query_time = NullableInteger("Average Query (µs)", readonly=True, aggregator="max")
+    avg_wait_time = NullableInteger("Waited per Second (µs)", readonly=True)
+    avg_client_parse_count = NullableInteger("Parses by Clients per Second", readonly=True, help="Since 1.24.")
+    avg_server_parse_count = NullableInteger("Parses on Servers per Second", readonly=True, help="Since 1.24.")
+    avg_bind_count = NullableInteger("Binds per Second", readonly=True, help="Since 1.24.")
+    avg_client_login_count = NullableInteger("Client Logins per Second", readonly=True, help="Since 1.26.")
+    total_xact_seconds = NullableFloat(
+        "Time in Transactions (s)", readonly=True, digits=(16, 1), help="total_xact_time: of all clients together."
+    )
+    total_query_seconds = NullableFloat(
+        "Time in Queries (s)", readonly=True, digits=(16, 1), help="total_query_time: of all clients together."
+    )
+    total_wait_seconds = NullableFloat(
+        "Time Waited (s)",
+        readonly=True,
+        digits=(16, 1),
+        help="total_wait_time: how long clients have waited for a server, all together. It is counted when the "
+        "client gets its server.",
+    )
+    avg_xact_seconds = NullableFloat(
+        "Average Transaction (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_xact_time"
+    )
+    avg_query_seconds = NullableFloat(
+        "Average Query (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_query_time"
+    )
+    avg_wait_seconds = NullableFloat(
+        "Waited per Second (s)",
+        readonly=True,
+        digits=(16, 4),
+        help="avg_wait_time: so many seconds did clients wait in each second, all together. That is how many clients "
+        "waited on average.",
+    )
+
+    @api.model
+    def _make_rows(self, endpoint_id, rows):
+        made = super()._make_rows(endpoint_id, rows)
+        for row in made:
+            for microseconds, seconds in SECONDS.items():
+                if row.get(microseconds) is not None:
+                    row[seconds] = float(row[microseconds]) / 1e6
+        return made
