@@ -22,8 +22,9 @@ odoo_packages=(odoo-19/unstable fonts-montserrat/unstable libjs-jquery/bookworm 
     libjs-underscore/bookworm fonts-font-awesome/bookworm fonts-roboto-unhinted/bookworm
     fonts-inconsolata/bookworm fonts-dejavu-core/bookworm)
 # Other versions of the servers that are watched: the suite, then its packages.
-server_packages=("bullseye pgbouncer postgresql-13" "bookworm pgbouncer postgresql-15"
-    "trixie pgbouncer postgresql-17" "unstable pgbouncer")
+server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
+    "bookworm pgbouncer postgresql-15 postgresql-client-15"
+    "trixie pgbouncer postgresql-17 postgresql-client-17" "unstable pgbouncer")
 
 step() { echo "==> $*"; echo "==> $*" >>"$log"; }
 fail() {

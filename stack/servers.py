@@ -84,42 +84,38 @@ def free_port(preferred=0):
     raise ServerError("no free TCP port")
 
 
-def postgresql_program(name):
+def postgresql_program(name, root=Path("/")):
     """The newest installed PostgreSQL's program, e.g. ``initdb``."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
-        key=lambda path: float(path.parts[-3]),
-    )
+    found = sorted(root.glob(f"usr/lib/postgresql/*/bin/{name}"), key=lambda path: float(path.parts[-3]))
     if not found:
         raise ServerError(f"{name} is not installed: run stack/install.sh demo")
     return str(found[-1])
 
 
 def suite_root(suite):
-    """The unpacked servers of another Debian suite, where SERVICE_USER may read them.
+    """A copy of another Debian suite's servers, where SERVICE_USER may read it, each program
+    started with the libraries that it was built for.
 
     :raise ServerError: stack/install.sh could not fetch them
     """
     link = STACK / f"servers-{suite}"
     if not link.exists():
         raise ServerError(f"the servers of Debian {suite} could not be fetched")
-    source = link.resolve()
-    if not SERVICE_USER:
-        return source
-    root = data_root().parent / source.name
+    root = data_root().parent / link.resolve().name
     if not root.exists():
-        make_folder(root.parent)
-        copy = root.with_suffix(f".{os.getpid()}")
-        shutil.copytree(source, copy, symlinks=True)
+        copy = make_folder(root.parent) / f"{root.name}.{os.getpid()}"
+        shutil.copytree(link.resolve(), copy, symlinks=True)
+        libraries = [
+            path.relative_to(copy) for part in ("lib", "usr/lib") for path in copy.glob(f"{part}/*-linux-gnu*")
+        ]
+        loader = next(loader for path in libraries for loader in (copy / path).glob("ld-linux*.so*")).relative_to(copy)
+        library_path = ":".join(str(root / path) for path in libraries)
+        for program in [copy / "usr/sbin/pgbouncer", *copy.glob("usr/lib/postgresql/*/bin/*")]:
+            real = program.rename(f"{program}.real").relative_to(copy)
+            program.write_text(f'#!/bin/sh\nexec {root / loader} --library-path {library_path} {root / real} "$@"\n')
+            program.chmod(0o755)
         copy.rename(root)
     return root
-
-
-def suite_command(root, program):
-    """The command line that starts a program of another suite with the libraries it needs."""
-    libraries = [path for part in ("lib", "usr/lib") for path in root.glob(f"{part}/*-linux-gnu*")]
-    loader = next(loader for path in libraries for loader in path.glob("ld-linux*.so*"))
-    return [str(loader), "--library-path", ":".join(map(str, libraries)), str(program)]
 
 
 class Server:
@@ -240,14 +236,18 @@ class Server:
 
 
 class PostgreSQL(Server):
-    """A cluster whose superuser is ``postgres``; data that survive no power cut (no fsync)."""
+    """A cluster whose superuser is ``postgres``; data that survive no power cut (no fsync).
+
+    :param str suite: the Debian suite whose PostgreSQL it is; the installed one if not given
+    """
 
     name = "postgresql"
     stop_signal = signal.SIGINT
     start_seconds = 60
 
-    def __init__(self, folder, port, password, max_connections=100):
+    def __init__(self, folder, port, password, max_connections=100, suite=None):
         super().__init__(folder, port)
+        self.root = suite_root(suite) if suite else Path("/")
         self.password = password
         self.max_connections = max_connections
 
@@ -263,13 +263,13 @@ class PostgreSQL(Server):
             "log_lock_waits": "on",
         }
         options = [f"-c{key}={value}" for key, value in settings.items()]
-        return [postgresql_program("postgres"), "-D", str(self.data), *options]
+        return [postgresql_program("postgres", self.root), "-D", str(self.data), *options]
 
     def _initdb(self):
         password = self.write("password", self.password)
         subprocess.run(
             [
-                postgresql_program("initdb"),
+                postgresql_program("initdb", self.root),
                 f"--pgdata={self.data}",
                 "--username=postgres",
                 "--auth=scram-sha-256",
@@ -328,10 +328,7 @@ class PgBouncer(Server):
 
     def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None, suite=None):
         super().__init__(folder, port)
-        self.program = ["/usr/sbin/pgbouncer"]
-        if suite:
-            root = suite_root(suite)
-            self.program = suite_command(root, root / "usr/sbin/pgbouncer")
+        self.program = str(suite_root(suite) / "usr/sbin/pgbouncer") if suite else "/usr/sbin/pgbouncer"
         self.postgresql = postgresql
         self.passwords = passwords
         self.databases = databases or {}
@@ -362,7 +359,7 @@ class PgBouncer(Server):
             + "\n[pgbouncer]\n"
             + "".join(f"{key} = {value}\n" for key, value in settings.items()),
         )
-        return [*self.program, str(configuration)]
+        return [self.program, str(configuration)]
 
 
 class Odoo(Server):
@@ -417,7 +414,9 @@ class Odoo(Server):
 
     def environment(self):
         # Odoo prefers libpq's variables to its own configuration file.
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith("PG") or key.startswith("PGBOUNCER_")
+        }
         return inherited | {"PYTHONPATH": str(self.source()), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def command(self):
@@ -520,13 +519,14 @@ class Pair:
     :param Path root: the folder for both
     :param dict ports: ``postgresql`` and ``pgbouncer``
     :param dict passwords: of USERS
+    :param str suite: the Debian suite whose PostgreSQL it is; the installed one if not given
     """
 
     USERS = ("postgres", "odoo", "shop", PgBouncer.admin, PgBouncer.stats)
 
-    def __init__(self, root, ports, passwords, databases=None):
+    def __init__(self, root, ports, passwords, databases=None, suite=None):
         self.passwords = passwords
-        self.postgresql = PostgreSQL(root / "postgresql", ports["postgresql"], passwords["postgres"])
+        self.postgresql = PostgreSQL(root / "postgresql", ports["postgresql"], passwords["postgres"], suite=suite)
         self.pgbouncer = PgBouncer(root / "pgbouncer", ports["pgbouncer"], self.postgresql, passwords, databases)
 
     @classmethod

@@ -8,6 +8,7 @@ import csv
 import os
 import socket
 import subprocess
+import time
 import unittest
 from contextlib import closing
 from unittest.mock import patch
@@ -105,6 +106,14 @@ def closed_port():
     with closing(socket.socket()) as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not happen in time")
+        time.sleep(0.05)
 
 
 class ServerCase(TransactionCase):

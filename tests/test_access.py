@@ -5,7 +5,30 @@ from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
-MODELS = ("pg.stat.activity", "pgbouncer.pool", "connection.endpoint")
+from .common import answering
+
+LIVE_MODELS = (
+    "pg.stat.activity",
+    "pgbouncer.pool",
+    "pgbouncer.client",
+    "pgbouncer.server",
+    "pgbouncer.database",
+    "pgbouncer.stat",
+    "pgbouncer.setting",
+)
+MODELS = (*LIVE_MODELS, "connection.endpoint")
+# Buttons that change something on a server.
+ACTIONS = (
+    ("pg.stat.activity", "action_cancel"),
+    ("pg.stat.activity", "action_terminate"),
+    ("pgbouncer.database", "action_reconnect"),
+    ("pgbouncer.database", "action_pause"),
+    ("pgbouncer.database", "action_resume"),
+    ("connection.endpoint", "action_reload"),
+    ("connection.endpoint", "action_reconnect"),
+    ("connection.endpoint", "action_pause"),
+    ("connection.endpoint", "action_resume"),
+)
 
 
 @tagged("-at_install", "post_install")
@@ -87,6 +110,22 @@ class TestAccess(HttpCase):
             self.assertEqual(self.call_kw("connection.endpoint", method, *args), "odoo.exceptions.AccessError", method)
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_only_managers_act_on_servers(self):
+        row = {"name": "shop", "paused": 0, "disabled": 0}
+        self.startPatcher(answering({self.endpoint: {"SHOW DATABASES": [row]}}))
+        self.env.cr.cache.clear()
+        ids = {
+            "pg.stat.activity": self.env["pg.stat.activity"].search([], limit=1).id,
+            "pgbouncer.database": self.env["pgbouncer.database"].search([]).id,
+            "connection.endpoint": self.endpoint.id,
+        }
+        for login in ("nobody", "viewer"):
+            self.authenticate(login, login)
+            for model, method in ACTIONS:
+                answer = self.call_kw(model, method, [ids[model]])
+                self.assertEqual(answer, "odoo.exceptions.AccessError", (login, model, method))
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
     def test_nobody_reads_a_password_by_rpc(self):
         self.authenticate("admin", "admin")
         for specification in ({"stored_password": {}},):
@@ -108,7 +147,7 @@ class TestAccess(HttpCase):
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model", "odoo.sql_db")
     def test_live_rows_cannot_be_written(self):
         self.authenticate("manager", "manager")
-        for model in ("pg.stat.activity", "pgbouncer.pool"):
+        for model in LIVE_MODELS:
             for method, args in (("create", [[{}]]), ("write", [[1], {}]), ("unlink", [[1]])):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
 

@@ -1,12 +1,15 @@
 import datetime
 from ast import literal_eval
 
+import psycopg2
 from lxml import etree
+from psycopg2.extras import wait_select
 
 from odoo.fields import Domain
 from odoo.tests import tagged
+from odoo.tools import html2plaintext
 
-from .common import ServerCase, connect, variable
+from .common import TINY, ServerCase, answering, closed_port, connect, connect_pooled, variable, wait_until
 
 
 @tagged("-at_install", "post_install")
@@ -146,6 +149,150 @@ class TestPgStatActivity(ServerCase):
             [("application_name", "=", "grouped")], ["usename", "backend_start:hour"], ["__count", "backend_age:max"]
         )
         self.assertEqual([(group["usename"], group["__count"]) for group in groups], [("odoo", 1)])
+
+    def press(self, method, *sessions):
+        """Press a button; the kind of its notification, and what it says and the chatter keeps."""
+        ids = [session.id for session in sessions]
+        params = getattr(self.Session.browse(ids), method)()["params"]
+        endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
+        for line in params["message"].splitlines():
+            self.assertIn(line, html2plaintext(endpoint.message_ids[0].body).replace("\n", " "))
+        return params["type"], params["message"]
+
+    def test_cancel(self):
+        connection = self.client(connect(user="odoo", async_=True, connect_timeout=None))
+        wait_select(connection)
+        cursor = connection.cursor()
+        cursor.execute("SELECT pg_sleep(60)")
+        wait_until(lambda: self.record(connection).wait_event == "PgSleep")
+        kind, message = self.press("action_cancel", self.record(connection))
+        self.assertEqual(kind, "success")
+        self.assertIn(f"{connection.info.backend_pid}: PostgreSQL sent the signal to the session of odoo", message)
+        with self.assertRaises(psycopg2.errors.QueryCanceled):
+            wait_select(connection)
+        self.assertTrue(self.record(connection), "the session lives on")
+
+    def test_terminate(self):
+        connection, record = self.session()
+        kept, _record = self.session()
+        self.assertEqual(self.press("action_terminate", record)[0], "success")
+        wait_until(lambda: not self.record(connection))
+        with self.assertRaises(psycopg2.OperationalError):
+            connection.cursor().execute("SELECT 1")
+        self.assertTrue(self.record(kept))
+        kind, message = self.press("action_terminate", record)
+        self.assertEqual(kind, "danger")
+        self.assertIn("nothing was done, because this session is gone", message)
+
+    def test_another_session_with_that_pid_is_left_alone(self):
+        connection, record = self.session()
+        earlier = self.Session.browse(record.id - (1 << 22))  # as if it had started a second before
+        kind, message = self.press("action_terminate", earlier)
+        self.assertEqual(kind, "danger")
+        self.assertIn("nothing was done", message)
+        self.assertTrue(self.record(connection))
+
+    def test_own_request_is_left_alone(self):
+        self.env.cr.execute("SELECT pg_backend_pid()")
+        own = self.Session.search([("pid", "=", self.env.cr.fetchone()[0])])
+        self.assertIn("works on your own request", self.press("action_terminate", own)[1])
+
+    def test_session_that_cannot_be_told_for_sure_is_left_alone(self):
+        """Of a hidden session only the PID is known."""
+        other = self.client(connect(user="shop", dbname="shop"))
+        self.assertIn("may not see when", self.press("action_terminate", self.record(other))[1])
+        other.cursor().execute("SELECT 1")
+
+    def test_refusal_names_the_grant(self):
+        self.as_superuser("GRANT pg_monitor TO odoo;")
+        other = self.client(connect(user="shop", dbname="shop"))
+        kind, message = self.press("action_terminate", self.record(other))
+        self.assertEqual(kind, "danger")
+        self.assertIn("GRANT pg_signal_backend TO odoo;", message)
+        other.cursor().execute("SELECT 1")
+
+    def test_component(self):
+        """By the name that a program gives itself; the form says so."""
+        for name, component in {
+            "odoo-4242": "odoo_listener",
+            "psql": "interactive",
+            "pgAdmin 4 - DB:shop": "interactive",
+            "DBeaver 24.1 - Main": "interactive",
+            "pg_dump": "backup",
+            "pgBackRest [backup]": "backup",
+            "barman_streaming_backup": "backup",
+            "my psql-like thing": "other",
+            "": "other",
+        }.items():
+            _connection, record = self.session(application_name=name)
+            self.assertEqual((name, record.component), (name, component))
+            self.assertIn(name, record.component_reason)
+        _connection, record = self.session(application_name="odoo-4242", dbname="template1")
+        self.assertEqual(record.component, "odoo_worker")
+        self.as_superuser("GRANT pg_monitor TO odoo;")
+        processes = self.Session.search([("backend_type", "in", ("checkpointer", "walwriter"))])
+        self.assertEqual(set(processes.mapped("component")), {False})
+
+    def test_component_of_a_hidden_session(self):
+        other = self.client(connect(user="shop", dbname="shop", application_name="mystery"))
+        self.assertEqual(self.record(other).component, "unknown")
+        other = self.client(connect(user="shop", dbname="shop", application_name="psql"))
+        self.assertEqual(self.record(other).component, "interactive")
+
+    def test_pooled_session(self):
+        """Also when its PgBouncer is watched through two endpoints."""
+        self.endpoint.copy({"name": "Again", "password": variable("PGBOUNCER_STATS_PASSWORD")})
+        client = self.client(connect_pooled(dbname=TINY))
+        cursor = client.cursor()
+        cursor.execute("BEGIN; SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+        for grant in (None, "GRANT pg_monitor TO odoo;"):
+            if grant:
+                self.as_superuser(grant)
+            self.look_again()
+            [session] = self.Session.search([("pid", "=", pid)])
+            self.assertEqual((session.component, session.server_count), ("pgbouncer", 1))
+            self.assertIn(f"PID {pid}", session.component_reason)
+            self.assertEqual(session.pooled_client, session.client_id.display_name.split()[-1])
+            self.assertEqual(session.pool_id.database, TINY)
+        groups = dict(self.Session._read_group([("pid", "=", pid)], ["component"], ["__count"]))
+        self.assertEqual(groups, {"pgbouncer": 1})
+
+    def test_ambiguous_session(self):
+        """Two clusters may have the same PID, and two PgBouncers the same port."""
+        connection, record = self.session()
+        server = {
+            "ptr": "0x1",
+            "user": "odoo",
+            "database": "postgres",
+            "addr": "192.0.2.1",
+            "port": 5432,
+            "local_addr": "192.0.2.2",
+            "local_port": record.client_port,
+            "remote_pid": record.pid,
+            "link": "0x2",
+        }
+        client = {"ptr": "0x2", "addr": "192.0.2.3", "port": 4242, "remote_pid": 0}
+        other = self.endpoint.copy({"name": "Other"})
+        answer = {"SHOW SERVERS": [server], "SHOW CLIENTS": [client]}
+        elsewhere = {"SHOW SERVERS": [server | {"local_addr": "192.0.2.9"}], "SHOW CLIENTS": [client]}
+        another_port = {"SHOW SERVERS": [server | {"local_port": 1}], "SHOW CLIENTS": [client]}
+        with answering({self.endpoint: answer, other: another_port}):
+            session = self.record(connection)
+            self.assertEqual((session.endpoint_id, session.pooled_client), (self.endpoint, "192.0.2.3:4242"))
+        with answering({self.endpoint: another_port, other: another_port}):
+            self.assertFalse(self.record(connection).server_count)
+        with answering({self.endpoint: answer, other: elsewhere}):
+            session = self.record(connection)
+            self.assertEqual(session.server_count, 2)
+            self.assertFalse(session.endpoint_id or session.client_id or session.pool_id or session.pooled_client)
+            self.assertIn("cannot be told", session.component_reason)
+            self.assertIn(session, self.Session.search(self.filter("ambiguous")))
+
+    def test_pgbouncer_that_does_not_answer_is_named(self):
+        self.endpoint.port = closed_port()
+        notices = self.Session.web_search_read([], {})["reading"]["notices"]
+        self.assertIn("Its sessions cannot be told from others", notices[-1]["text"])
 
     def test_database_is_really_asked(self):
         """What the list shows is what a second, independent session counts."""

@@ -5,17 +5,9 @@ from odoo.tests import tagged
 
 from ..models.connection_endpoint import CONSOLE_TIMEOUT
 from ..models.pgbouncer_show import console
-from .common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable
+from .common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable, wait_until
 
 SPECIFICATION = {"database": {}, "user": {}, "cl_waiting": {}, "endpoint_id": {"fields": {"display_name": {}}}}
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not happen in time")
-        time.sleep(0.05)
 
 
 @tagged("-at_install", "post_install")

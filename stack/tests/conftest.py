@@ -37,13 +37,13 @@ def pair():
 @pytest.fixture
 def new_pgbouncer(pair, folder):
     """A function that starts one more PgBouncer, to be broken: its Debian suite, lines of
-    ``[databases]``, settings -> PgBouncer."""
+    ``[databases]``, port, settings -> PgBouncer."""
     started = []
 
-    def new(suite=None, databases=None, **settings):
+    def new(suite=None, databases=None, port=None, **settings):
         server = PgBouncer(
             folder / f"pgbouncer{len(started)}",
-            free_port(),
+            port or free_port(),
             pair.postgresql,
             pair.passwords,
             databases,

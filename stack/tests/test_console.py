@@ -2,8 +2,10 @@
 
 import functools
 import os
+import pwd
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -132,18 +134,52 @@ def test_tls_required(pgbouncer, new_pgbouncer, address, folder):
     assert read(address(server, sslmode="require"))
 
 
-def make_certificate(key, certificate, user):
-    import shutil
-    import subprocess
-
+def make_certificate(key, certificate, user=None, name="pgbouncer", issuer=()):
+    """A key and its certificate, which is its own issuer unless (key, certificate) of one are given."""
+    signed_by = ["-CA", issuer[1], "-CAkey", issuer[0]] if issuer else []
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=pgbouncer"]
-        + ["-keyout", key, "-out", certificate],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+        + ["-keyout", key, "-out", certificate, *signed_by],
         check=True,
         capture_output=True,
     )
     if user:
         shutil.chown(key, user, user)
+
+
+def test_certificates(new_pgbouncer, address, folder):
+    """auth_type = cert: the client's certificate is its password; ours tells whom to trust."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    make_certificate(key, certificate, PgBouncer.user)
+    own_key, own_certificate = folder / "own_key.pem", folder / "own_certificate.pem"
+    make_certificate(own_key, own_certificate, name=PgBouncer.stats, issuer=(key, certificate))
+    server = new_pgbouncer(
+        auth_type="cert",
+        client_tls_sslmode="verify-full",
+        client_tls_key_file=key,
+        client_tls_cert_file=certificate,
+        client_tls_ca_file=certificate,
+    )
+    trust = {"sslmode": "verify-ca", "sslrootcert": str(certificate), "password": ""}
+    own = {"sslcert": str(own_certificate), "sslkey": str(own_key)}
+    assert read(address(server, **trust, **own))
+    assert refusal(address(server, **trust))[0].reason == "tls_failed"
+    other_issuer = trust | {"sslrootcert": str(own_certificate)}
+    assert refusal(address(server, **other_issuer, **own))[0].reason == "tls_failed"
+
+
+def test_peer(new_pgbouncer, address, folder):
+    """Over a unix socket the operating system says who we are."""
+    rules = folder / "hba.conf"
+    rules.write_text("local all all peer\n")
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    users = folder / "users.txt"
+    users.write_text(f'"{me}" ""\n')
+    sockets = make_folder(folder / "socket", 0o777)
+    server = new_pgbouncer(
+        auth_type="hba", auth_hba_file=rules, auth_file=users, stats_users=me, unix_socket_dir=sockets
+    )
+    assert read(address(server, host=str(sockets), user=me, password=""))
 
 
 def test_frozen_before_and_after(new_pgbouncer, address):

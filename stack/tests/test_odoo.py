@@ -8,7 +8,17 @@ import polib
 import pytest
 
 from conftest import direct_odoo
-from servers import CHECKOUT, LOCALHOST, MODULE, STACK, PgBouncer, PostgreSQL, free_port, postgresql_program
+from servers import (
+    CHECKOUT,
+    LOCALHOST,
+    MODULE,
+    STACK,
+    PgBouncer,
+    PostgreSQL,
+    free_port,
+    make_folder,
+    postgresql_program,
+)
 
 # CONSOLE_TIMEOUT of the endpoint, plus the second that a list may take beside it.
 LIST_SECONDS = 3 + 1
@@ -78,6 +88,72 @@ def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair, web_server)
     log = odoo.log.read_text()
     assert pair.passwords[PgBouncer.stats] not in log
     assert odoo.warnings() == []
+
+
+LIVE_MODELS = [f"pgbouncer.{name}" for name in ("pool", "client", "server", "database", "stat", "setting")]
+
+
+def test_ten_endpoints(new_odoo, new_pgbouncer, pair):
+    """Three hang and two refuse: each list is there within one deadline, with five banners."""
+    _odoo, client = new_odoo("ten")
+    healthy = [new_pgbouncer() for _number in range(5)]
+    frozen = [new_pgbouncer() for _number in range(3)]
+    for number, server in enumerate([*healthy, *frozen, free_port(), free_port()]):
+        add_endpoint(client, pair, f"PgBouncer {number}", server)
+    for server in frozen:
+        server.freeze()
+    for model in [*LIVE_MODELS, "pg.stat.activity"]:
+        fields = client.call(model, "fields_get", [], ["type"])
+        # As the list view asks: with the names of what its rows belong to.
+        relations = {name for name, field in fields.items() if field["type"] == "many2one"}
+        specification = {
+            name: {"fields": {"display_name": {}}} if name in relations else {}
+            for name in fields.keys() - {"is_admin", "component_reason"}
+        }
+        started = time.monotonic()
+        result = client.call(model, "web_search_read", [], specification)
+        assert time.monotonic() - started < LIST_SECONDS, model
+        banners = [notice for notice in result["reading"]["notices"] if notice["type"] == "danger"]
+        assert [banner["text"].split(":")[0] for banner in banners] == [
+            f"PgBouncer {number}" for number in range(5, 10)
+        ]
+        if model not in ("pg.stat.activity", "pgbouncer.server"):
+            assert len({row["endpoint_id"]["id"] for row in result["records"]}) == 5, model
+    started = time.monotonic()
+    endpoints = client.call(
+        "connection.endpoint", "web_search_read", [], {"version": {}, "console_error": {}, "max_client_conn": {}}
+    )["records"]
+    assert time.monotonic() - started < LIST_SECONDS
+    assert len([endpoint for endpoint in endpoints if endpoint["console_error"]]) == 5
+    assert len([endpoint for endpoint in endpoints if endpoint["max_client_conn"] == 1000]) == 5
+    failed = next(endpoint for endpoint in endpoints if endpoint["console_error"])
+    assert failed["version"] is False and failed["max_client_conn"] is False
+
+
+def test_processes_behind_one_port(new_odoo, new_pgbouncer, pair, folder):
+    """With so_reuseport each process is watched through the folder of its own unix socket."""
+    _odoo, client = new_odoo("reuseport")
+    port = free_port()
+    for number in range(2):
+        sockets = make_folder(folder / f"socket{number}", 0o777)
+        new_pgbouncer(port=port, so_reuseport=1, unix_socket_dir=sockets, max_client_conn=100 + number)
+        add_endpoint(client, pair, f"Process {number}", port, host=str(sockets))
+    domain = [["key", "=", "max_client_conn"]]
+    rows = client.call("pgbouncer.setting", "web_search_read", domain, {"value": {}})["records"]
+    assert [row["value"] for row in rows] == ["100", "101"]
+
+
+def test_password_in_the_environment(new_odoo, pair, monkeypatch):
+    """For addresses that an administrator entered, and only if none is stored."""
+    monkeypatch.setenv("PGBOUNCER_MONITOR_PASSWORD", pair.passwords[PgBouncer.stats])
+    odoo, client = new_odoo("environment")
+    by_environment = add_endpoint(client, pair, "Environment", pair.pgbouncer, password=False)
+    client.call("connection.endpoint", "action_test", [by_environment])
+    [endpoint] = client.call("connection.endpoint", "read", [by_environment], ["last_seen", "last_error"])
+    assert endpoint["last_seen"] and not endpoint["last_error"]
+    stored = add_endpoint(client, pair, "Stored", pair.pgbouncer, password="wrong")
+    assert client.call("connection.endpoint", "action_test", [stored])["params"]["type"] == "danger"
+    assert pair.passwords[PgBouncer.stats] not in odoo.log.read_text()
 
 
 def test_sessions_are_the_primarys(new_odoo, pair, folder):

@@ -114,7 +114,7 @@ def watched(request, pair, odoo):
         watched = Watched(suite, pair, make_folder(root))
     except ServerError as error:
         pytest.skip(f"PgBouncer {version}: {error}")
-    [watched.endpoint_id] = [add_endpoint(odoo, pair, f"PgBouncer {version}", watched.server)]
+    watched.endpoint_id = add_endpoint(odoo, pair, f"PgBouncer {version}", watched.server)
     yield watched
     odoo.call("connection.endpoint", "unlink", [watched.endpoint_id])
     watched.stop()

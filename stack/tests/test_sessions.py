@@ -1,0 +1,216 @@
+"""Sessions in Odoo on each PostgreSQL that is supported: who they are, and ending them."""
+
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from test_odoo import add_endpoint
+
+from conftest import OdooClient, direct_odoo
+from servers import LOCALHOST, Pair, PgBouncer, ServerError, data_root, free_port, make_folder, postgresql_program
+
+POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie"}
+LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
+
+
+@pytest.fixture(scope="module", params=POSTGRESQL_VERSIONS.items(), ids=" of ".join)
+def server(request):
+    """Servers with that PostgreSQL, and an Odoo on it with its cron, which may see and end all
+    sessions but those of superusers: (Pair, OdooClient)."""
+    version, suite = request.param
+    root = Path(tempfile.mkdtemp(dir=make_folder(data_root())))
+    ports = {"postgresql": free_port(), "pgbouncer": free_port()}
+    try:
+        pair = Pair(make_folder(root), ports, Pair.new_passwords(), suite=suite)
+    except ServerError as error:
+        pytest.skip(f"PostgreSQL {version}: {error}")
+    pair.start()
+    (running,) = pair.postgresql.execute("SHOW server_version")[0]
+    assert running.startswith(version)
+    pair.postgresql.execute("GRANT pg_monitor, pg_signal_backend TO odoo")
+    odoo = direct_odoo(pair, f"postgresql{version}", db_name="sessions", max_cron_threads=1)
+    odoo.install("sessions")
+    odoo.start()
+    client = OdooClient(odoo, "sessions")
+    add_endpoint(client, pair, "PgBouncer", pair.pgbouncer)
+    yield pair, client
+    odoo.stop()
+    pair.stop()
+    assert odoo.warnings() == []
+    shutil.rmtree(root)
+
+
+def sessions(client, *domain):
+    fields = client.call("pg.stat.activity", "fields_get", [], ["type"])
+    return client.call("pg.stat.activity", "web_search_read", list(domain), {name: {} for name in fields})["records"]
+
+
+def wait_for(client, *domain):
+    deadline = time.monotonic() + 10
+    while not (found := sessions(client, *domain)):
+        assert time.monotonic() < deadline, domain
+        time.sleep(0.1)
+    return found
+
+
+@contextmanager
+def running(pair, program, *arguments):
+    """A client program of PostgreSQL's, at work."""
+    process = subprocess.Popen(
+        [postgresql_program(program, pair.postgresql.root), *arguments, "--no-password"],
+        env=dict(
+            os.environ,
+            PGHOST=LOCALHOST,
+            PGPORT=str(pair.postgresql.port),
+            PGUSER="postgres",
+            PGPASSWORD=pair.passwords["postgres"],
+        ),
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_every_column_is_read(server):
+    pair, client = server
+    with closing(pair.postgresql.connect(application_name="here")):
+        [session] = sessions(client, ["application_name", "=", "here"])
+    assert session["state"] == "idle" and session["backend_type"] == "client backend"
+    (usable,) = pair.postgresql.execute("SELECT 100 - current_setting('superuser_reserved_connections')::int")[0]
+    [notice] = client.call("pg.stat.activity", "get_notices")
+    assert f" of {usable} connections are in use" in notice["text"]
+
+
+def test_component_of_real_programs(server, folder):
+    pair, client = server
+    with (
+        closing(pair.postgresql.connect("shop")) as holder,
+        closing(
+            psycopg2.connect(
+                host=LOCALHOST, port=pair.pgbouncer.port, dbname="shop", user="shop", password=pair.passwords["shop"]
+            )
+        ) as pooled,
+        running(pair, "psql", "--no-psqlrc", "--command=SELECT pg_sleep(60)", "shop") as psql,
+        running(pair, "pg_receivewal", f"--directory={folder}"),
+    ):
+        holder.cursor().execute("CREATE TABLE IF NOT EXISTS held ()")
+        holder.cursor().execute("BEGIN; LOCK held")
+        pooled.cursor().execute("SELECT 1")
+        # It waits for the lock, and stays.
+        with running(pair, "pg_dump", "--dbname=shop"):
+            components = {
+                "pg_dump": "backup",
+                "psql": "interactive",
+                "pg_receivewal": "replication",
+            }
+            for name, component in components.items():
+                [session] = wait_for(client, ["application_name", "=like", f"{name}%"])
+                assert session["component"] == component and session["component_reason"], name
+            [dump] = wait_for(client, ["blocked_by", "!=", False])
+            assert dump["application_name"].startswith("pg_dump")
+            action = client.call("pg.stat.activity", "action_open_blockers", [dump["id"]])
+            [blocker] = sessions(client, ["id", "=", action["res_id"]])
+            assert blocker["pid"] == holder.info.backend_pid and blocker["component"] == "other"
+        [pool] = sessions(client, ["component", "=", "pgbouncer"])
+        assert pool["pooled_client"] and pool["datname"] == "shop"
+        [worker] = sessions(client, ["query", "like", "pg_stat_activity"])
+        assert worker["component"] == "odoo_worker" and worker["datname"] == "sessions"
+        [listener] = wait_for(client, ["datname", "=", "postgres"], ["application_name", "=like", "odoo-%"])
+        assert listener["component"] == "odoo_listener"
+        assert psql.poll() is None
+
+
+def press(client, method, session_id):
+    params = client.call("pg.stat.activity", method, [session_id])["params"]
+    return params["type"], params["message"]
+
+
+def test_cancel_and_terminate_through_the_pool(server):
+    pair, client = server
+    connection = psycopg2.connect(
+        host=LOCALHOST, port=pair.pgbouncer.port, dbname="shop", user="shop", password=pair.passwords["shop"]
+    )
+    with closing(connection):
+        connection.cursor().execute("SELECT 1")
+        [session] = sessions(client, ["component", "=", "pgbouncer"], ["state", "=", "idle in transaction"])
+        kind, message = press(client, "action_terminate", session["id"])
+        assert kind == "success", message
+        with pytest.raises(psycopg2.OperationalError):
+            connection.cursor().execute("SELECT 1")
+
+
+def test_termination_that_comes_too_late(server):
+    """The session ends at the very moment of the click, and another one comes."""
+    pair, client = server
+    outcomes = set()
+    for _round in range(25):
+        connection = pair.postgresql.connect(user="shop", dbname="shop", password=pair.passwords["shop"])
+        [session] = sessions(client, ["pid", "=", connection.info.backend_pid])
+        leaving = threading.Timer(random.uniform(0, 0.02), connection.close)
+        leaving.start()
+        kind, message = press(client, "action_terminate", session["id"])
+        leaving.join()
+        with closing(pair.postgresql.connect(user="shop", dbname="shop", password=pair.passwords["shop"])) as next_one:
+            next_one.cursor().execute("SELECT 1")
+        outcomes.add(kind)
+        assert (kind == "success") == ("sent the signal" in message)
+        assert (kind == "danger") == ("this session is gone" in message or "ended before" in message), message
+    assert "danger" in outcomes
+
+
+def test_termination_after_its_pid_serves_somebody_else(server):
+    pair, client = server
+    if not os.access(LAST_PID, os.W_OK):
+        pytest.skip(f"{LAST_PID} cannot be written: the kernel chooses the PIDs")
+
+    def connect():
+        return pair.postgresql.connect(user="shop", dbname="shop", password=pair.passwords["shop"])
+
+    connection = connect()
+    pid = connection.info.backend_pid
+    [session] = sessions(client, ["pid", "=", pid])
+    connection.close()
+    time.sleep(1.1)
+    with closing(connect_with_pid(connect, pid)) as somebody_else:
+        kind, message = press(client, "action_terminate", session["id"])
+        assert kind == "danger" and "it serves another session now" in message
+        somebody_else.cursor().execute("SELECT 1")
+        [session] = sessions(client, ["pid", "=", pid])
+        assert press(client, "action_terminate", session["id"])[0] == "success", "the right one does end"
+
+
+def connect_with_pid(connect, pid):
+    for _attempt in range(300):
+        LAST_PID.write_text(str(pid - 1))
+        connection = connect()
+        if connection.info.backend_pid == pid:
+            return connection
+        connection.close()
+    raise AssertionError(f"no backend got the PID {pid}")
+
+
+def test_chatter_has_it_all(server):
+    _pair, client = server
+    [endpoint] = client.call("connection.endpoint", "search_read", [["kind", "=", "postgresql"]], ["message_ids"])
+    messages = client.call("mail.message", "read", endpoint["message_ids"], ["body", "author_id"])
+    ended = [message for message in messages if "pg_terminate_backend" in message["body"]]
+    assert len(ended) >= 25
+    assert all(message["author_id"] for message in ended)
+    assert any("session of shop on shop" in message["body"] for message in ended)
+
+
+def test_passwords_are_nowhere(server):
+    pair, client = server
+    messages = client.call("mail.message", "search_read", [["model", "=", "connection.endpoint"]], ["body"])
+    assert pair.passwords[PgBouncer.stats] not in str(messages)
