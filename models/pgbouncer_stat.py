@@ -45,18 +45,18 @@ class PgbouncerStat(models.Model):
     )
     total_bind_count = NullableInteger("Binds", readonly=True, help="Uses of prepared statements. Since 1.24.")
     total_client_login_count = NullableInteger("Client Logins", readonly=True, help="Since 1.26.")
-    avg_server_assignment_count = NullableInteger("Server Assignments per Second", readonly=True, help="Since 1.23.")
-    avg_xact_count = NullableInteger("Transactions per Second", readonly=True)
-    avg_query_count = NullableInteger("Queries per Second", readonly=True)
-    avg_recv = NullableInteger("Received per Second (bytes)", readonly=True)
-    avg_sent = NullableInteger("Sent per Second (bytes)", readonly=True)
-    avg_xact_time = NullableInteger("Average Transaction (µs)", readonly=True, aggregator="max")
-    avg_query_time = NullableInteger("Average Query (µs)", readonly=True, aggregator="max")
-    avg_wait_time = NullableInteger("Waited per Second (µs)", readonly=True)
-    avg_client_parse_count = NullableInteger("Parses by Clients per Second", readonly=True, help="Since 1.24.")
-    avg_server_parse_count = NullableInteger("Parses on Servers per Second", readonly=True, help="Since 1.24.")
-    avg_bind_count = NullableInteger("Binds per Second", readonly=True, help="Since 1.24.")
-    avg_client_login_count = NullableInteger("Client Logins per Second", readonly=True, help="Since 1.26.")
+    avg_server_assignment_count = NullableInteger("Server Assignments/s", readonly=True, help="Since 1.23.")
+    avg_xact_count = NullableInteger("Transactions/s", readonly=True)
+    avg_query_count = NullableInteger("Queries/s", readonly=True)
+    avg_recv = NullableInteger("Received (bytes/s)", readonly=True)
+    avg_sent = NullableInteger("Sent (bytes/s)", readonly=True)
+    avg_xact_time = NullableInteger("Mean Transaction (µs)", readonly=True, aggregator="max")
+    avg_query_time = NullableInteger("Mean Query (µs)", readonly=True, aggregator="max")
+    avg_wait_time = NullableInteger("Waited (µs/s)", readonly=True)
+    avg_client_parse_count = NullableInteger("Parses by Clients/s", readonly=True, help="Since 1.24.")
+    avg_server_parse_count = NullableInteger("Parses on Servers/s", readonly=True, help="Since 1.24.")
+    avg_bind_count = NullableInteger("Binds/s", readonly=True, help="Since 1.24.")
+    avg_client_login_count = NullableInteger("Client Logins/s", readonly=True, help="Since 1.26.")
     total_xact_seconds = NullableFloat(
         "Time in Transactions (s)", readonly=True, digits=(16, 1), help="total_xact_time: of all clients together."
     )
@@ -71,13 +71,13 @@ class PgbouncerStat(models.Model):
         "client gets its server.",
     )
     avg_xact_seconds = NullableFloat(
-        "Average Transaction (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_xact_time"
+        "Mean Transaction (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_xact_time"
     )
     avg_query_seconds = NullableFloat(
-        "Average Query (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_query_time"
+        "Mean Query (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_query_time"
     )
     avg_wait_seconds = NullableFloat(
-        "Waited per Second (s)",
+        "Waited (s/s)",
         readonly=True,
         digits=(16, 4),
         help="avg_wait_time: so many seconds did clients wait in each second, all together. That is how many clients "

@@ -26,11 +26,12 @@ def new_pair():
     """Fresh servers. Those of a run that was killed are stopped first."""
     ports = {"postgresql": free_port(), "pgbouncer": free_port()}
     passwords = Pair.new_passwords()
-    tiny = {"tiny": f"host={LOCALHOST} port={ports['postgresql']} dbname=shop pool_size=1"}
+    shop = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
+    databases = {"tiny": f"{shop} pool_size=1", "till": f"{shop} pool_size=5", "quiet": shop}
     if ROOT.exists():
         Pair(ROOT, ports, passwords).stop()
         shutil.rmtree(ROOT)
-    return Pair(ROOT, ports, passwords, tiny)
+    return Pair(ROOT, ports, passwords, databases)
 
 
 def main():

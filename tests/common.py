@@ -19,8 +19,11 @@ from odoo.tests import TransactionCase
 
 from ..models.pgbouncer_show import console
 
-# An alias in the test's PgBouncer: transaction mode, a pool of one server.
+# Aliases in the test's PgBouncer, all in transaction mode: pools of one server, of five, and one
+# that nobody uses.
 TINY = "tiny"
+TILL = "till"
+QUIET = "quiet"
 
 
 def variable(name):
@@ -49,7 +52,7 @@ def connect(**options):
 
 def connect_pooled(**options):
     """A connection through PgBouncer, as the role of a shop that is not Odoo's."""
-    return connect(host=variable("PGBOUNCER_HOST"), port=variable("PGBOUNCER_PORT"), user="shop", **options)
+    return connect(**{"host": variable("PGBOUNCER_HOST"), "port": variable("PGBOUNCER_PORT"), "user": "shop"} | options)
 
 
 def psql(command):

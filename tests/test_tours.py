@@ -2,12 +2,14 @@ import threading
 import time
 from unittest.mock import DEFAULT, patch
 
+from psycopg2.extras import wait_select
+
 from odoo.exceptions import UserError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools.misc import file_path
 
 from ..models.pgbouncer_show import console
-from .common import TINY, closed_port, connect, connect_pooled, endpoint_values
+from .common import TILL, TINY, closed_port, connect, connect_pooled, endpoint_values, variable
 
 # Debian's package of Odoo leaves this file out, and each page then logs an error that would
 # fail the tour.
@@ -25,6 +27,10 @@ class TestTours(HttpCase):
                 {"name": LEFT_OUT, "bundle": "web.assets_backend", "directive": "remove", "path": LEFT_OUT}
             )
         self.env["connection.endpoint"].search([]).active = False
+
+    def look_again(self):
+        """Within the test's one transaction PostgreSQL shows the sessions of the first look."""
+        self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
 
     def test_pools_fill_before_the_users_eyes(self):
         """The tour waits for a waiting client that comes only after the list was opened."""
@@ -68,10 +74,55 @@ class TestTours(HttpCase):
         new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer")
         self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_viewer", login="viewer", timeout=120)
 
+    def test_who_blocks(self):
+        """30 clients on 5 servers: from a blocked session to the client that blocks it."""
+        self.env["connection.endpoint"].create(endpoint_values())
+        holder = connect_pooled(dbname=TILL, user="odoo", application_name="culprit")
+        self.addCleanup(holder.close)
+        holder.cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(30)")
+        waiting = []
+        for _number in range(29):
+            client = connect_pooled(dbname=TILL, user="odoo", async_=True, connect_timeout=None)
+            self.addCleanup(client.close)
+            wait_select(client)
+            waiting.append(client.cursor())
+            waiting[-1].execute("SELECT pg_advisory_xact_lock(30)")
+        self.look_again()
+        self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_who_blocks", login="admin", timeout=120)
+
+    def test_commands(self):
+        self.env["connection.endpoint"].create(
+            endpoint_values(user=variable("PGBOUNCER_ADMIN"), password=variable("PGBOUNCER_ADMIN_PASSWORD"))
+        )
+        self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_commands", login="admin", timeout=120)
+        endpoint = self.env["connection.endpoint"].search([("kind", "=", "pgbouncer")])
+        said = " ".join(endpoint.message_ids.mapped("body"))
+        for command in ("RELOAD", "PAUSE", "RESUME"):
+            self.assertIn(command, said)
+        author = self.env.ref("base.user_admin").partner_id
+        self.assertEqual(endpoint.message_ids.filtered(lambda message: "PAUSE" in message.body).author_id, author)
+
+    def test_stats_user_is_offered_no_command(self):
+        self.env["connection.endpoint"].create(endpoint_values())
+        self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_no_commands", login="admin", timeout=120)
+
+    def test_lists(self):
+        """Each of the console's screens has rows, and opens without an error."""
+        self.env["connection.endpoint"].create(endpoint_values())
+        client = connect_pooled(dbname=TINY)
+        self.addCleanup(client.close)
+        client.cursor().execute("BEGIN; SELECT 1")
+        self.look_again()
+        self.start_tour("/odoo/pgbouncer-clients", "pgbouncer_monitor_client", login="admin", timeout=120)
+        for name in ("servers", "databases", "statistics", "pools"):
+            with self.subTest(name):
+                self.start_tour(f"/odoo/pgbouncer-{name}", "pgbouncer_monitor_tiny", login="admin", timeout=120)
+        self.start_tour("/odoo/pgbouncer-configuration", "pgbouncer_monitor_setting", login="admin", timeout=120)
+
     def test_endpoint(self):
         values = endpoint_values()
         self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_endpoint", login="admin", timeout=120)
-        endpoint = self.env["connection.endpoint"].search([])
+        endpoint = self.env["connection.endpoint"].search([("kind", "=", "pgbouncer")])
         self.assertEqual(endpoint.name, "From the tour")
         self.assertIn("Nobody listens", endpoint.last_error)
         endpoint.write(values)

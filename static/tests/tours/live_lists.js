@@ -102,3 +102,109 @@ tours.add("pgbouncer_monitor_endpoint", {
         { trigger: "button[name=action_remove_password]" },
     ],
 });
+
+tours.add("pgbouncer_monitor_who_blocks", {
+    steps: () => [
+        {
+            content: "First click: a session that waits for a lock",
+            trigger: ".o_data_row.text-danger td[name=pid]",
+            run: "click",
+        },
+        {
+            content: "Second click: who holds it",
+            trigger: "button[name=action_open_blockers]",
+            run: "click",
+        },
+        {
+            content: "Third click: the client behind that session",
+            trigger: "button[name=action_open_client]:contains(/127.0.0.1:[0-9]+/)",
+            run: "click",
+        },
+        {
+            content: "It is the culprit, at its own address and port",
+            trigger:
+                ".o_form_view:has(div[name=application_name]:contains(culprit)) h1:contains(/till.odoo 127.0.0.1:[0-9]+/)",
+        },
+        { trigger: "button[name=action_open_pool]", run: "click" },
+        {
+            content: "Its pool is full, and the others wait",
+            trigger:
+                ".o_form_view:has(div[name=sv_active]:contains(5)) div[name=cl_waiting]:contains(25)",
+        },
+        { trigger: "button[name=action_open_clients]", run: "click" },
+        { trigger: ".o_data_row.text-danger td[name=state]:contains(waiting)" },
+    ],
+});
+
+const confirmed = (method) => [
+    { trigger: `button[name=${method}]`, run: "click" },
+    { trigger: ".modal footer .btn-primary", run: "click" },
+];
+
+tours.add("pgbouncer_monitor_commands", {
+    steps: () => [
+        { trigger: ".o_data_row td[name=name]:contains(Test PgBouncer)", run: "click" },
+        { trigger: ".o_form_view div[name=max_client_conn]:contains(1,000)" },
+        ...confirmed("action_reload"),
+        { trigger: ".o_notification:contains(RELOAD):contains(only its log tells)" },
+        {
+            content: "The chatter says what was done",
+            trigger: ".o-mail-Message:contains(RELOAD)",
+        },
+        {
+            content: "On to the databases",
+            trigger: "body",
+            run: () => (window.location = "/odoo/pgbouncer-databases"),
+            expectUnloadPage: true,
+        },
+        { trigger: ".o_data_row td[name=name]:contains(quiet)", run: "click" },
+        { trigger: ".o_form_view div[name=name]:contains(quiet)" },
+        ...confirmed("action_pause"),
+        { trigger: ".o_form_view .alert-warning:contains(none of them gets a server)" },
+        ...confirmed("action_resume"),
+        { trigger: ".o_form_view:not(:has(.alert-warning)) button[name=action_pause]" },
+    ],
+});
+
+tours.add("pgbouncer_monitor_no_commands", {
+    steps: () => [
+        { trigger: ".o_data_row td[name=name]:contains(Test PgBouncer)", run: "click" },
+        { trigger: ".o_form_view div[name=max_client_conn]:contains(1,000)" },
+        { trigger: ".o_form_view button[name=action_test]" },
+        {
+            content: "What its user may not do is not offered",
+            trigger:
+                ".o_form_view:not(:has(button[name=action_reload], button[name=action_pause]))",
+        },
+    ],
+});
+
+tours.add("pgbouncer_monitor_client", {
+    steps: () => [
+        { trigger: ".o_data_row td[name=database]:contains(tiny)", run: "click" },
+        { trigger: "button[name=action_open_server]", run: "click" },
+        { trigger: ".o_form_view label:contains(Server Connection)" },
+        { trigger: "button[name=action_open_session]", run: "click" },
+        {
+            content: "The session says how it was told",
+            trigger: ".o_form_view div[name=component_reason]:contains(SHOW SERVERS)",
+        },
+    ],
+});
+
+tours.add("pgbouncer_monitor_tiny", {
+    steps: () => [
+        { trigger: ".o_data_row td:contains(tiny)" },
+        { trigger: ".o_list_table:not(:has(td:contains(/^pgbouncer$/)))" },
+        { trigger: ".o_switch_view.o_pivot", run: "click" },
+        { trigger: ".o_pivot th:contains(Total)" },
+        { trigger: ".o_switch_view.o_graph", run: "click" },
+        { trigger: ".o_graph_renderer canvas" },
+    ],
+});
+
+tours.add("pgbouncer_monitor_setting", {
+    steps: () => [
+        { trigger: ".o_data_row:has(td:contains(max_client_conn)) td[name=value]:contains(1000)" },
+    ],
+});
