@@ -3,7 +3,7 @@ import re
 from datetime import datetime, timedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
 from ..fields import NullableInteger
@@ -69,7 +69,8 @@ class ConnectionEndpoint(models.Model):
         "(~/.pgpass, or PGPASSFILE) of the user that runs Odoo.",
     )
     stored_password = fields.Char(groups=fields.NO_ACCESS, copy=False, prefetch=False)
-    # Whether an administrator entered the address: only there may passwords of Odoo's surroundings go.
+    # Whether an administrator entered the address: only there may the passwords and the certificate
+    # of Odoo's surroundings go.
     is_trusted = fields.Boolean(groups=fields.NO_ACCESS, copy=False)
     has_password = fields.Boolean("Password Stored", compute="_compute_has_password", groups="base.group_system")
     sslmode = fields.Selection(
@@ -84,30 +85,6 @@ class ConnectionEndpoint(models.Model):
         required=True,
         default="prefer",
         tracking=True,
-    )
-    sslrootcert = fields.Char(
-        "SSL Root Certificate",
-        groups="base.group_system",
-        copy=False,
-        tracking=True,
-        help="A file on Odoo's server with the certificates of the issuers to trust. "
-        "Empty: ~/.postgresql/root.crt of the user that runs Odoo.",
-    )
-    sslcert = fields.Char(
-        "SSL Certificate",
-        groups="base.group_system",
-        copy=False,
-        tracking=True,
-        help="A file on Odoo's server with the client's certificate, where PgBouncer asks for one "
-        "(auth_type = cert). Empty: ~/.postgresql/postgresql.crt.",
-    )
-    sslkey = fields.Char(
-        "SSL Key",
-        groups="base.group_system",
-        copy=False,
-        tracking=True,
-        help="A file on Odoo's server with the key of that certificate, readable by nobody else. "
-        "Empty: ~/.postgresql/postgresql.key.",
     )
     last_seen = fields.Datetime(
         "Last Successful Test", readonly=True, copy=False, help="When a test last got an answer."
@@ -155,7 +132,7 @@ class ConnectionEndpoint(models.Model):
     dns_names = NullableInteger("DNS Names", compute="_compute_console", help="Host names in PgBouncer's cache.")
     dns_zones = NullableInteger("DNS Zones", compute="_compute_console", help="DNS zones in PgBouncer's cache.")
     dns_queries = NullableInteger(
-        "DNS Queries", compute="_compute_console", help="DNS queries that are under way: see Pending."
+        "DNS Queries", compute="_compute_console", help="Host names that are being looked up now."
     )
     dns_pending = NullableInteger("DNS Pending", compute="_compute_console", help="Not used by PgBouncer.")
 
@@ -216,16 +193,23 @@ class ConnectionEndpoint(models.Model):
         ``last_error``, and tell the user."""
         self.ensure_one()
         self.check_access("write")
+        self._check_console()
         reading = console.run({self: (self._address(), [])}, CONSOLE_TIMEOUT)[self]
         if isinstance(reading, console.ConsoleError):
             self.last_error = "\n".join(self._explain(reading))
-            return self._notification(self.env._("No connection to %s", self.name), self.last_error, "danger")
+            title = self.env._("No connection to %s", self.name)
+            return self._notification(title, self.last_error, "danger", {"tag": "soft_reload"})
         self.last_seen = fields.Datetime.now()
         self.last_error = False
         message = self.env._(
             "PgBouncer %(version)s answered the user %(user)s.", version=reading.version, user=self.user
         )
-        return self._notification(self.env._("Connection to %s works", self.name), message, "success")
+        title = self.env._("Connection to %s works", self.name)
+        return self._notification(title, message, "success", {"tag": "soft_reload"})
+
+    def _check_console(self):
+        if self.kind != "pgbouncer":
+            raise UserError(self.env._("%s is no PgBouncer: it has no console.", self.name))
 
     def action_reload(self):
         """Have PgBouncer read its configuration files again."""
@@ -251,35 +235,57 @@ class ConnectionEndpoint(models.Model):
         """
         self.ensure_one()
         self.check_access("write")
+        self._check_console()
         # A name cannot be a parameter on the console: it is quoted as PostgreSQL quotes identifiers.
         command = verb if database is None else " ".join((verb, '"{}"'.format(database.replace('"', '""'))))
         reading = console.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
-        error = reading if isinstance(reading, console.ConsoleError) else reading.answers[command]
-        if not isinstance(error, console.ConsoleError):
-            result, kind = self.env._("PgBouncer says that it is done."), "success"
-            if verb == "RELOAD" and version_tuple(reading.version) < (1, 25):
-                kind = "warning"
-                result = self.env._(
-                    "PgBouncer %s says that it is done. It says so even if it could not read its files: before "
-                    "version 1.25 only its log tells.",
-                    reading.version,
-                )
-        elif error.reason == "timeout" and verb == "PAUSE":
+        if isinstance(reading, console.ConsoleError):
+            result, kind = self._unanswered(verb, reading)
+        elif isinstance(reading.answers[command], console.ConsoleError):
+            kind, error = "danger", reading.answers[command]
+            result = self.env._("PgBouncer refused it: %s", error.detail)
+            if error.reason == "admin_needed":
+                result = " ".join(self._explain(error))
+        elif verb == "RELOAD" and version_tuple(reading.version) < (1, 25):
             kind = "warning"
             result = self.env._(
-                "No end of it within %s s. If PgBouncer runs, it goes on pausing: it waits for the servers that are "
-                "in use, and gives them to nobody else. Databases and this page show what is paused; RESUME ends it.",
-                CONSOLE_TIMEOUT,
+                "PgBouncer %s says that it is done. It says so even if it could not read its files: before version "
+                "1.25 only its log tells.",
+                reading.version,
             )
         else:
-            kind, result = "danger", " ".join(self._explain(error))
-        body = self.env._("Sent to the console: %(command)s. %(result)s", command=command, result=result)
-        self.message_post(body=body, subtype_xmlid="mail.mt_note")
-        return self._notification(f"{self.name}: {command}", result, kind)
+            result, kind = self.env._("PgBouncer says that it is done."), "success"
+        self._log_action(f"{command}: {result}")
+        return self._notification(f"{self.name}: {command}", result, kind, {"tag": "soft_reload"})
+
+    def _unanswered(self, verb, error):
+        """:return: what to say of a command that got no answer, and the kind of notification"""
+        if not error.is_sent:
+            return self.env._("It was not sent. %s", " ".join(self._explain(error))), "danger"
+        if verb == "PAUSE":
+            return (
+                self.env._(
+                    "It was sent, and has not ended within %s s. PgBouncer goes on pausing: it waits for the servers "
+                    "that are in use, and gives them to nobody else. The databases show what is paused; RESUME ends "
+                    "it.",
+                    CONSOLE_TIMEOUT,
+                ),
+                "warning",
+            )
+        return (
+            self.env._("It was sent, and not answered within %s s: it may or may not be done.", CONSOLE_TIMEOUT),
+            "warning",
+        )
+
+    def _log_action(self, text):
+        """Write into the chatter what was done to a server, for good: it is done, whatever
+        becomes of this transaction."""
+        with self.env.registry.cursor() as cr:
+            self.with_env(self.env(cr=cr)).message_post(body=text, subtype_xmlid="mail.mt_note")
 
     @api.model
-    def _notification(self, title, message, kind):
-        """The client action that tells the user, and shows the page anew."""
+    def _notification(self, title, message, kind, next_action):
+        """The client action that tells the user, and then does another one."""
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
@@ -288,15 +294,16 @@ class ConnectionEndpoint(models.Model):
                 "message": message,
                 "type": kind,
                 "sticky": kind != "success",
-                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+                "next": {"type": "ir.actions.client"} | next_action,
             },
         }
 
-    @api.model
-    def _postgresql(self):
-        """The endpoint of this Odoo's own PostgreSQL."""
-        endpoint = self.with_context(active_test=False).search([("kind", "=", "postgresql")])
-        return endpoint or self.create({"name": "PostgreSQL", "kind": "postgresql"})
+    @api.ondelete(at_uninstall=False)
+    def _keep_postgresql(self):
+        if "postgresql" in self.mapped("kind"):
+            raise UserError(
+                self.env._("The PostgreSQL of this Odoo cannot be deleted: it holds the record of what was done to it.")
+            )
 
     @api.depends_context("uid")
     def _compute_console(self):
@@ -321,13 +328,12 @@ class ConnectionEndpoint(models.Model):
                 endpoint.state = console_state(reading.answers["SHOW STATE"])
                 endpoint.started_at = reading.started_at and EPOCH + timedelta(seconds=reading.started_at)
                 endpoint.is_admin = endpoint._is_admin(config)
-                endpoint.max_client_conn = config.get("max_client_conn")
+                limit = config.get("max_client_conn") or ""
+                endpoint.max_client_conn = limit.isdecimal() and int(limit)
 
     def _is_admin(self, config):
         """May this endpoint's user do more than SHOW? Read from SHOW CONFIG: to try would be to do."""
-        admins, stats = (
-            [name.strip() for name in (config.get(key) or "").split(",")] for key in ("admin_users", "stats_users")
-        )
+        admins, stats = (re.split(r"[,\s]+", config.get(key) or "") for key in ("admin_users", "stats_users"))
         # PgBouncer's own operating system user needs no entry, over a unix socket.
         is_owner = self.user == "pgbouncer" and self.host.startswith("/") and self.user not in stats
         return self.user in admins or config.get("auth_type") == "any" or is_owner
@@ -379,10 +385,7 @@ class ConnectionEndpoint(models.Model):
             user=endpoint.user,
             password=endpoint.stored_password or from_environment or "",
             sslmode=endpoint.sslmode,
-            sslrootcert=endpoint.sslrootcert or "",
-            sslcert=endpoint.sslcert or "",
-            sslkey=endpoint.sslkey or "",
-            use_passfile=endpoint.is_trusted,
+            is_trusted=endpoint.is_trusted,
         )
 
     def _explain(self, error):
@@ -454,7 +457,12 @@ class ConnectionEndpoint(models.Model):
             ),
             "tls_failed": (
                 self.env._("No encrypted connection to %s could be made.", where),
-                self.env._("Check its certificate, and the root certificate of the user that runs Odoo."),
+                self.env._(
+                    "Check its certificate, and the files of the user that runs Odoo: whom to trust in "
+                    "~/.postgresql/root.crt or PGSSLROOTCERT, and if PgBouncer asks for a client's certificate, that "
+                    "in postgresql.crt and postgresql.key, or PGSSLCERT and PGSSLKEY. The latter are only used for an "
+                    "address that an administrator entered."
+                ),
             ),
             "not_pgbouncer": (
                 self.env._("What listens at %s is not PgBouncer.", where),

@@ -65,6 +65,14 @@ class ConnectionLive(models.AbstractModel):
         return []
 
     @api.model
+    def _once(self, what, compute):
+        """What ``compute`` returns, worked out once in a transaction."""
+        cache, key = self.env.cr.cache, (self._name, what)
+        if key not in cache:
+            cache[key] = compute()
+        return cache[key]
+
+    @api.model
     def _open(self, domain):
         """The action that shows the rows of a domain: the form of the only one, or the list."""
         action = self.env["ir.actions.act_window"]._for_xml_id(f"pgbouncer_monitor.{self._table}_action")

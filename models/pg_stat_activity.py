@@ -1,7 +1,6 @@
 import re
 
 import psycopg2.errors
-from markupsafe import Markup
 
 from odoo import api, fields, models
 from odoo.tools import SQL, config
@@ -16,7 +15,7 @@ MAX_PID = (1 << 22) - 1
 # How the programs of a component call themselves: regular expressions for application_name,
 # whatever the case, tried in this order.
 PROGRAMS = {
-    "backup": r"^(pg_dump|pg_dumpall|pg_restore|pg_basebackup|pg_probackup|pgbackrest|barman|wal-g|wal-e)",
+    "backup": r"^(pg_dump|pg_restore|pg_basebackup|pg_probackup|pgbackrest|barman|wal-g|wal-e)",
     "replication": r"^(walreceiver|pg_receivewal|pg_recvlogical)",
     "interactive": r"^(psql|pgcli|pgadmin|dbeaver|datagrip|navicat|tableplus|postico|heidisql|beekeeper|phppgadmin"
     r"|adminer|azuredatastudio|azdata)",
@@ -42,10 +41,12 @@ class PgStatActivity(models.Model):
     leader_pid = NullableInteger(
         "Leader PID", readonly=True, aggregator=None, help="The backend that this parallel worker works for."
     )
-    datid = NullableInteger("Database OID", readonly=True, aggregator=None)
-    datname = fields.Char("Database", readonly=True)
-    usesysid = NullableInteger("Role OID", readonly=True, aggregator=None)
-    usename = fields.Char("Role", readonly=True)
+    datid = NullableInteger(
+        "Database OID", readonly=True, aggregator=None, help="Empty for processes that work on no database."
+    )
+    datname = fields.Char("Database", readonly=True, help="The database that the session works on.")
+    usesysid = NullableInteger("Role OID", readonly=True, aggregator=None, help="Empty for PostgreSQL's own processes.")
+    usename = fields.Char("Role", readonly=True, help="The role that the session logged in as.")
     application_name = fields.Char(
         "Application",
         readonly=True,
@@ -56,12 +57,26 @@ class PgStatActivity(models.Model):
     )
     client_hostname = fields.Char(readonly=True, help="Only known where log_hostname is on.")
     client_port = NullableInteger(readonly=True, aggregator=None, help="-1 for a unix socket.")
-    backend_start = fields.Datetime(readonly=True)
-    xact_start = fields.Datetime("Transaction Start", readonly=True)
-    query_start = fields.Datetime(readonly=True)
-    state_change = fields.Datetime(readonly=True)
-    backend_age = NullableFloat("Connected (s)", readonly=True, digits=(16, 1), aggregator="max")
-    xact_age = NullableFloat("Transaction (s)", readonly=True, digits=(16, 1), aggregator="max")
+    backend_start = fields.Datetime(readonly=True, help="When the client connected.")
+    xact_start = fields.Datetime("Transaction Start", readonly=True, help="Empty while no transaction is open.")
+    query_start = fields.Datetime(
+        readonly=True, help="When the current query, or in an idle session the last one, began."
+    )
+    state_change = fields.Datetime(readonly=True, help="Since when it is in its state.")
+    backend_age = NullableFloat(
+        "Connected (s)",
+        readonly=True,
+        digits=(16, 1),
+        aggregator="max",
+        help="For how long the client has been connected.",
+    )
+    xact_age = NullableFloat(
+        "Transaction (s)",
+        readonly=True,
+        digits=(16, 1),
+        aggregator="max",
+        help="For how long its transaction has been open. Empty while none is.",
+    )
     query_age = NullableFloat(
         "Query (s)",
         readonly=True,
@@ -69,16 +84,20 @@ class PgStatActivity(models.Model):
         aggregator="max",
         help="Since the current query, or in an idle session the last one, began.",
     )
-    state_age = NullableFloat("State (s)", readonly=True, digits=(16, 1), aggregator="max")
+    state_age = NullableFloat(
+        "State (s)", readonly=True, digits=(16, 1), aggregator="max", help="For how long it has been in its state."
+    )
     state = fields.Char(readonly=True, help="Empty for background processes.")
     wait_event_type = fields.Char(readonly=True, help="What the backend waits for: Client is its own client.")
-    wait_event = fields.Char(readonly=True)
+    wait_event = fields.Char(
+        readonly=True, help="What exactly the backend waits for: ClientRead is the next query of its client."
+    )
     blocked_by = fields.Char(
         readonly=True,
         help="PIDs of the sessions that hold, or wait before it for, the lock that this one waits for. "
         "0 is a prepared transaction.",
     )
-    backend_xid = fields.Char("Transaction ID", readonly=True)
+    backend_xid = fields.Char("Transaction ID", readonly=True, help="Empty until the transaction changes something.")
     backend_xmin = fields.Char(readonly=True, help="Rows deleted since this transaction cannot be vacuumed.")
     query_id = fields.Char("Query ID", readonly=True, help="Empty before PostgreSQL 14.")
     query = fields.Char(
@@ -94,7 +113,7 @@ class PgStatActivity(models.Model):
         readonly=True,
         help="Of another role: Odoo's database role may see no more of it than the PID and the names.",
     )
-    is_current_database = fields.Boolean("In This Database", readonly=True)
+    is_current_database = fields.Boolean("In This Database", readonly=True, help="On the database of this Odoo.")
     component = fields.Selection(
         [
             ("odoo_worker", "Odoo Worker"),
@@ -109,12 +128,16 @@ class PgStatActivity(models.Model):
         readonly=True,
         help="Whose connection it is. The session's form says what tells it. Empty for PostgreSQL's own processes.",
     )
-    component_reason = fields.Char("Told By", compute="_compute_component_reason")
+    component_reason = fields.Char(
+        "Told By", compute="_compute_component_reason", help="What tells whose connection it is."
+    )
     endpoint_id = fields.Many2one(
         "connection.endpoint", "PgBouncer", readonly=True, help="The PgBouncer whose connection this is."
     )
-    pool_id = fields.Many2one("pgbouncer.pool", readonly=True)
-    server_id = fields.Many2one("pgbouncer.server", "PgBouncer Server", readonly=True)
+    pool_id = fields.Many2one("pgbouncer.pool", readonly=True, help="The pool whose connection this is.")
+    server_id = fields.Many2one(
+        "pgbouncer.server", "PgBouncer Server", readonly=True, help="This connection, as PgBouncer sees it."
+    )
     client_id = fields.Many2one(
         "pgbouncer.client", "PgBouncer Client", readonly=True, help="The client that works in it right now."
     )
@@ -128,28 +151,33 @@ class PgStatActivity(models.Model):
         "Matching Servers",
         readonly=True,
         aggregator=None,
-        help="How many servers of PgBouncers have this PID and port. If it is more than one it cannot be told which "
-        "is this session, and none is shown.",
+        help="How many servers of PgBouncers have this PID, port, role and database. If it is more than one it cannot "
+        "be told which is this session, and none is shown.",
     )
 
     @property
     def _table_query(self):
         query = SQL(
-            # By PID and port: a PID is unique in one cluster only, and there may be several.
+            # A PID is unique in one cluster only, and there may be several: the port, which only
+            # TCP has and only some roles may see, the role and the database must be the same.
             """
             %s
               FROM pg_stat_activity
               LEFT JOIN (SELECT (server->>0)::int8 AS server_pid,
                                 (server->>1)::int8 AS server_port,
-                                (server->>2)::int8 AS server_count,
-                                (server->>3)::int8 AS endpoint_id,
-                                (server->>4)::int8 AS pool_id,
-                                (server->>5)::int8 AS server_id,
-                                (server->>6)::int8 AS client_id,
-                                server->>7 AS pooled_client
+                                server->>2 AS server_user,
+                                server->>3 AS server_database,
+                                (server->>4)::int8 AS server_count,
+                                (server->>5)::int8 AS endpoint_id,
+                                (server->>6)::int8 AS pool_id,
+                                (server->>7)::int8 AS server_id,
+                                (server->>8)::int8 AS client_id,
+                                server->>9 AS pooled_client
                            FROM jsonb_array_elements(%s::jsonb) AS server) AS servers
                 ON server_pid = pid
                AND server_port = CASE WHEN query = %s THEN 0 ELSE client_port END
+               AND server_user = usename
+               AND server_database = datname
             """,
             self._select(),
             LateParameter(self.env["pgbouncer.server"].sudo()._backends),
@@ -157,7 +185,7 @@ class PgStatActivity(models.Model):
         )
         if not self._is_on_standby():
             return query
-        return self._rows_query(lambda: self._primary_rows(query))
+        return self._rows_query(lambda: self._once("rows", lambda: self._primary_rows(query)))
 
     @api.model
     def _is_on_standby(self):
@@ -167,13 +195,10 @@ class PgStatActivity(models.Model):
     @api.model
     def _primary_rows(self, query):
         """The primary's rows as JSON: its sessions are the ones that run out."""
-        cache = self.env.cr.cache
-        if self._name not in cache:
-            columns = SQL(", ").join(map(SQL.identifier, self._columns()))
-            with self.env.registry.cursor() as cr:
-                cr.execute(SQL("SELECT json_agg(json_build_array(%s))::text FROM (%s) AS session", columns, query))
-                (cache[self._name],) = cr.fetchone()
-        return cache[self._name]
+        columns = SQL(", ").join(map(SQL.identifier, self._columns()))
+        with self.env.registry.cursor() as cr:
+            cr.execute(SQL("SELECT json_agg(json_build_array(%s))::text FROM (%s) AS session", columns, query))
+            return cr.fetchone()[0]
 
     @api.model
     def _select(self) -> SQL:
@@ -245,18 +270,20 @@ class PgStatActivity(models.Model):
             SQL("WHEN application_name ~* %s THEN %s", pattern, component) for component, pattern in PROGRAMS.items()
         )
         return SQL(
-            """CASE WHEN datid IS NULL AND usesysid IS NULL THEN NULL
+            """CASE WHEN usesysid IS NULL THEN NULL
                     WHEN server_count > 0 THEN 'pgbouncer'
                     %s
                     WHEN backend_type = 'walsender' THEN 'replication'
                     WHEN backend_type <> 'client backend' THEN NULL
                     WHEN application_name LIKE ANY (%s)
                     THEN CASE WHEN datname = 'postgres' THEN 'odoo_listener' ELSE 'odoo_worker' END
+                    WHEN query = %s AND datid IS NULL THEN NULL
                     WHEN query = %s THEN 'unknown'
                     ELSE 'other'
                END""",
             programs,
             [pattern for pattern in patterns if pattern.strip("%")],
+            HIDDEN_QUERY,
             HIDDEN_QUERY,
         )
 
@@ -275,18 +302,22 @@ class PgStatActivity(models.Model):
         if self.component == "pgbouncer":
             if self.server_count > 1:
                 return self.env._(
-                    "%s servers of PgBouncers match its PID and port: which of them it is cannot be told.",
+                    "%s servers of PgBouncers match it: which of them it is cannot be told.",
                     self.server_count,
                 )
             where = {"endpoint": self.endpoint_id.display_name, "pid": self.pid, "port": self.client_port}
             if self.is_hidden:
                 return self.env._(
-                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s. Odoo's role may not see its port, "
-                    "so it might be another cluster's PID.",
+                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database. Odoo's role may not see "
+                    "its port, so it might also be a session of another cluster.",
                     **where,
                 )
             if self.client_port == -1:
-                return self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s at a unix socket.", **where)
+                return self.env._(
+                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database at a unix socket. If that "
+                    "PgBouncer is on another machine, it is a session of the PostgreSQL there.",
+                    **where,
+                )
             return self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s and port %(port)s.", **where)
         if self.component == "odoo_listener":
             return self.env._(
@@ -335,27 +366,42 @@ class PgStatActivity(models.Model):
         very statement that sends the signal: one that is gone, or whose PID serves another
         session now, is left alone.
         """
-        endpoint = self.env["connection.endpoint"]._postgresql()
+        endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
         endpoint.check_access("write")
-        outcomes = [self._signal_one(function, session_id) for session_id in self.ids]
-        title = f"{function}: %s" % ", ".join(str(session_id & MAX_PID) for session_id in self.ids)
-        endpoint.message_post(
-            body=Markup("%s<br/>%s") % (title, Markup("<br/>").join(text for _done, text in outcomes)),
-            subtype_xmlid="mail.mt_note",
+        outcomes = []
+        for session_id in self.ids:
+            is_done, outcome = self._signal_one(function, session_id)
+            outcome = f"{function}({session_id & MAX_PID}): {outcome}"
+            endpoint._log_action(outcome)
+            outcomes.append((is_done, outcome))
+        is_done = all(is_done for is_done, _outcome in outcomes)
+        # A form of a session that is gone cannot be shown again.
+        is_gone = is_done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
+        return endpoint._notification(
+            self.env._("Signal sent") if is_done else self.env._("Not done"),
+            "\n".join(outcome for _is_done, outcome in outcomes),
+            "success" if is_done else "danger",
+            self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.pg_stat_activity_action")
+            | {"target": "main"}
+            if is_gone
+            else {"tag": "soft_reload"},
         )
-        kind = "success" if all(done for done, _text in outcomes) else "danger"
-        return endpoint._notification(title, "\n".join(text for _done, text in outcomes), kind)
 
     @api.model
     def _signal_one(self, function, session_id):
         """:return: (whether PostgreSQL sent the signal, what came of it in words)"""
-        values = {"pid": session_id & MAX_PID}
+        # Of a cancel an idle session would take no notice.
+        may_signal = SQL(
+            "pid <> pg_backend_pid() AND backend_start IS NOT NULL AND backend_type = 'client backend'%s",
+            SQL(" AND state = 'active'") if function == "pg_cancel_backend" else SQL(),
+        )
         query = SQL(
-            """SELECT usename, datname, state, COALESCE(host(client_addr) || ':' || client_port, 'unix socket'),
-                      pid = pg_backend_pid(), backend_start IS NOT NULL,
-                      CASE WHEN pid <> pg_backend_pid() AND backend_start IS NOT NULL THEN %s(pid) END
+            """SELECT usename, datname, application_name, state,
+                      COALESCE(host(client_addr) || ':' || client_port, 'unix socket'), backend_type,
+                      pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
                  FROM pg_stat_activity
                 WHERE %s = %s""",
+            may_signal,
             SQL.identifier(function),
             self._session_id(),
             session_id,
@@ -364,46 +410,55 @@ class PgStatActivity(models.Model):
             with self.env.cr.savepoint():
                 # Within a transaction PostgreSQL shows the sessions as they were at the first look.
                 self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
-                rows = self.env.execute_query(query)
+                self.env.cr.execute(query, log_exceptions=False)
+                rows = self.env.cr.fetchall()
         except psycopg2.errors.InsufficientPrivilege as error:
             [(role,)] = self.env.execute_query(SQL("SELECT quote_ident(current_user)"))
             return False, self.env._(
-                "%(pid)s: PostgreSQL refuses: %(error)s. To allow it, run as a superuser: %(remedy)s",
-                **values,
-                error=error.diag.message_primary,
+                "PostgreSQL refuses: %(error)s. Only a superuser may end a superuser's session. For those of other "
+                "roles, run as a superuser: %(remedy)s",
+                error=" ".join(filter(None, (error.diag.message_primary, error.diag.message_detail))).rstrip("."),
                 remedy=f"GRANT pg_signal_backend TO {role};",
             )
         if not rows:
             return False, self.env._(
-                "%(pid)s: nothing was done, because this session is gone. If its PID is still listed, it serves "
-                "another session now.",
-                **values,
+                "nothing was done, because this session is gone. If its PID is still listed, it serves another "
+                "session now."
             )
-        [(user, database, state, client, is_own, is_visible, done)] = rows
-        values |= {"user": user, "database": database, "state": state, "client": client}
+        [(user, database, name, state, client, backend_type, is_own, is_sent)] = rows
         if is_own:
+            return False, self.env._("nothing was done, because this session works on your own request.")
+        if not backend_type:
             return False, self.env._(
-                "%(pid)s: nothing was done, because this session works on your own request.", **values
+                "nothing was done, because Odoo's role may not see when this session of %s started: it could be "
+                "another one by now. The list says how to grant it.",
+                user,
             )
-        if not is_visible:
-            return False, self.env._(
-                "%(pid)s: nothing was done, because Odoo's role may not see when this session of %(user)s started: it "
-                "could be another one by now. The list says how to grant it.",
-                **values,
-            )
-        if not done:
-            return False, self.env._("%(pid)s: the session ended before the signal came.", **values)
+        if backend_type != "client backend":
+            return False, self.env._("nothing was done, because it is no client's session: %s.", backend_type)
+        if is_sent is None:
+            return False, self.env._("nothing was done, because it runs no query now: it is %s.", state)
+        if not is_sent:
+            return False, self.env._("the session ended before the signal came.")
         return True, self.env._(
-            "%(pid)s: PostgreSQL sent the signal to the session of %(user)s on %(database)s, client %(client)s, "
-            "state %(state)s.",
-            **values,
+            "the signal was sent to the session of %(user)s on %(database)s, application “%(name)s”, client "
+            "%(client)s, state %(state)s.",
+            user=user,
+            database=database,
+            name=name,
+            client=client,
+            state=state,
         )
 
     @api.model
     def _notices(self):
         counts = dict(
             self._read_group(
-                [("usesysid", "!=", False), "|", ("backend_type", "=", "client backend"), ("is_hidden", "=", True)],
+                # Of a hidden session only the database tells that it is no process of PostgreSQL's own.
+                [
+                    *("|", ("backend_type", "=", "client backend")),
+                    *("&", ("is_hidden", "=", True), "&", ("usesysid", "!=", False), ("datid", "!=", False)),
+                ],
                 ["is_hidden"],
                 ["__count"],
             )

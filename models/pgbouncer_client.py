@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 
-from ..fields import NullableInteger
+from ..fields import NullableFloat, NullableInteger
 
 
 class PgbouncerClient(models.Model):
@@ -14,25 +14,33 @@ class PgbouncerClient(models.Model):
 
     user = fields.Char(help="The role that the client logged in with. A force_user may make its pool another's.")
     state = fields.Char(
-        help="active: has a server, or before 1.25 needs none. idle: needs none. waiting: waits for one."
+        help="active: has a server, or before 1.25 needs none. idle: needs none. waiting: waits for one. "
+        "active_cancel_req, waiting_cancel_req: asks to cancel another client's query."
     )
     remote_pid = NullableInteger(
         help="The client's process where it comes over a unix socket. Over TCP it is not known: 0."
     )
     wait = NullableInteger(help="For how long the client's current query has waited or run.")
+    wait_age = NullableFloat(
+        "Wait (s)", readonly=True, digits=(16, 3), aggregator="max", help="wait with its microseconds."
+    )
     server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that works for it right now.")
 
     @api.model
     def _make_rows(self, endpoint_id, rows, servers, databases):
         made = super()._make_rows(endpoint_id, rows)
-        pointers = {server.get("ptr") for server in servers}
+        client_of = {server.get("ptr"): server.get("link") for server in servers}
         force_user = {database.get("name"): database.get("force_user") for database in databases}
         server_id, pool_id = self.env["pgbouncer.server"]._row_id, self.env["pgbouncer.pool"]._row_id
         for row in made:
-            if row.get("link") in pointers:
+            # Both sides must say so: they were not looked at in the same instant.
+            if row.get("link") and client_of.get(row["link"]) == row["ptr"]:
                 row["server_id"] = server_id(endpoint_id, row["link"])
-            user = force_user.get(row.get("database")) or row.get("user")
-            row["pool_id"] = pool_id(endpoint_id, row.get("database"), user)
+            if row.get("database") in force_user:  # it is not while the client has not said what it wants
+                user = force_user[row["database"]] or row.get("user")
+                row["pool_id"] = pool_id(endpoint_id, row["database"], user)
+            if row.get("wait") is not None and row.get("wait_us") is not None:
+                row["wait_age"] = row["wait"] + row["wait_us"] / 1e6
         return made
 
     def action_open_server(self):

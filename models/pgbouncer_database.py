@@ -19,7 +19,7 @@ class PgbouncerDatabase(models.Model):
 
     name = fields.Char(readonly=True, help="The name that clients ask for. “*” itself is never listed.")
     host = fields.Char(readonly=True, help="Where PostgreSQL is. Empty: its unix socket, or PgBouncer itself.")
-    port = NullableInteger(readonly=True, aggregator=None)
+    port = NullableInteger(readonly=True, aggregator=None, help="Where PostgreSQL listens.")
     database = fields.Char("PostgreSQL Database", readonly=True, help="The database's name in PostgreSQL.")
     force_user = fields.Char(readonly=True, help="The role that all clients work as, whoever they are.")
     pool_size = NullableInteger(readonly=True, help="How many servers each user's pool may have.")

@@ -1,4 +1,5 @@
 import json
+from collections import defaultdict
 
 from odoo import api, fields, models
 
@@ -14,22 +15,25 @@ class PgbouncerServer(models.Model):
     _inherit = "pgbouncer.socket"
     _description = "PgBouncer Server Connection"
     _auto = False
-    _show_commands = ("SHOW SERVERS", "SHOW CLIENTS")
+    _show_commands = ("SHOW SERVERS", "SHOW CLIENTS", "SHOW DATABASES")
 
     state = fields.Char(
         help="active: works for a client. idle: free. used: free for so long that it is checked before its next use. "
-        "tested: being reset or checked. new: logging in."
+        "tested: being reset or checked. new: logging in. active_cancel: sends on a request to cancel. "
+        "being_canceled: waits until the cancels that are meant for it are done."
     )
+    wait = NullableInteger(help="Not used for servers: always 0.")
     remote_pid = NullableInteger(help="The PID of the backend in pg_stat_activity.")
     client_id = fields.Many2one("pgbouncer.client", readonly=True, help="The client that it works for right now.")
 
     @api.model
-    def _make_rows(self, endpoint_id, rows, clients):
+    def _make_rows(self, endpoint_id, rows, clients, databases):
         made = super()._make_rows(endpoint_id, rows)
-        pointers = {client.get("ptr") for client in clients}
+        server_of = {client.get("ptr"): client.get("link") for client in clients}
         client_id, pool_id = self.env["pgbouncer.client"]._row_id, self.env["pgbouncer.pool"]._row_id
         for row in made:
-            if row.get("link") in pointers:
+            # Both sides must say so: they were not looked at in the same instant.
+            if row.get("link") and server_of.get(row["link"]) == row["ptr"]:
                 row["client_id"] = client_id(endpoint_id, row["link"])
             row["pool_id"] = pool_id(endpoint_id, row.get("database"), row.get("user"))
         return made
@@ -37,29 +41,36 @@ class PgbouncerServer(models.Model):
     @api.model
     def _backends(self):
         """Who is behind which backend, as JSON: lists of the backend's pid, its client_port (-1
-        for a unix socket; 0 stands for one that Odoo's role may not see), how many servers that
-        may be, and if it is one: endpoint_id, pool_id, server_id, client_id, the client's address.
+        for a unix socket; 0 stands for one that Odoo's role may not see), its usename and datname,
+        how many servers that may be, and if it is one: endpoint_id, pool_id, server_id, client_id,
+        the client's address.
         """
-        found = {}
+        return self._once("backends", self._match_backends)
+
+    @api.model
+    def _match_backends(self):
+        found = defaultdict(dict)
         for endpoint, answer in self._answers().items():
             if isinstance(answer, console.ConsoleError):
                 continue
-            rows, clients = answer
+            _servers, clients, databases = answer
             addresses = {
                 client.get("ptr"): socket_address(*map(client.get, ("addr", "port", "remote_pid")))
                 for client in clients
             }
-            for row in self._make_rows(endpoint.id, rows, clients):
+            datname = {database.get("name"): database.get("database") for database in databases}
+            for row in self._make_rows(endpoint.id, *answer):
                 # One process may be watched through two endpoints.
                 identity = tuple(map(row.get, ("ptr", "addr", "port", "local_addr", "local_port", "connect_time")))
-                port = -1 if row.get("addr") == "unix" else row.get("local_port")
-                backend = [row.get(name) for name in ("endpoint_id", "pool_id", "id", "client_id")]
-                for key in ((row.get("remote_pid"), port), (row.get("remote_pid"), 0)):
-                    found.setdefault(key, {}).setdefault(identity, [*backend, addresses.get(row.get("link"))])
+                backend = [endpoint.id, row["pool_id"], row["id"], row.get("client_id")]
+                backend.append(addresses[row["link"]] if "client_id" in row else None)
+                user, database = row.get("user"), datname.get(row.get("database"))
+                for port in (-1 if row.get("addr") == "unix" else row.get("local_port"), 0):
+                    found[row.get("remote_pid"), port, user, database][identity] = backend
         return json.dumps(
             [
-                [*key, len(servers), *(servers.popitem()[1] if len(servers) == 1 else ())]
-                for key, servers in found.items()
+                [*key, len(backends), *(backends.popitem()[1] if len(backends) == 1 else ())]
+                for key, backends in found.items()
             ]
         )
 

@@ -34,15 +34,15 @@ class PgbouncerSetting(models.Model):
     _show_commands = ("SHOW CONFIG",)
     _show_key = ("key",)
 
-    key = fields.Char("Setting", readonly=True)
-    value = fields.Char(readonly=True, help="As PgBouncer says it, without a unit. Its times are in seconds.")
+    key = fields.Char("Setting", readonly=True, help="Its name in pgbouncer.ini.")
+    value = fields.Char(readonly=True, help="As PgBouncer says it: without a unit.")
     default = fields.Char(readonly=True, help="What it is if pgbouncer.ini does not set it.")
     changeable = fields.Char(readonly=True, help="no: takes effect at the next start, not at RELOAD.")
-    is_changed = fields.Boolean("Not the Default", readonly=True)
+    is_changed = fields.Boolean("Not the Default", readonly=True, help="Whether the value is another than the default.")
 
     @api.model
     def _make_rows(self, endpoint_id, rows):
-        made = super()._make_rows(endpoint_id, [row for row in rows if row["key"] in KEYS])
+        made = super()._make_rows(endpoint_id, [row for row in rows if row.get("key") in KEYS])
         for row in made:
-            row["is_changed"] = (row["value"] or "") != (row.get("default") or "")
+            row["is_changed"] = (row.get("value") or "") != (row.get("default") or "")
         return made

@@ -26,29 +26,25 @@ class PgbouncerShow(models.AbstractModel):
     _show_commands = ()
     _show_key = ()
 
-    endpoint_id = fields.Many2one("connection.endpoint", readonly=True)
+    endpoint_id = fields.Many2one("connection.endpoint", readonly=True, help="The PgBouncer that said so.")
 
     @property
     def _table_query(self) -> SQL:
-        return self._rows_query(self._rows)
+        return self._rows_query(lambda: self._once("rows", self._rows))
 
     @api.model
     def _rows(self):
         """All consoles' rows as JSON."""
-        cache, key = self.env.cr.cache, (self._name, "rows")
-        if key not in cache:
-            names = list(self._columns())
-            cache[key] = json.dumps(
-                [
-                    list(map(row.get, names))
-                    for endpoint, answer in self._answers().items()
-                    if not isinstance(answer, console.ConsoleError)
-                    for row in self._make_rows(endpoint.id, *answer)
-                ],
-                separators=(",", ":"),
-                default=int,  # the totals of SHOW STATS are Decimal
-            )
-        return cache[key]
+        names = list(self._columns())
+        return json.dumps(
+            [
+                list(map(row.get, names))
+                for endpoint, answer in self._answers().items()
+                if not isinstance(answer, console.ConsoleError)
+                for row in self._make_rows(endpoint.id, *answer)
+            ],
+            separators=(",", ":"),
+        )
 
     @api.model
     def _answers(self):
@@ -56,7 +52,13 @@ class PgbouncerShow(models.AbstractModel):
 
         :return: endpoint -> the rows of each of ``_show_commands``, or console.ConsoleError
         """
-        endpoints = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer")])
+        return self._once("answers", self._ask)
+
+    @api.model
+    def _ask(self):
+        # Archived ones are never asked, whatever the caller's context says.
+        domain = [("kind", "=", "pgbouncer"), ("active", "=", True)]
+        endpoints = self.env["connection.endpoint"].sudo().search(domain)
         return {
             endpoint: reading
             if isinstance(reading, console.ConsoleError)

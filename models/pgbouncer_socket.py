@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 
-from ..fields import NullableFloat, NullableInteger
+from ..fields import NullableInteger
 
 
 class PgbouncerSocket(models.AbstractModel):
@@ -33,7 +33,7 @@ class PgbouncerSocket(models.AbstractModel):
     )
     close_needed = NullableInteger(
         readonly=True,
-        help="1: will be closed as soon as it is free, because of RECONNECT, of changed settings or of its age.",
+        help="1: will be closed as soon as it is free, because of RECONNECT, RELOAD or a changed address.",
     )
     ptr = fields.Char("Pointer", readonly=True, help="PgBouncer's name for this connection. It may be used again.")
     link = fields.Char(
@@ -53,10 +53,7 @@ class PgbouncerSocket(models.AbstractModel):
     socket_id = NullableInteger(
         "Unique ID", readonly=True, aggregator=None, help="PgBouncer's id, never used again. Empty before 1.24."
     )
-    wait_age = NullableFloat(
-        "Wait (s)", readonly=True, digits=(16, 3), aggregator="max", help="wait with its microseconds."
-    )
-    pool_id = fields.Many2one("pgbouncer.pool", readonly=True)
+    pool_id = fields.Many2one("pgbouncer.pool", readonly=True, help="The pool that it belongs to.")
 
     @api.depends("database", "user", "addr", "port", "remote_pid")
     def _compute_display_name(self):
@@ -68,8 +65,6 @@ class PgbouncerSocket(models.AbstractModel):
         made = super()._make_rows(endpoint_id, rows)
         for row, shown in zip(made, rows, strict=True):
             row["socket_id"] = shown.get("id")
-            if row.get("wait") is not None and row.get("wait_us") is not None:
-                row["wait_age"] = row["wait"] + row["wait_us"] / 1e6
         return made
 
     def action_open_pool(self):

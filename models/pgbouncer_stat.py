@@ -30,13 +30,19 @@ class PgbouncerStat(models.Model):
     total_server_assignment_count = NullableInteger(
         "Server Assignments", readonly=True, help="How often a client was given a server. Since 1.23."
     )
-    total_xact_count = NullableInteger("Transactions", readonly=True)
-    total_query_count = NullableInteger("Queries", readonly=True)
+    total_xact_count = NullableInteger("Transactions", readonly=True, help="Transactions of its clients.")
+    total_query_count = NullableInteger("Queries", readonly=True, help="Queries of its clients.")
     total_received = NullableInteger("Received (bytes)", readonly=True, help="From clients.")
     total_sent = NullableInteger("Sent (bytes)", readonly=True, help="To clients.")
-    total_xact_time = NullableInteger("Time in Transactions (µs)", readonly=True)
-    total_query_time = NullableInteger("Time in Queries (µs)", readonly=True)
-    total_wait_time = NullableInteger("Time Waited (µs)", readonly=True)
+    total_xact_time = NullableInteger(
+        "Time in Transactions (µs)", readonly=True, help="How long servers were in transactions, all together."
+    )
+    total_query_time = NullableInteger(
+        "Time in Queries (µs)", readonly=True, help="How long servers worked on queries, all together."
+    )
+    total_wait_time = NullableInteger(
+        "Time Waited (µs)", readonly=True, help="How long clients waited for a server, all together."
+    )
     total_client_parse_count = NullableInteger(
         "Parses by Clients", readonly=True, help="Prepared statements that clients made. Since 1.24."
     )
@@ -46,13 +52,19 @@ class PgbouncerStat(models.Model):
     total_bind_count = NullableInteger("Binds", readonly=True, help="Uses of prepared statements. Since 1.24.")
     total_client_login_count = NullableInteger("Client Logins", readonly=True, help="Since 1.26.")
     avg_server_assignment_count = NullableInteger("Server Assignments/s", readonly=True, help="Since 1.23.")
-    avg_xact_count = NullableInteger("Transactions/s", readonly=True)
-    avg_query_count = NullableInteger("Queries/s", readonly=True)
-    avg_recv = NullableInteger("Received (bytes/s)", readonly=True)
-    avg_sent = NullableInteger("Sent (bytes/s)", readonly=True)
-    avg_xact_time = NullableInteger("Mean Transaction (µs)", readonly=True, aggregator="max")
-    avg_query_time = NullableInteger("Mean Query (µs)", readonly=True, aggregator="max")
-    avg_wait_time = NullableInteger("Waited (µs/s)", readonly=True)
+    avg_xact_count = NullableInteger("Transactions/s", readonly=True, help="Transactions per second.")
+    avg_query_count = NullableInteger("Queries/s", readonly=True, help="Queries per second.")
+    avg_recv = NullableInteger("Received (bytes/s)", readonly=True, help="From clients, per second.")
+    avg_sent = NullableInteger("Sent (bytes/s)", readonly=True, help="To clients, per second.")
+    avg_xact_time = NullableInteger(
+        "Mean Transaction (µs)", readonly=True, aggregator="max", help="How long a transaction took on average."
+    )
+    avg_query_time = NullableInteger(
+        "Mean Query (µs)", readonly=True, aggregator="max", help="How long a query took on average."
+    )
+    avg_wait_time = NullableInteger(
+        "Waited (µs/s)", readonly=True, help="How long clients waited for a server in each second, all together."
+    )
     avg_client_parse_count = NullableInteger("Parses by Clients/s", readonly=True, help="Since 1.24.")
     avg_server_parse_count = NullableInteger("Parses on Servers/s", readonly=True, help="Since 1.24.")
     avg_bind_count = NullableInteger("Binds/s", readonly=True, help="Since 1.24.")
@@ -71,17 +83,25 @@ class PgbouncerStat(models.Model):
         "client gets its server.",
     )
     avg_xact_seconds = NullableFloat(
-        "Mean Transaction (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_xact_time"
+        "Mean Transaction (s)",
+        readonly=True,
+        digits=(16, 4),
+        aggregator="max",
+        help="How long a transaction took on average: avg_xact_time.",
     )
     avg_query_seconds = NullableFloat(
-        "Mean Query (s)", readonly=True, digits=(16, 4), aggregator="max", help="avg_query_time"
+        "Mean Query (s)",
+        readonly=True,
+        digits=(16, 4),
+        aggregator="max",
+        help="How long a query took on average: avg_query_time.",
     )
     avg_wait_seconds = NullableFloat(
         "Waited (s/s)",
         readonly=True,
         digits=(16, 4),
-        help="avg_wait_time: so many seconds did clients wait in each second, all together. That is how many clients "
-        "waited on average.",
+        help="avg_wait_time: how long clients waited for a server in each second, all together. A wait counts when it "
+        "has ended: while nobody gets a server, it is 0.",
     )
 
     @api.model
@@ -90,5 +110,5 @@ class PgbouncerStat(models.Model):
         for row in made:
             for microseconds, seconds in SECONDS.items():
                 if row.get(microseconds) is not None:
-                    row[seconds] = float(row[microseconds]) / 1e6
+                    row[seconds] = row[microseconds] / 1e6
         return made

@@ -16,10 +16,18 @@ from typing import NamedTuple
 
 import psutil
 import psycopg2
-from psycopg2.extensions import DECIMAL, POLL_OK, POLL_READ, register_type
+from psycopg2.extensions import BYTES, DECIMAL, POLL_OK, POLL_READ, new_type, register_type
 
 # A thread that has met its own deadline needs a moment to say so.
 HAND_OVER_SECONDS = 0.2
+
+# libpq takes a file that does not exist for none; an empty name would mean its own default.
+NO_FILE = "/nonexistent"
+
+# Counters are numeric, though whole: Odoo's own setting makes them floats, which lose digits.
+COUNTER = new_type(
+    DECIMAL.values, "COUNTER", lambda text, _cursor: int(text) if text is not None and text.isdecimal() else text
+)
 
 # What the peer's own words mean, the first match counts. At connection time neither
 # PgBouncer nor libpq gives a code, so the text is all there is (PgBouncer 1.15 to 1.26).
@@ -40,6 +48,7 @@ REASONS = (
     ("SSL required", "tls_required"),
     ("server does not support SSL", "tls_unavailable"),
     ("certificate", "tls_failed"),
+    ("private key", "tls_failed"),
     ("SSL error", "tls_failed"),
     ("closed the connection", "closed"),
 )
@@ -59,12 +68,14 @@ class ConsoleError(Exception):
 
     :ivar str reason: one of REASONS and ERRNO_REASONS, ``no_password``, ``unresolved`` or ``other``
     :ivar str detail: the peer's or libpq's own words
+    :ivar bool is_sent: whether a command was sent before the deadline came
     """
 
     def __init__(self, reason, detail=""):
         super().__init__(detail or reason)
         self.reason = reason
         self.detail = detail
+        self.is_sent = False
 
 
 @dataclass(frozen=True)
@@ -73,10 +84,9 @@ class Address:
 
     :ivar str host: a host name, an address, or the folder of a unix socket
     :ivar str sslmode: libpq's
-    :ivar str sslrootcert, sslcert, sslkey: files; empty for libpq's own
-    :ivar bool use_passfile: whether libpq may look into its password file. Not for an address
-        that somebody entered who may not know what is in that file: the entry may be for any
-        host, and the password would be sent to this one.
+    :ivar bool is_trusted: whether libpq may use its password file and its client certificate.
+        Not for an address that somebody entered who may not know what they hold: an entry of
+        the file may be for any host, and the password would be sent to this one.
     """
 
     host: str
@@ -84,10 +94,7 @@ class Address:
     user: str
     password: str = field(default="", repr=False)
     sslmode: str = "prefer"
-    sslrootcert: str = ""
-    sslcert: str = ""
-    sslkey: str = ""
-    use_passfile: bool = False
+    is_trusted: bool = False
 
 
 class Reading(NamedTuple):
@@ -96,8 +103,7 @@ class Reading(NamedTuple):
     ``version`` is like ``1.24.1``. ``started_at`` is when its process started, in seconds since
     the epoch, or None where that cannot be known: only a unix socket tells whose it is.
     ``answers`` holds for each command its rows, or the ConsoleError that it was refused with.
-    Rows are dictionaries with this PgBouncer's own column names; numbers of type numeric come
-    as Decimal.
+    Rows are dictionaries with this PgBouncer's own column names.
     """
 
     version: str
@@ -150,25 +156,22 @@ def _ask(address, hosts, commands, deadline):
             user=address.user,
             password=address.password,
             sslmode=address.sslmode,
-            sslrootcert=address.sslrootcert,
-            sslcert=address.sslcert,
-            sslkey=address.sslkey,
             application_name="pgbouncer_monitor",
             options="",
             gssencmode="disable",
             target_session_attrs="any",
-            **({} if address.use_passfile else {"passfile": os.devnull}),
+            **({} if address.is_trusted else {"passfile": NO_FILE, "sslcert": NO_FILE}),
             **hosts,
         )
-        # Counters are numeric: Odoo's own setting makes them floats, which lose the last digits.
-        register_type(DECIMAL, connection)
+        register_type(COUNTER, connection)
+        register_type(BYTES, connection)  # a client may call itself anything, in any encoding
         _wait(connection, deadline)
         version, is_bouncer, _rest = (connection.info.parameter_status("server_version") or "").partition("/bouncer")
         if not is_bouncer:
             raise ConsoleError("not_pgbouncer", f"server_version is {version}")
         answers = {command: _run(connection, command, deadline) for command in commands}
         return Reading(version, _process_start(connection), answers)
-    except (psycopg2.Error, UnicodeDecodeError) as error:
+    except psycopg2.Error as error:
         raise _console_error(error, needs_password=connection and connection.info.needs_password) from error
     finally:
         if connection:
@@ -181,6 +184,9 @@ def _run(connection, command, deadline):
     try:
         cursor.execute(command)
         _wait(connection, deadline)
+    except ConsoleError as error:
+        error.is_sent = True
+        raise
     except psycopg2.Error as error:
         if connection.closed or not error.pgcode:
             raise
@@ -188,7 +194,11 @@ def _run(connection, command, deadline):
     if not cursor.description:
         return []
     columns = [column.name for column in cursor.description]
-    return [dict(zip(columns, row, strict=True)) for row in cursor]
+    return [dict(zip(columns, map(_decode, row), strict=True)) for row in cursor]
+
+
+def _decode(value):
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _process_start(connection):

@@ -128,6 +128,10 @@ class ServerCase(TransactionCase):
         cls.env["connection.endpoint"].search([]).active = False
         cls.endpoint = cls.env["connection.endpoint"].create(endpoint_values())
 
+    def setUp(self):
+        super().setUp()
+        self.registry_enter_test_mode()  # what is written by a cursor of its own must not stay
+
     def client(self, connection):
         self.addCleanup(connection.close)
         return connection

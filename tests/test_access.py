@@ -151,6 +151,26 @@ class TestAccess(HttpCase):
             for method, args in (("create", [[{}]]), ("write", [[1], {}]), ("unlink", [[1]])):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
 
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_record_of_what_was_done_stays(self):
+        self.authenticate("manager", "manager")
+        answer = self.call_kw("connection.endpoint", "unlink", [self.endpoint.id])
+        self.assertEqual(answer, "odoo.exceptions.AccessError")
+        self.authenticate("admin", "admin")
+        postgresql = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
+        answer = self.call_kw("connection.endpoint", "unlink", [postgresql.id])
+        self.assertEqual(answer, "odoo.exceptions.UserError")
+        for method in ("action_test", "action_pause"):
+            answer = self.call_kw("connection.endpoint", method, [postgresql.id])
+            self.assertEqual(answer, "odoo.exceptions.UserError", method)
+
+    def test_archived_endpoint_is_never_asked(self):
+        """Not even by somebody who asks for archived records, as in a neutralised copy."""
+        self.endpoint.active = False
+        with answering({}):
+            for model in LIVE_MODELS:
+                self.env[model].with_context(active_test=False).search([])
+
     def test_administrators_are_managers(self):
         self.assertTrue(self.env.ref("base.user_admin").has_group("pgbouncer_monitor.group_manager"))
         self.assertFalse(self.nobody.has_group("pgbouncer_monitor.group_viewer"))

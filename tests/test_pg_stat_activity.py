@@ -152,11 +152,12 @@ class TestPgStatActivity(ServerCase):
 
     def press(self, method, *sessions):
         """Press a button; the kind of its notification, and what it says and the chatter keeps."""
-        ids = [session.id for session in sessions]
-        params = getattr(self.Session.browse(ids), method)()["params"]
+        selected = self.Session.browse([session.id for session in sessions])
+        params = getattr(selected, method)()["params"]
+        self.env.invalidate_all()
         endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
-        for line in params["message"].splitlines():
-            self.assertIn(line, html2plaintext(endpoint.message_ids[0].body).replace("\n", " "))
+        said = [html2plaintext(message.body) for message in endpoint.message_ids[: len(sessions)]]
+        self.assertEqual(said[::-1], params["message"].splitlines())
         return params["type"], params["message"]
 
     def test_cancel(self):
@@ -167,7 +168,9 @@ class TestPgStatActivity(ServerCase):
         wait_until(lambda: self.record(connection).wait_event == "PgSleep")
         kind, message = self.press("action_cancel", self.record(connection))
         self.assertEqual(kind, "success")
-        self.assertIn(f"{connection.info.backend_pid}: PostgreSQL sent the signal to the session of odoo", message)
+        self.assertIn(
+            f"pg_cancel_backend({connection.info.backend_pid}): the signal was sent to the session of odoo", message
+        )
         with self.assertRaises(psycopg2.errors.QueryCanceled):
             wait_select(connection)
         self.assertTrue(self.record(connection), "the session lives on")
@@ -175,14 +178,42 @@ class TestPgStatActivity(ServerCase):
     def test_terminate(self):
         connection, record = self.session()
         kept, _record = self.session()
-        self.assertEqual(self.press("action_terminate", record)[0], "success")
-        wait_until(lambda: not self.record(connection))
+        [second, second_record] = self.session()
+        self.assertEqual(self.press("action_terminate", record, second_record)[0], "success")
+        wait_until(lambda: not self.record(connection) and not self.record(second))
         with self.assertRaises(psycopg2.OperationalError):
             connection.cursor().execute("SELECT 1")
         self.assertTrue(self.record(kept))
         kind, message = self.press("action_terminate", record)
         self.assertEqual(kind, "danger")
         self.assertIn("nothing was done, because this session is gone", message)
+
+    def test_cancel_of_a_session_that_runs_nothing(self):
+        connection, _record = self.session()
+        connection.cursor().execute("BEGIN")
+        kind, message = self.press("action_cancel", self.record(connection))
+        self.assertEqual(kind, "danger")
+        self.assertIn("it runs no query now: it is idle in transaction", message)
+
+    def test_processes_of_postgresql_are_left_alone(self):
+        self.as_superuser("GRANT pg_monitor TO odoo;")
+        [process] = self.Session.search([("backend_type", "=", "checkpointer")])
+        self.assertIn("it is no client's session: checkpointer", self.press("action_terminate", process)[1])
+
+    def test_processes_of_postgresql_are_no_connections(self):
+        """The launcher of logical replication has a role, and hides its type."""
+        [launcher] = self.Session.search([("usesysid", "!=", False), ("datid", "=", False), ("is_hidden", "=", True)])
+        self.assertFalse(launcher.component)
+        self.assertNotIn(launcher, self.Session.search(self.filter("client_backends")))
+        cursor = self.client(connect()).cursor()
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        self.look_again()
+        self.assertIn(f"{cursor.fetchone()[0]} of 97 connections", self.Session.get_notices()[0]["text"])
+
+    def test_form_of_an_ended_session_is_left(self):
+        _connection, record = self.session()
+        action = record.with_context(is_session_form=True).action_terminate()["params"]["next"]
+        self.assertEqual((action["type"], action["res_model"]), ("ir.actions.act_window", "pg.stat.activity"))
 
     def test_another_session_with_that_pid_is_left_alone(self):
         connection, record = self.session()
@@ -264,24 +295,33 @@ class TestPgStatActivity(ServerCase):
         server = {
             "ptr": "0x1",
             "user": "odoo",
-            "database": "postgres",
-            "addr": "192.0.2.1",
+            "database": "alias",
+            "addr": "192.0.2.1",  # another machine's name for it
             "port": 5432,
             "local_addr": "192.0.2.2",
             "local_port": record.client_port,
             "remote_pid": record.pid,
             "link": "0x2",
         }
-        client = {"ptr": "0x2", "addr": "192.0.2.3", "port": 4242, "remote_pid": 0}
+        client = {"ptr": "0x2", "link": "0x1", "addr": "192.0.2.3", "port": 4242, "remote_pid": 0}
         other = self.endpoint.copy({"name": "Other"})
-        answer = {"SHOW SERVERS": [server], "SHOW CLIENTS": [client]}
-        elsewhere = {"SHOW SERVERS": [server | {"local_addr": "192.0.2.9"}], "SHOW CLIENTS": [client]}
-        another_port = {"SHOW SERVERS": [server | {"local_port": 1}], "SHOW CLIENTS": [client]}
+        database = {"name": "alias", "database": "postgres"}
+
+        def watched(**changes):
+            return {"SHOW SERVERS": [server | changes], "SHOW CLIENTS": [client], "SHOW DATABASES": [database]}
+
+        answer = watched()
+        elsewhere = watched(local_addr="192.0.2.9")
+        another_port = watched(local_port=1)
         with answering({self.endpoint: answer, other: another_port}):
             session = self.record(connection)
             self.assertEqual((session.endpoint_id, session.pooled_client), (self.endpoint, "192.0.2.3:4242"))
-        with answering({self.endpoint: another_port, other: another_port}):
-            self.assertFalse(self.record(connection).server_count)
+        for other_session in ({"local_port": 1}, {"user": "shop"}, {"database": "shop"}, {"addr": "unix"}):
+            with answering({self.endpoint: watched(**other_session), other: another_port}):
+                self.assertFalse(self.record(connection).server_count, other_session)
+        with answering({self.endpoint: watched(link="0x9"), other: another_port}):
+            session = self.record(connection)
+            self.assertEqual((session.server_count, session.pooled_client), (1, False), "the two lists disagree")
         with answering({self.endpoint: answer, other: elsewhere}):
             session = self.record(connection)
             self.assertEqual(session.server_count, 2)

@@ -147,8 +147,8 @@ def make_certificate(key, certificate, user=None, name="pgbouncer", issuer=()):
         shutil.chown(key, user, user)
 
 
-def test_certificates(new_pgbouncer, address, folder):
-    """auth_type = cert: the client's certificate is its password; ours tells whom to trust."""
+def test_certificates(new_pgbouncer, address, folder, monkeypatch):
+    """auth_type = cert: libpq's own files say whom to trust, and who we are."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     make_certificate(key, certificate, PgBouncer.user)
     own_key, own_certificate = folder / "own_key.pem", folder / "own_certificate.pem"
@@ -160,12 +160,17 @@ def test_certificates(new_pgbouncer, address, folder):
         client_tls_cert_file=certificate,
         client_tls_ca_file=certificate,
     )
-    trust = {"sslmode": "verify-ca", "sslrootcert": str(certificate), "password": ""}
-    own = {"sslcert": str(own_certificate), "sslkey": str(own_key)}
-    assert read(address(server, **trust, **own))
-    assert refusal(address(server, **trust))[0].reason == "tls_failed"
-    other_issuer = trust | {"sslrootcert": str(own_certificate)}
-    assert refusal(address(server, **other_issuer, **own))[0].reason == "tls_failed"
+    monkeypatch.setenv("PGSSLROOTCERT", str(certificate))
+    monkeypatch.setenv("PGSSLCERT", str(own_certificate))
+    monkeypatch.setenv("PGSSLKEY", str(own_key))
+    verified = address(server, sslmode="verify-ca", password="", is_trusted=True)
+    assert read(verified)
+    assert refusal(address(server, sslmode="verify-ca", password=""))[0].reason == "tls_failed", "not for everybody"
+    own_key.chmod(0o644)
+    assert refusal(verified)[0].reason == "tls_failed"
+    own_key.chmod(0o600)
+    monkeypatch.setenv("PGSSLROOTCERT", str(own_certificate))
+    assert refusal(verified)[0].reason == "tls_failed", "another issuer"
 
 
 def test_peer(new_pgbouncer, address, folder):
@@ -321,8 +326,8 @@ def test_password_file(pgbouncer, pair, address, folder, monkeypatch):
     passfile.touch(mode=0o600)
     passfile.write_text(f"localhost:*:pgbouncer:{PgBouncer.stats}:{pair.passwords[PgBouncer.stats]}\n")
     monkeypatch.setenv("PGPASSFILE", str(passfile))
-    assert read(address(pgbouncer, host="localhost", password="", use_passfile=True))
-    for refused in ({"host": "127.0.0.1", "use_passfile": True}, {"host": "localhost", "use_passfile": False}):
+    assert read(address(pgbouncer, host="localhost", password="", is_trusted=True))
+    for refused in ({"host": "127.0.0.1", "is_trusted": True}, {"host": "localhost", "is_trusted": False}):
         assert refusal(address(pgbouncer, password="", **refused))[0].reason == "no_password"
 
 
@@ -336,6 +341,23 @@ def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
     assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
     reading = console.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
     assert reading.started_at is None, "TCP does not tell"
+
+
+def test_name_in_another_encoding(pgbouncer, pair, address):
+    """A client may call itself anything: it must not blind us."""
+    environment = dict(os.environ, PGAPPNAME=os.fsdecode(b"Kass\xe9"), PGPASSWORD=pair.passwords["shop"])
+    target = f"host={LOCALHOST} port={pgbouncer.port} user=shop dbname=shop"
+    client = subprocess.Popen(
+        ["psql", "--no-psqlrc", "--command=SELECT pg_sleep(30)", target], env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 5
+        while not (rows := [row for row in read(address(pgbouncer), "SHOW CLIENTS") if row["database"] == "shop"]):
+            assert time.monotonic() < deadline
+        assert rows[0].get("application_name", "Kass\ufffd") == "Kass\ufffd"
+    finally:
+        client.kill()
+        client.wait()
 
 
 def test_unknown_command(pgbouncer, address):
