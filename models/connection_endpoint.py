@@ -236,6 +236,13 @@ class ConnectionEndpoint(models.Model):
         self.ensure_one()
         self.check_access("write")
         self._check_console()
+        if verb == "PAUSE" and self._carries_this_request(database):
+            raise UserError(
+                self.env._(
+                    "Not paused: this Odoo works through it, and could not end the pause. Pause it in psql, in which "
+                    "you can also resume it."
+                )
+            )
         # A name cannot be a parameter on the console: it is quoted as PostgreSQL quotes identifiers.
         command = verb if database is None else " ".join((verb, '"{}"'.format(database.replace('"', '""'))))
         reading = console.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
@@ -257,6 +264,14 @@ class ConnectionEndpoint(models.Model):
             result, kind = self.env._("PgBouncer says that it is done."), "success"
         self._log_action(f"{command}: {result}")
         return self._notification(f"{self.name}: {command}", result, kind, {"tag": "soft_reload"})
+
+    def _carries_this_request(self, database=None):
+        """Does a server of this PgBouncer, and of that database, work for this very request?"""
+        [(pid,)] = self.env.execute_query(SQL("SELECT pg_backend_pid()"))
+        domain = [("endpoint_id", "=", self.id), ("remote_pid", "=", pid)]
+        if database is not None:
+            domain.append(("database", "=", database))
+        return bool(self.env["pgbouncer.server"].sudo().search_count(domain))
 
     def _unanswered(self, verb, error):
         """:return: what to say of a command that got no answer, and the kind of notification"""

@@ -1,4 +1,4 @@
-from odoo.exceptions import AccessError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
@@ -77,6 +77,17 @@ class TestConnectionEndpoint(ServerCase):
         self.assertIn("a password of the user", by_admin.action_test()["params"]["message"])
         by_admin.host = "127.0.0.1"
         self.assertEqual(by_admin.action_test()["params"]["type"], "success")
+
+    def test_own_database_is_not_paused(self):
+        """Odoo works through this PgBouncer: nobody could press Resume."""
+        admin = {"user": variable("PGBOUNCER_ADMIN"), "password": variable("PGBOUNCER_ADMIN_PASSWORD")}
+        self.endpoint.write({"user": admin["user"]})
+        self.endpoint.write({"password": admin["password"]})
+        with self.assertRaisesRegex(UserError, "this Odoo works through it"):
+            self.endpoint.action_pause()
+        own = self.env["pgbouncer.database"].search([("name", "=", self.env.cr.dbname)])
+        with self.assertRaisesRegex(UserError, "this Odoo works through it"):
+            own.action_pause()
 
     def test_remove_password(self):
         self.endpoint.action_remove_password()

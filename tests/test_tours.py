@@ -2,6 +2,7 @@ import threading
 import time
 from unittest.mock import DEFAULT, patch
 
+import psycopg2
 from psycopg2.extras import wait_select
 
 from odoo.exceptions import UserError
@@ -89,6 +90,14 @@ class TestTours(HttpCase):
             waiting[-1].execute("SELECT pg_advisory_xact_lock(30)")
         self.look_again()
         self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_who_blocks", login="admin", timeout=120)
+
+    def test_terminate(self):
+        session = connect(user="odoo", application_name="to be ended")
+        self.addCleanup(session.close)
+        self.look_again()
+        self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_terminate", login="admin", timeout=120)
+        with self.assertRaises(psycopg2.OperationalError):
+            session.cursor().execute("SELECT 1")
 
     def test_commands(self):
         self.env["connection.endpoint"].create(

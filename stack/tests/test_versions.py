@@ -23,7 +23,7 @@ from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free
 MODELS = {
     "pgbouncer.pool": ("SHOW POOLS", ("database", "user"), ("maxwait",)),
     "pgbouncer.client": ("SHOW CLIENTS", ("ptr",), ("wait",)),
-    "pgbouncer.server": ("SHOW SERVERS", ("ptr",), ("wait",)),
+    "pgbouncer.server": ("SHOW SERVERS", ("ptr",), ()),
     "pgbouncer.database": ("SHOW DATABASES", ("name",), ()),
     "pgbouncer.stat": ("SHOW STATS", ("database",), ("avg_",)),
     "pgbouncer.setting": ("SHOW CONFIG", ("key",), ()),
@@ -356,8 +356,8 @@ def test_stats_user_is_offered_nothing(odoo, watched):
     odoo.call("connection.endpoint", "write", [watched.endpoint_id], {"host": LOCALHOST} | stats)
     password = {"password": watched.pair.passwords[PgBouncer.stats]}
     odoo.call("connection.endpoint", "write", [watched.endpoint_id], password)
-    row = database(odoo, watched, "shop")
+    row = database(odoo, watched, "forced")
     assert row["is_admin"] is False
     kind, message = press(odoo, "pgbouncer.database", "action_pause", row["id"])
     assert kind == "danger" and "may only look" in message and "admin_users" in message
-    assert database(odoo, watched, "shop")["state"] != "paused"
+    assert database(odoo, watched, "forced")["state"] != "paused"

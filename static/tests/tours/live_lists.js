@@ -141,6 +141,22 @@ const confirmed = (method) => [
     { trigger: ".modal footer .btn-primary", run: "click" },
 ];
 
+tours.add("pgbouncer_monitor_terminate", {
+    steps: () => [
+        {
+            trigger: ".o_data_row td[name=application_name]:contains(to be ended)",
+            run: "click",
+        },
+        { trigger: ".o_form_view div[name=application_name]:contains(to be ended)" },
+        ...confirmed("action_terminate"),
+        { trigger: ".o_notification:contains(the signal was sent)" },
+        {
+            content: "The form of a session that is gone is left",
+            trigger: ".o_list_view .o_live_status",
+        },
+    ],
+});
+
 tours.add("pgbouncer_monitor_commands", {
     steps: () => [
         { trigger: ".o_data_row td[name=name]:contains(Test PgBouncer)", run: "click" },
