@@ -5,7 +5,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
-from .common import answering
+from .common import answering, connect
 
 LIVE_MODELS = (
     "pg.stat.activity",
@@ -114,8 +114,12 @@ class TestAccess(HttpCase):
         row = {"name": "shop", "paused": 0, "disabled": 0}
         self.startPatcher(answering({self.endpoint: {"SHOW DATABASES": [row]}}))
         self.env.cr.cache.clear()
+        self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
+        session = connect(user="odoo")
+        self.addCleanup(session.close)
+        domain = [("pid", "=", session.info.backend_pid)]
         ids = {
-            "pg.stat.activity": self.env["pg.stat.activity"].search([], limit=1).id,
+            "pg.stat.activity": self.env["pg.stat.activity"].search(domain).id,
             "pgbouncer.database": self.env["pgbouncer.database"].search([]).id,
             "connection.endpoint": self.endpoint.id,
         }
@@ -124,6 +128,7 @@ class TestAccess(HttpCase):
             for model, method in ACTIONS:
                 answer = self.call_kw(model, method, [ids[model]])
                 self.assertEqual(answer, "odoo.exceptions.AccessError", (login, model, method))
+        session.cursor().execute("SELECT 1")  # nobody has ended it
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
     def test_nobody_reads_a_password_by_rpc(self):

@@ -1,7 +1,11 @@
+import os
+from unittest.mock import patch
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
+from ..models.connection_endpoint import PASSWORD_VARIABLE
 from .common import ServerCase, closed_port, endpoint_values, variable
 
 
@@ -77,6 +81,17 @@ class TestConnectionEndpoint(ServerCase):
         self.assertIn("a password of the user", by_admin.action_test()["params"]["message"])
         by_admin.host = "127.0.0.1"
         self.assertEqual(by_admin.action_test()["params"]["type"], "success")
+
+    def test_environment_is_for_addresses_of_administrators(self):
+        manager = new_test_user(self.env, "manager", groups="pgbouncer_monitor.group_manager")
+        values = endpoint_values()
+        del values["password"]
+        by_admin = self.endpoint.with_user(self.env.ref("base.user_admin")).create(values)
+        by_manager = self.endpoint.with_user(manager).create(values)
+        nothing = {"PGPASSFILE": "/nonexistent", PASSWORD_VARIABLE: variable("PGBOUNCER_STATS_PASSWORD")}
+        with patch.dict(os.environ, nothing):
+            self.assertEqual(by_admin.action_test()["params"]["type"], "success")
+            self.assertIn("a password of the user", by_manager.action_test()["params"]["message"])
 
     def test_own_database_is_not_paused(self):
         """Odoo works through this PgBouncer: nobody could press Resume."""
