@@ -320,7 +320,6 @@ class ConnectionEndpoint(models.Model):
                 self.env._("The PostgreSQL of this Odoo cannot be deleted: it holds the record of what was done to it.")
             )
 
-    @api.depends_context("uid")
     def _compute_console(self):
         # An archived endpoint is not asked, nor one that is not saved yet.
         asked = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))

@@ -338,8 +338,16 @@ class PgStatActivity(models.Model):
         return self.component and self.env._("It calls itself “%s”.", self.application_name)
 
     def action_open_blockers(self):
-        """The sessions that this one waits for. A prepared transaction (0) has none."""
-        return self._open([("pid", "in", [int(pid) for pid in (self.blocked_by or "").split(",") if pid.strip()])])
+        """The sessions at the root of what this one waits for: those that wait for no lock
+        themselves. In a deadlock there are none, and all that take part in it are shown. A
+        prepared transaction (0) has no session."""
+        blocked = self.search([("blocked_by", "!=", False)])
+        waits_for = {session.pid: set(map(int, session.blocked_by.split(", "))) for session in blocked}
+        chain, found = set(), set(self.mapped("pid"))
+        while found:
+            chain |= found
+            found = set().union(*(waits_for.get(pid, ()) for pid in found)) - chain
+        return self._open([("pid", "in", list(chain - waits_for.keys() or chain))])
 
     def action_open_pool(self):
         return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])

@@ -265,7 +265,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
                 f"{BLOCK_CLIENTS} clients on {BLOCK_POOL_SIZE} server connections, for {BLOCK_SECONDS} s. Find the one"
             )
             print(
-                f"    that blocks the others: {self.url}/odoo/pg-sessions > a red session > Blocked By > Client\n"
+                f"    that blocks the others: {self.url}/odoo/pg-sessions > a red session > Root Blocker > Client\n"
                 f"    It is {host}:{port}",
                 flush=True,
             )

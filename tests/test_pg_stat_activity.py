@@ -93,6 +93,13 @@ class TestPgStatActivity(ServerCase):
         for name in ("blocked", "waiting", "active", "client_backends"):
             self.assertIn(record, self.Session.search(self.filter(name)), name)
         self.assertFalse(self.record(holder).blocked_by)
+        third = self.client(connect(user="odoo", async_=True, connect_timeout=None))
+        wait_select(third)
+        cursor = third.cursor()
+        cursor.execute("SELECT pg_advisory_xact_lock(4242)")
+        wait_until(lambda: str(waiter.info.backend_pid) in (self.record(third).blocked_by or ""))
+        root = self.record(third).action_open_blockers()["res_id"]
+        self.assertEqual(root, self.record(holder).id, "not the one that waits before it in the queue")
 
     def test_filters(self):
         connection, _record = self.session()

@@ -173,6 +173,11 @@ def test_certificates(new_pgbouncer, address, folder, monkeypatch):
     assert refusal(verified)[0].reason == "tls_failed", "another issuer"
 
 
+@pytest.mark.parametrize("auth_type", ["md5", "plain", "trust", "any"])
+def test_other_kinds_of_login(new_pgbouncer, address, auth_type):
+    assert read(address(new_pgbouncer(auth_type=auth_type)))
+
+
 def test_peer(new_pgbouncer, address, folder):
     """Over a unix socket the operating system says who we are."""
     rules = folder / "hba.conf"

@@ -297,6 +297,13 @@ def test_pause_and_resume_a_database(odoo, admin):
     assert "is not paused" in chatter(odoo, admin)[0]
 
 
+def test_disabled_database(odoo, admin):
+    admin.psql('DISABLE "forced"', PgBouncer.admin)
+    assert database(odoo, admin, "forced")["state"] == "disabled"
+    admin.psql('ENABLE "forced"', PgBouncer.admin)
+    assert database(odoo, admin, "forced")["state"] != "disabled"
+
+
 def test_pause_waits_for_what_runs(odoo, admin):
     """The button does not hang, and says what PgBouncer does."""
     with closing(admin.connect("long", "forced", "odoo")) as client:
