@@ -19,7 +19,7 @@ EPOCH = datetime(1970, 1, 1)
 LIVE_FIELDS = (
     *("console_error", "version", "version_warning", "started_at", "is_admin", "max_client_conn"),
     *("used_clients", "login_clients", "free_clients", "used_servers", "free_servers", "databases", "users", "pools"),
-    *("dns_names", "dns_zones", "dns_queries", "dns_pending"),
+    *("peers", "peer_pools", "dns_names", "dns_zones", "dns_queries", "dns_pending"),
 )
 
 
@@ -129,6 +129,10 @@ class ConnectionEndpoint(models.Model):
     databases = NullableInteger(compute="_compute_console", help="Databases that PgBouncer knows, its own included.")
     users = NullableInteger(compute="_compute_console", help="Users that PgBouncer knows.")
     pools = NullableInteger(compute="_compute_console", help="Pools: a pair of a database and a user has one.")
+    peers = NullableInteger(
+        compute="_compute_console", help="Other processes that PgBouncer forwards cancels to. Since 1.19."
+    )
+    peer_pools = NullableInteger(compute="_compute_console", help="Connections to peers, for cancels. Since 1.19.")
     dns_names = NullableInteger("DNS Names", compute="_compute_console", help="Host names in PgBouncer's cache.")
     dns_zones = NullableInteger("DNS Zones", compute="_compute_console", help="DNS zones in PgBouncer's cache.")
     dns_queries = NullableInteger(

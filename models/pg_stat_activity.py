@@ -264,6 +264,7 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _component(self) -> SQL:
+        # What Odoo calls itself unless told otherwise, and what this one was told.
         names = ["odoo-{pid}", config["db_app_name"] or ""]
         patterns = [re.sub(r"([%_\\])", r"\\\1", name).replace("{pid}", "%") for name in names]
         programs = SQL(" ").join(
