@@ -143,13 +143,12 @@ fetch_servers() { # suite packages… folder
     private_apt "$suite"
     step "Downloading ${packages[*]} of Debian $suite"
     (
-        cd "$apt/debs"
-        apt-get update
         # LLVM is only for PostgreSQL's just-in-time compiler.
-        apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-            --no-enhances "${packages[@]}" |
-            grep -E '^lib' | grep -vE '^lib(llvm|z3)|-perl$|^libpython|-dev$' | sort -u >../libraries
-        apt-get download "${packages[@]}" $(cat ../libraries)
+        cd "$apt/debs" && apt-get update &&
+            apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+                --no-enhances "${packages[@]}" |
+            grep -E '^lib' | grep -vE '^lib(llvm|z3)|-perl$|^libpython|-dev$' | sort -u >../libraries &&
+            apt-get download "${packages[@]}" $(cat ../libraries)
     ) >>"$log" 2>&1 || fail "could not download ${packages[*]}" "is Debian $suite on the mirror? set DEBIAN_MIRROR"
     unpack "$folder"
 }

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -112,7 +113,8 @@ def suite_root(suite):
         library_path = ":".join(str(root / path) for path in libraries)
         for program in [copy / "usr/sbin/pgbouncer", *copy.glob("usr/lib/postgresql/*/bin/*")]:
             real = program.rename(f"{program}.real").relative_to(copy)
-            program.write_text(f'#!/bin/sh\nexec {root / loader} --library-path {library_path} {root / real} "$@"\n')
+            command = shlex.join([str(root / loader), "--library-path", library_path, str(root / real)])
+            program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             program.chmod(0o755)
         copy.rename(root)
     return root
