@@ -100,7 +100,8 @@ class ConnectionEndpoint(models.Model):
     state = fields.Selection(
         [("active", "Active"), ("paused", "Paused"), ("suspended", "Suspended"), ("unknown", "Unknown")],
         compute="_compute_console",
-        help="Paused: no client of any database gets a server. PgBouncer tells it from version 1.19 on.",
+        help="Paused: no client of any database gets a server. Unknown: the console does not answer, or is older than "
+        "1.19, which does not tell.",
     )
     started_at = fields.Datetime(
         "Up Since", compute="_compute_console", help="Only a unix socket tells which process is at its other end."

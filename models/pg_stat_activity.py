@@ -377,23 +377,43 @@ class PgStatActivity(models.Model):
         """
         endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
         endpoint.check_access("write")
+        sessions = {session.id: session for session in self.search([("id", "in", self.ids)])}
         outcomes = []
         for session_id in self.ids:
+            who = sessions[session_id]._identify() if session_id in sessions else ""
             is_done, outcome = self._signal_one(function, session_id)
-            outcome = f"{function}({session_id & MAX_PID}): {outcome}"
+            outcome = f"{function}({session_id & MAX_PID}): {outcome} {who}".strip()
             endpoint._log_action(outcome)
             outcomes.append((is_done, outcome))
-        is_done = all(is_done for is_done, _outcome in outcomes)
+        done = sum(is_done for is_done, _outcome in outcomes)
         # A form of a session that is gone cannot be shown again.
-        is_gone = is_done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
+        is_gone = done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
         return endpoint._notification(
-            self.env._("Signal sent") if is_done else self.env._("Not done"),
+            self.env._("%(done)s of %(count)s done", done=done, count=len(outcomes)),
             "\n".join(outcome for _is_done, outcome in outcomes),
-            "success" if is_done else "danger",
+            "success" if done == len(outcomes) else "warning" if done else "danger",
             self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.pg_stat_activity_action")
             | {"target": "main"}
             if is_gone
             else {"tag": "soft_reload"},
+        )
+
+    def _identify(self):
+        """Whose session it is, for the record of what was done to it."""
+        client = f"{self.client_addr}:{self.client_port}" if self.client_addr else self.env._("unix socket")
+        if self.pooled_client:
+            client = self.env._(
+                "%(client)s, behind %(pgbouncer)s", client=self.pooled_client, pgbouncer=self.endpoint_id.name
+            )
+        return self.env._(
+            "Session of %(user)s on %(database)s, application %(name)s, client %(client)s, state %(state)s, connected "
+            "since %(start)s UTC.",
+            user=self.usename,
+            database=self.datname,
+            name=self.application_name or "-",
+            client=client,
+            state=self.state or "-",
+            start=fields.Datetime.to_string(self.backend_start) or "-",
         )
 
     @api.model
@@ -405,9 +425,7 @@ class PgStatActivity(models.Model):
             SQL(" AND state = 'active'") if function == "pg_cancel_backend" else SQL(),
         )
         query = SQL(
-            """SELECT usename, datname, application_name, state,
-                      COALESCE(host(client_addr) || ':' || client_port, 'unix socket'), backend_type,
-                      pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
+            """SELECT state, backend_type, pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
                  FROM pg_stat_activity
                 WHERE %s = %s""",
             may_signal,
@@ -434,14 +452,13 @@ class PgStatActivity(models.Model):
                 "nothing was done, because this session is gone. If its PID is still listed, it serves another "
                 "session now."
             )
-        [(user, database, name, state, client, backend_type, is_own, is_sent)] = rows
+        [(state, backend_type, is_own, is_sent)] = rows
         if is_own:
             return False, self.env._("nothing was done, because this session works on your own request.")
         if not backend_type:
             return False, self.env._(
-                "nothing was done, because Odoo's role may not see when this session of %s started: it could be "
-                "another one by now. The list says how to grant it.",
-                user,
+                "nothing was done, because Odoo's role may not see when this session started: it could be another one "
+                "by now. The list says how to grant it."
             )
         if backend_type != "client backend":
             return False, self.env._("nothing was done, because it is no client's session: %s.", backend_type)
@@ -449,15 +466,7 @@ class PgStatActivity(models.Model):
             return False, self.env._("nothing was done, because it runs no query now: it is %s.", state)
         if not is_sent:
             return False, self.env._("the session ended before the signal came.")
-        return True, self.env._(
-            "the signal was sent to the session of %(user)s on %(database)s, application “%(name)s”, client "
-            "%(client)s, state %(state)s.",
-            user=user,
-            database=database,
-            name=name,
-            client=client,
-            state=state,
-        )
+        return True, self.env._("the signal was sent.")
 
     @api.model
     def _notices(self):

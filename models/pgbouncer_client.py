@@ -22,7 +22,12 @@ class PgbouncerClient(models.Model):
     )
     wait = NullableInteger(help="For how long the client's current query has waited or run.")
     wait_age = NullableFloat(
-        "Wait (s)", readonly=True, digits=(16, 3), aggregator="max", help="wait with its microseconds."
+        "Wait (s)",
+        readonly=True,
+        digits=(16, 3),
+        aggregator="max",
+        help="wait with its microseconds: for how long a waiting client has waited, or an active one's query has taken "
+        "so far, its waiting included.",
     )
     server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that works for it right now.")
 

@@ -128,8 +128,8 @@ class Demo:
         step(f"Starting PostgreSQL (port {self.ports['postgresql']})")
         self.pair.postgresql.start()
         self.pair.create_roles()
-        # Odoo's role sees all sessions, and owns nothing else.
-        self.pair.postgresql.execute("GRANT pg_monitor TO odoo")
+        # Odoo's role sees all sessions, and may end them.
+        self.pair.postgresql.execute("GRANT pg_monitor, pg_signal_backend TO odoo")
         step(f"Starting PgBouncer (port {self.ports['pgbouncer']})")
         self.pair.pgbouncer.start()
         if not self.installed_for:

@@ -176,7 +176,7 @@ class TestPgStatActivity(ServerCase):
         kind, message = self.press("action_cancel", self.record(connection))
         self.assertEqual(kind, "success")
         self.assertIn(
-            f"pg_cancel_backend({connection.info.backend_pid}): the signal was sent to the session of odoo", message
+            f"pg_cancel_backend({connection.info.backend_pid}): the signal was sent. Session of odoo", message
         )
         with self.assertRaises(psycopg2.errors.QueryCanceled):
             wait_select(connection)

@@ -146,6 +146,7 @@ def test_cancel_and_terminate_through_the_pool(server):
         [session] = sessions(client, ["component", "=", "pgbouncer"], ["state", "=", "idle in transaction"])
         kind, message = press(client, "action_terminate", session["id"])
         assert kind == "success", message
+        assert f"client {session['pooled_client']}, behind PgBouncer" in message, "not PgBouncer's own port"
         with pytest.raises(psycopg2.OperationalError):
             connection.cursor().execute("SELECT 1")
 
@@ -218,7 +219,7 @@ def test_chatter_has_it_all(server):
     domain = [["model", "=", "connection.endpoint"]]
     messages = client.call("mail.message", "search_read", domain, ["body", "author_id", "tracking_value_ids"])
     assert messages[0]["author_id"][1].endswith("Administrator")
-    for word in (f"pg_terminate_backend({session['pid']})", "session of shop on shop", "the one", "signal was sent"):
+    for word in (f"pg_terminate_backend({session['pid']})", "Session of shop on shop", "the one", "signal was sent"):
         assert word in messages[0]["body"]
     trackings = [tracking for message in messages for tracking in message["tracking_value_ids"]]
     values = client.call("mail.tracking.value", "read", trackings)
