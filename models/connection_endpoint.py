@@ -15,12 +15,6 @@ CONSOLE_TIMEOUT = 3.0
 PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
 
 EPOCH = datetime(1970, 1, 1)
-# What is asked from the console whenever it is read: SHOW LISTS by its own names, and more.
-LIVE_FIELDS = (
-    *("console_error", "version", "version_warning", "started_at", "is_admin", "max_client_conn"),
-    *("used_clients", "login_clients", "free_clients", "used_servers", "free_servers", "databases", "users", "pools"),
-    *("peers", "peer_pools", "dns_names", "dns_zones", "dns_queries", "dns_pending"),
-)
 
 
 def console_state(rows):
@@ -329,8 +323,9 @@ class ConnectionEndpoint(models.Model):
         # An archived endpoint is not asked, nor one that is not saved yet.
         asked = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))
         readings = asked._read("SHOW STATE", "SHOW LISTS", "SHOW CONFIG")
+        nothing = {name: False for name, field in self._fields.items() if field.compute == "_compute_console"}
         for endpoint in self:
-            endpoint.update(dict.fromkeys(LIVE_FIELDS, False) | {"state": "unknown"})
+            endpoint.update(nothing | {"state": "unknown"})
             reading = readings.get(endpoint)
             if endpoint.kind == "postgresql":
                 [(endpoint.version,)] = self.env.execute_query(
@@ -341,7 +336,7 @@ class ConnectionEndpoint(models.Model):
             elif reading:
                 lists = {row.get("list"): row.get("items") for row in reading.answers["SHOW LISTS"]}
                 config = {row.get("key"): row.get("value") for row in reading.answers["SHOW CONFIG"]}
-                endpoint.update({name: lists[name] for name in LIVE_FIELDS if name in lists})
+                endpoint.update({name: lists[name] for name in nothing.keys() & lists.keys()})
                 endpoint.version = reading.version
                 endpoint.version_warning = endpoint._version_warning(reading.version)
                 endpoint.state = console_state(reading.answers["SHOW STATE"])
