@@ -11,6 +11,7 @@ class PgbouncerClient(models.Model):
     _description = "PgBouncer Client"
     _auto = False
     _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES")
+    _link_field = "server_id"
 
     user = fields.Char(help="The role that the client logged in with. A force_user may make its pool another's.")
     state = fields.Char(
@@ -33,14 +34,10 @@ class PgbouncerClient(models.Model):
 
     @api.model
     def _make_rows(self, endpoint_id, rows, servers, databases):
-        made = super()._make_rows(endpoint_id, rows)
-        client_of = {server.get("ptr"): server.get("link") for server in servers}
+        made = super()._make_rows(endpoint_id, rows, servers)
         force_user = {database.get("name"): database.get("force_user") for database in databases}
-        server_id, pool_id = self.env["pgbouncer.server"]._row_id, self.env["pgbouncer.pool"]._row_id
+        pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
-            # Both sides must say so: they were not looked at in the same instant.
-            if row.get("link") and client_of.get(row["link"]) == row["ptr"]:
-                row["server_id"] = server_id(endpoint_id, row["link"])
             if row.get("database") in force_user:  # it is not while the client has not said what it wants
                 user = force_user[row["database"]] or row.get("user")
                 row["pool_id"] = pool_id(endpoint_id, row["database"], user)

@@ -16,6 +16,7 @@ class PgbouncerServer(models.Model):
     _description = "PgBouncer Server Connection"
     _auto = False
     _show_commands = ("SHOW SERVERS", "SHOW CLIENTS", "SHOW DATABASES")
+    _link_field = "client_id"
 
     state = fields.Char(
         help="active: works for a client. idle: free. used: free for so long that it is checked before its next use. "
@@ -28,13 +29,9 @@ class PgbouncerServer(models.Model):
 
     @api.model
     def _make_rows(self, endpoint_id, rows, clients, databases):
-        made = super()._make_rows(endpoint_id, rows)
-        server_of = {client.get("ptr"): client.get("link") for client in clients}
-        client_id, pool_id = self.env["pgbouncer.client"]._row_id, self.env["pgbouncer.pool"]._row_id
+        made = super()._make_rows(endpoint_id, rows, clients)
+        pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
-            # Both sides must say so: they were not looked at in the same instant.
-            if row.get("link") and server_of.get(row["link"]) == row["ptr"]:
-                row["client_id"] = client_id(endpoint_id, row["link"])
             row["pool_id"] = pool_id(endpoint_id, row.get("database"), row.get("user"))
         return made
 

@@ -15,6 +15,8 @@ class PgbouncerSocket(models.AbstractModel):
     _description = "PgBouncer Connection"
     _order = "endpoint_id, database, user, ptr"
     _show_key = ("ptr",)
+    # The field for what `link` names: a row of the second of `_show_commands`.
+    _link_field = None
 
     type = fields.Char(readonly=True, help="C for a client, S for a server.")
     user = fields.Char(readonly=True, help="The role that the connection is logged in with.")
@@ -61,10 +63,15 @@ class PgbouncerSocket(models.AbstractModel):
             row.display_name = f"{row.database}/{row.user} {socket_address(row.addr, row.port, row.remote_pid)}"
 
     @api.model
-    def _make_rows(self, endpoint_id, rows):
+    def _make_rows(self, endpoint_id, rows, others):
         made = super()._make_rows(endpoint_id, rows)
+        link_of = {other.get("ptr"): other.get("link") for other in others}
+        other_id = self.env[self._fields[self._link_field].comodel_name]._row_id
         for row, shown in zip(made, rows, strict=True):
             row["socket_id"] = shown.get("id")
+            # Both sides must say so: they were not looked at in the same instant.
+            if row.get("link") and link_of.get(row["link"]) == row["ptr"]:
+                row[self._link_field] = other_id(endpoint_id, row["link"])
         return made
 
     def action_open_pool(self):
@@ -72,7 +79,10 @@ class PgbouncerSocket(models.AbstractModel):
 
 
 def socket_address(addr, port, remote_pid):
-    """Where the other end is: 10.0.0.5:40962, [::1]:40962, or the process at a unix socket."""
+    """Where the other end is: 10.0.0.5:40962, [::1]:40962, or the process at a unix socket;
+    empty if SHOW does not say."""
+    if not addr:
+        return ""
     if addr == "unix":
         return f"unix socket, PID {remote_pid}"
     return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"

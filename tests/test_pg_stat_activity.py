@@ -329,6 +329,9 @@ class TestPgStatActivity(ServerCase):
         with answering({self.endpoint: watched(link="0x9"), other: another_port}):
             session = self.record(connection)
             self.assertEqual((session.server_count, session.pooled_client), (1, False), "the two lists disagree")
+        nameless = {"SHOW CLIENTS": [{"ptr": "0x2", "link": "0x1"}]}
+        with answering({self.endpoint: answer | nameless, other: another_port}):
+            self.assertFalse(self.record(connection).pooled_client, "a client of whom nothing more is said")
         with answering({self.endpoint: answer, other: elsewhere}):
             session = self.record(connection)
             self.assertEqual(session.server_count, 2)
