@@ -24,3 +24,9 @@ class NullableInteger(_Nullable, fields.Integer):
 
 class NullableFloat(_Nullable, fields.Float):
     """A number, or False for unknown."""
+
+
+class NullableReal(NullableFloat):
+    """A number in half the space, with 6 exact digits: for tables with millions of rows."""
+
+    _column_type = ("float4", "float4")

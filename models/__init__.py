@@ -1,4 +1,6 @@
+from . import connection_notices
 from . import connection_live
+from . import connection_thresholds
 from . import connection_endpoint
 from . import pg_stat_activity
 from . import pgbouncer_show
@@ -9,3 +11,6 @@ from . import pgbouncer_server
 from . import pgbouncer_database
 from . import pgbouncer_stat
 from . import pgbouncer_setting
+from . import connection_sample
+from . import connection_reading
+from . import res_config_settings

@@ -1,13 +1,20 @@
+import json
 import os
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+
+import psycopg2.errors
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
-from ..fields import NullableInteger
-from ..probes import console
+from ..fields import NullableFloat, NullableInteger
+from ..pressure import THRESHOLDS
+from ..probes import postgres, session
+from .connection_thresholds import thresholds
 
 # How long the consoles of one list may take together, in seconds.
 CONSOLE_TIMEOUT = 3.0
@@ -15,6 +22,25 @@ CONSOLE_TIMEOUT = 3.0
 PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
 
 EPOCH = datetime(1970, 1, 1)
+# From harmless to worst.
+LEVELS = [("ok", "OK"), ("unknown", "Unknown"), ("warning", "Warning"), ("critical", "Critical")]
+# What a sample of a PgBouncer is made of.
+SAMPLE_COMMANDS = [f"SHOW {what}" for what in ("POOLS", "STATS", "DATABASES", "USERS", "LISTS", "STATE", "CONFIG")]
+# An endpoint of which no sample came for so many intervals is not watched any more.
+MISSED_SAMPLES = 3
+CHART_HOURS = 6
+# What an endpoint shows of connection.reading.
+READING_FIELDS = (
+    "level",
+    "sampled_at",
+    "last_seen",
+    "last_error",
+    "pressure",
+    "used",
+    "capacity",
+    "waiting",
+    "maxwait",
+)
 
 
 def console_state(rows):
@@ -33,11 +59,11 @@ class ConnectionEndpoint(models.Model):
     of this Odoo, of which there is one record, made at installation.
 
     What is not stored is asked from the console when it is read: ``state``, ``version`` and
-    all that follows them.
+    all that follows them. ``level`` and its like are what the last sample found.
     """
 
     _name = "connection.endpoint"
-    _inherit = ["mail.thread"]
+    _inherit = ["mail.thread", "connection.thresholds"]
     _description = "Connection Endpoint"
     _order = "kind desc, name, id"
 
@@ -80,12 +106,48 @@ class ConnectionEndpoint(models.Model):
         default="prefer",
         tracking=True,
     )
-    last_seen = fields.Datetime(
-        "Last Successful Test", readonly=True, copy=False, help="When a test last got an answer."
+    has_own_thresholds = fields.Boolean(
+        "Thresholds of Its Own", tracking=True, help="Otherwise those of the Settings are in force."
     )
+
+    # What the last sample found.
+    reading_ids = fields.One2many("connection.reading", "endpoint_id", groups=fields.NO_ACCESS, copy=False)
+    level = fields.Selection(LEVELS, compute="_compute_reading", search="_search_level", compute_sudo=True)
+    sampled_at = fields.Datetime(
+        "Last Sample", compute="_compute_reading", compute_sudo=True, help="When it was measured last."
+    )
+    last_seen = fields.Datetime(compute="_compute_reading", compute_sudo=True, help="When a sample last got an answer.")
     last_error = fields.Text(
-        "Error of the Last Test", readonly=True, copy=False, help="What the last test got instead of an answer."
+        compute="_compute_reading", compute_sudo=True, help="What the last sample got instead of an answer."
     )
+    pressure = NullableFloat(
+        "Pressure (%)",
+        compute="_compute_reading",
+        compute_sudo=True,
+        digits=(16, 1),
+        help="Used in percent of the capacity.",
+    )
+    used = NullableInteger(
+        compute="_compute_reading",
+        compute_sudo=True,
+        help="PostgreSQL: client backends. PgBouncer: its clients.",
+    )
+    capacity = NullableInteger(
+        compute="_compute_reading",
+        compute_sudo=True,
+        help="PostgreSQL: max_connections without the reserved slots. PgBouncer: max_client_conn.",
+    )
+    waiting = NullableInteger(
+        compute="_compute_reading", compute_sudo=True, help="Clients that waited for a server, in all pools."
+    )
+    maxwait = NullableFloat(
+        "Longest Wait (s)",
+        compute="_compute_reading",
+        compute_sudo=True,
+        digits=(16, 3),
+        help="How long the first client in a queue had waited.",
+    )
+    pressure_chart = fields.Text(compute="_compute_pressure_chart", help="The pressure of the last hours.")
 
     # What the console says now.
     console_error = fields.Text(compute="_compute_console", help="Why the console cannot be read, and what to do.")
@@ -153,7 +215,8 @@ class ConnectionEndpoint(models.Model):
 
     @api.constrains("kind", "host", "port", "user")
     def _check_address(self):
-        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
+        # PostgreSQL needs no address: Odoo is connected to it.
+        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer" or endpoint.host):
             if not endpoint.host or not endpoint.user:
                 raise ValidationError(self.env._("Enter the host and the user of %s.", endpoint.name))
             if "," in endpoint.host or any(map(str.isspace, endpoint.host)):
@@ -168,14 +231,13 @@ class ConnectionEndpoint(models.Model):
         return endpoints
 
     def write(self, vals):
-        """A password, and what the last test said, belong to one address: with another one
-        they are forgotten. Nobody can send a password that he may not read to a server of
-        his own by changing the host."""
+        """A password belongs to one address: with another one it is forgotten. Nobody can send a
+        password that he may not read to a server of his own by changing the host."""
         self.check_access("write")
         for endpoint in self:
             if any(name in vals and vals[name] != endpoint[name] for name in ("host", "port", "user", "sslmode")):
                 super(ConnectionEndpoint, endpoint.sudo()).write(
-                    {"last_seen": False, "last_error": False, "stored_password": False, "is_trusted": self._may_trust()}
+                    {"stored_password": False, "is_trusted": self._may_trust()}
                 )
         return super().write(vals)
 
@@ -188,23 +250,58 @@ class ConnectionEndpoint(models.Model):
         self.password = False
 
     def action_test(self):
-        """Ask the console for its version, keep what came of it in ``last_seen`` or
-        ``last_error``, and tell the user."""
+        """Take a sample, and tell the user whether the server answered."""
+        return self._sample_now(
+            self.env._("Connection to %s works", self.name),
+            lambda: self.env._(
+                "%(server)s %(version)s answered the user %(user)s.",
+                server=dict(self._fields["kind"]._description_selection(self.env))[self.kind],
+                version=self.version,
+                user=self.user or self._own_role(),
+            ),
+        )
+
+    def action_sample(self):
+        """Take a sample, and tell the user what it found."""
+        return self._sample_now(
+            self.env._("%s was measured", self.name),
+            lambda: self.env._(
+                "Level %(level)s: %(used)s of %(capacity)s connections are used.",
+                level=dict(self._fields["level"]._description_selection(self.env))[self.level],
+                used=self._shown(self.used),
+                capacity=self._shown(self.capacity),
+            ),
+        )
+
+    def _sample_now(self, title, get_message):
+        """:return: the notification of what came of a sample that is taken now"""
         self.ensure_one()
         self.check_access("write")
-        self._check_console()
-        reading = console.run({self: (self._address(), [])}, CONSOLE_TIMEOUT)[self]
-        if isinstance(reading, console.ConsoleError):
-            self.last_error = "\n".join(self._explain(reading))
+        is_answered = self.env["connection.sample"].sudo()._sample(self).get(self)
+        if is_answered is None:
+            raise UserError(self.env._("%s is being measured right now. Try again in a few seconds.", self.name))
+        if not is_answered:
             title = self.env._("No connection to %s", self.name)
             return self._notification(title, self.last_error, "danger", {"tag": "soft_reload"})
-        self.last_seen = fields.Datetime.now()
-        self.last_error = False
-        message = self.env._(
-            "PgBouncer %(version)s answered the user %(user)s.", version=reading.version, user=self.user
-        )
-        title = self.env._("Connection to %s works", self.name)
-        return self._notification(title, message, "success", {"tag": "soft_reload"})
+        message, kind = get_message(), "success"
+        if self.last_error:
+            message, kind = f"{message}\n{self.last_error}", "warning"
+        return self._notification(title, message, kind, {"tag": "soft_reload"})
+
+    def action_open_samples(self):
+        """The history of this endpoint; of a PgBouncer, that of its pools."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.connection_sample_action")
+        context = {"search_default_last_hour": 1}
+        if self.kind == "pgbouncer":
+            context |= {"search_default_pools": 1, "graph_groupbys": ["minute", "database", "user"]}
+        return action | {"domain": [("endpoint_id", "=", self.id)], "context": context}
+
+    @api.model
+    def _shown(self, number):
+        return self.env._("an unknown number") if number is False else number
+
+    def _own_role(self):
+        return self.env.execute_query(SQL("SELECT current_user"))[0][0]
 
     def _check_console(self):
         if self.kind != "pgbouncer":
@@ -244,10 +341,10 @@ class ConnectionEndpoint(models.Model):
             )
         # A name cannot be a parameter on the console: it is quoted as PostgreSQL quotes identifiers.
         command = verb if database is None else " ".join((verb, '"{}"'.format(database.replace('"', '""'))))
-        reading = console.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
-        if isinstance(reading, console.ConsoleError):
+        reading = session.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
+        if isinstance(reading, session.SessionError):
             result, kind = self._unanswered(verb, reading)
-        elif isinstance(reading.answers[command], console.ConsoleError):
+        elif isinstance(reading.answers[command], session.SessionError):
             kind, error = "danger", reading.answers[command]
             result = self.env._("PgBouncer refused it: %s", error.detail)
             if error.reason == "admin_needed":
@@ -331,7 +428,7 @@ class ConnectionEndpoint(models.Model):
                 [(endpoint.version,)] = self.env.execute_query(
                     SQL("SELECT split_part(current_setting('server_version'), ' ', 1)")
                 )
-            if isinstance(reading, console.ConsoleError):
+            if isinstance(reading, session.SessionError):
                 endpoint.console_error = "\n".join(endpoint._explain(reading))
             elif reading:
                 lists = {row.get("list"): row.get("items") for row in reading.answers["SHOW LISTS"]}
@@ -367,49 +464,183 @@ class ConnectionEndpoint(models.Model):
         """What the consoles of these endpoints answer, asked once in a transaction and side by
         side, within CONSOLE_TIMEOUT. A console that could not be read is not asked again.
 
-        :return: endpoint -> console.Reading or console.ConsoleError. A command that this
+        :return: endpoint -> session.Reading or session.SessionError. A command that this
             PgBouncer does not know has no rows.
         """
         known = self.env.cr.cache.setdefault(self._name, {})
         questions = {}
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
             reading = known.get(endpoint.id)
-            if isinstance(reading, console.ConsoleError):
+            if isinstance(reading, session.SessionError):
                 continue
             if missing := [command for command in commands if not reading or command not in reading.answers]:
                 questions[endpoint.id] = endpoint._address(), missing
-        for endpoint_id, reading in console.run(questions, CONSOLE_TIMEOUT).items():
-            if isinstance(reading, console.Reading):
-                answers = {
-                    command: [] if getattr(answer, "reason", None) == "unknown_command" else answer
-                    for command, answer in reading.answers.items()
-                }
-                error = next((answer for answer in answers.values() if isinstance(answer, console.ConsoleError)), None)
-                before = known[endpoint_id].answers if endpoint_id in known else {}
-                reading = error or reading._replace(answers=before | answers)
+        for endpoint_id, reading in session.run(questions, CONSOLE_TIMEOUT).items():
+            reading = session.check(reading)
+            if isinstance(reading, session.Reading) and endpoint_id in known:
+                reading = reading._replace(answers=known[endpoint_id].answers | reading.answers)
             known[endpoint_id] = reading
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
+
+    def _measure(self):
+        """Ask these servers for a sample, side by side, within CONSOLE_TIMEOUT.
+
+        :return: endpoint -> a session.Reading, or None if there was no answer, and what is wrong,
+            in words, or None. Of a PostgreSQL whose own address fails there is both: then Odoo's
+            own connection tells.
+        """
+        questions = {}
+        for endpoint in self:
+            if endpoint.kind == "pgbouncer":
+                questions[endpoint.id] = endpoint._address(), SAMPLE_COMMANDS
+            elif endpoint.host:
+                timeout = f"SET statement_timeout = '{CONSOLE_TIMEOUT}s'"
+                questions[endpoint.id] = endpoint._address(), [timeout, *self._postgresql_queries()]
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            others = executor.submit(session.run, questions, CONSOLE_TIMEOUT)
+            own = self._read_own() if "postgresql" in self.mapped("kind") else None
+            readings = others.result()
+        return {endpoint: endpoint._check_reading(readings.get(endpoint.id), own) for endpoint in self}
+
+    def _check_reading(self, reading, own):
+        """:return: what `_measure` says of this endpoint"""
+        if not reading:
+            answer, problem = own, None
+        else:
+            answer, problem = session.check(reading), None
+            if self.kind == "postgresql":
+                answer, problem = self._check_postgresql(answer, own)
+        if isinstance(answer, session.SessionError):
+            return None, "\n".join(filter(None, [problem, *self._explain(answer)]))
+        return answer, problem
+
+    def _check_postgresql(self, answer, own):
+        """Whether the server at the address of its own is the one that Odoo works on. If it is not,
+        or does not answer, Odoo's own connection tells, and what is wrong is said beside it."""
+        if isinstance(own, session.SessionError):
+            return answer, None
+        if isinstance(answer, session.Reading):
+            ([there], [here]) = (reading.answers[postgres.ACTIVITY] for reading in (answer, own))
+            if there["started_at"] != here["started_at"]:
+                answer = session.SessionError("wrong_server")
+        if isinstance(answer, session.SessionError):
+            told = self.env._("Odoo's own connection told instead.")
+            return own, "\n".join([*self._explain(answer), told])
+        return answer, None
+
+    @api.model
+    def _postgresql_queries(self):
+        return postgres.sample_queries(self.env.cr._cnx.server_version)
+
+    @api.model
+    def _read_own(self):
+        """:return: a session.Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
+        session.SessionError"""
+        timeout = SQL("SELECT set_config('statement_timeout', %s, true)", f"{CONSOLE_TIMEOUT}s")
+        try:
+            with self.env.cr.savepoint(flush=False):
+                [(before,)] = self.env.execute_query(SQL("SELECT current_setting('statement_timeout')"))
+                self.env.cr.execute(timeout, log_exceptions=False)
+                self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
+                answers = {}
+                for query in self._postgresql_queries():
+                    self.env.cr.execute(query, log_exceptions=False)
+                    answers[query] = self.env.cr.dictfetchall()
+                self.env.execute_query(SQL("SELECT set_config('statement_timeout', %s, true)", before))
+        except psycopg2.errors.QueryCanceled as error:
+            return session.SessionError("timeout", str(error).strip())
+        return session.Reading("", None, answers, time.time())
+
+    def _last_reading(self):
+        """What the sampler remembers of this endpoint, if that was of the same address."""
+        reading = self.sudo().reading_ids
+        return reading if reading.address == self._address_key() else reading.browse()
+
+    def _keep_reading(self, values):
+        """Let the sampler remember this of the endpoint."""
+        values = values | {"endpoint_id": self.id, "address": self._address_key()}
+        reading = self.sudo().reading_ids
+        return reading.write(values) if reading else reading.create(values)
+
+    def _address_key(self):
+        return f"{self.user or ''}@{self.host or ''}:{self.port or ''} {self.sslmode}"
+
+    def _thresholds_in_force(self):
+        """:return: name -> (warning, critical), None for what is never reached"""
+        return thresholds(self.__getitem__ if self.has_own_thresholds else self.env["res.config.settings"]._number)
+
+    @api.onchange("has_own_thresholds")
+    def _onchange_has_own_thresholds(self):
+        if self.has_own_thresholds:
+            for name in THRESHOLDS:
+                for field in (f"{name}_warning", f"{name}_critical"):
+                    self[field] = self.env["res.config.settings"]._number(field)
+
+    @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
+    def _compute_reading(self):
+        too_old = fields.Datetime.now() - timedelta(seconds=self._sample_patience())
+        for endpoint in self:
+            reading = endpoint._last_reading()
+            for name in READING_FIELDS:
+                endpoint[name] = reading[name]
+            if not reading:
+                endpoint.level = "unknown"
+            if reading and endpoint.active and reading.sampled_at < too_old:
+                endpoint.level = "unknown"
+                endpoint.last_error = self.env._(
+                    "It was not measured since %s UTC. Check that “Log Connection Pressure” is on in the Settings, "
+                    "and that Odoo's scheduled actions run.",
+                    reading.sampled_at,
+                )
+
+    def _compute_pressure_chart(self):
+        """For the widget of Odoo's own dashboards: a point for each minute, with a gap where no
+        sample is."""
+        since = fields.Datetime.now() - timedelta(hours=CHART_HOURS)
+        Sample = self.env["connection.sample"].with_context(fill_temporal=True)
+        for endpoint in self:
+            domain = [("endpoint_id", "=", endpoint.id), ("sampled_at", ">=", since)]
+            minutes = Sample.formatted_read_group(domain, ["minute"], ["pressure_max:max"])
+            values = [(minute["minute"][-5:], minute["pressure_max:max"]) for minute in minutes]
+            points = [{"x": time_of_day, "y": None if value is False else value} for time_of_day, value in values]
+            label = self.env._("Highest pressure, of it or its pools (%)")
+            endpoint.pressure_chart = bool(points) and json.dumps([{"key": label, "values": points}])
+
+    @api.model
+    def _sample_patience(self):
+        """How many seconds after a sample the next one is missed."""
+        return MISSED_SAMPLES * self.env["res.config.settings"]._sample_interval() + CONSOLE_TIMEOUT
+
+    @api.model
+    def _search_level(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        endpoints = self.search([("active", "in", (True, False))])
+        return [("id", "in", endpoints.filtered(lambda endpoint: endpoint.level in value).ids)]
 
     def _address(self):
         endpoint = self.sudo()
         from_environment = endpoint.is_trusted and os.environ.get(PASSWORD_VARIABLE)
-        return console.Address(
+        return session.Address(
             host=endpoint.host,
             port=endpoint.port,
             user=endpoint.user,
             password=endpoint.stored_password or from_environment or "",
             sslmode=endpoint.sslmode,
             is_trusted=endpoint.is_trusted,
+            dbname="pgbouncer" if endpoint.kind == "pgbouncer" else self.env.cr.dbname,
         )
 
     def _explain(self, error):
-        """Say in words what a console.ConsoleError of this endpoint means.
+        """Say in words what a session.SessionError of this endpoint means.
 
         :return: (what is wrong, what to do)
         """
         self.ensure_one()
-        is_socket = self.host.startswith("/")
-        where = f"{self.host}/.s.PGSQL.{self.port}" if is_socket else f"{self.host}:{self.port}"
+        host = self.host or ""
+        where = f"{host}/.s.PGSQL.{self.port}" if host.startswith("/") else f"{host}:{self.port}"
+        if not host:
+            where = self.env._("PostgreSQL, over Odoo's own connection,")
         causes = {
             "unresolved": (
                 self.env._("The host name of %s cannot be resolved.", where),
@@ -478,13 +709,47 @@ class ConnectionEndpoint(models.Model):
                     "address that an administrator entered."
                 ),
             ),
-            "not_pgbouncer": (
+            "wrong_server": (
                 self.env._("What listens at %s is not PgBouncer.", where),
                 self.env._("Enter PgBouncer's own port: it is 6432 unless listen_port says otherwise."),
             ),
         }
+        if self.kind == "postgresql":
+            causes |= self._explain_postgresql(where)
         message, remedy = causes.get(
             error.reason,
-            (self.env._("The console of %s could not be read.", where), self.env._("Look into PgBouncer's log.")),
+            (self.env._("%s could not be read.", where), self.env._("Look into its log.")),
         )
         return (f"{message} ({error.detail})" if error.detail else message), remedy
+
+    def _explain_postgresql(self, where):
+        """Where `_explain` says something else of a PostgreSQL than of a console."""
+        return {
+            "refused": (
+                self.env._("Nobody listens at %s.", where),
+                self.env._("Check that PostgreSQL is running, and its listen_addresses and port."),
+            ),
+            "wrong_password": (
+                self.env._("%(where)s refuses the role %(user)s or the password.", where=where, user=self.user),
+                self.env._("Enter the password that this role has in PostgreSQL."),
+            ),
+            "not_allowed": (
+                self.env._("%(where)s does not let the role %(user)s in from here.", where=where, user=self.user),
+                self.env._("Add a line for it to pg_hba.conf, and reload PostgreSQL."),
+            ),
+            "full": (
+                self.env._("%(where)s has no connection left for the role %(user)s.", where=where, user=self.user),
+                self.env._(
+                    "From PostgreSQL 16 on, a role with pg_use_reserved_connections finds a place if some are kept by "
+                    "reserved_connections."
+                ),
+            ),
+            "tls_unavailable": (
+                self.env._("%s does not offer encryption.", where),
+                self.env._("Set ssl in postgresql.conf, or the SSL mode to “prefer”."),
+            ),
+            "wrong_server": (
+                self.env._("What listens at %s is not the PostgreSQL of this Odoo.", where),
+                self.env._("Enter the address of the server that holds this Odoo's database."),
+            ),
+        }

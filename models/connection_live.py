@@ -1,6 +1,6 @@
 from psycopg2.extensions import adapt
 
-from odoo import api, fields, models
+from odoo import api, models
 from odoo.tools import SQL
 
 
@@ -19,24 +19,12 @@ class LateParameter:
 
 
 class ConnectionLive(models.AbstractModel):
-    """Rows that a server holds at this very moment: nothing is stored.
-
-    What list views load carries a ``reading`` beside the rows: when they were read, and
-    what is missing from them. It travels in the same answer, so that rows and notices are
-    always of the same moment. Pivots and graphs ask for the notices apart, and an export
-    that is not grouped ends with them.
-    """
+    """Rows that a server holds at this very moment: nothing is stored. An export that is not
+    grouped ends with the notices."""
 
     _name = "connection.live"
+    _inherit = "connection.notices"
     _description = "Live Rows of a Server"
-
-    @api.model
-    def web_search_read(self, *args, **kwargs):
-        return super().web_search_read(*args, **kwargs) | {"reading": self._reading()}
-
-    @api.model
-    def web_read_group(self, *args, **kwargs):
-        return super().web_read_group(*args, **kwargs) | {"reading": self._reading()}
 
     def export_data(self, fields_to_export):
         exported = super().export_data(fields_to_export)
@@ -46,23 +34,6 @@ class ConnectionLive(models.AbstractModel):
                 line = f"{notice['text']} {notice['remedy']}"
                 exported["datas"].append([line, *[""] * (len(fields_to_export) - 1)])
         return exported
-
-    @api.model
-    def _reading(self):
-        """:return: ``read_at`` (UTC) and ``notices``: a list of dictionaries with ``type``
-        (Bootstrap's: danger, warning, info), ``text`` and ``remedy``"""
-        return {"read_at": fields.Datetime.to_string(fields.Datetime.now()), "notices": self._notices()}
-
-    @api.model
-    def get_notices(self):
-        """The notices of a reading that is made now."""
-        self.check_access("read")
-        return self._notices()
-
-    @api.model
-    def _notices(self):
-        """What the rows do not show, and what to do about it: see ``_reading``."""
-        return []
 
     @api.model
     def _once(self, what, compute):

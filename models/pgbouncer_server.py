@@ -4,7 +4,7 @@ from collections import defaultdict
 from odoo import api, fields, models
 
 from ..fields import NullableInteger
-from ..probes import console
+from ..probes import session
 from .pgbouncer_socket import socket_address
 
 
@@ -48,7 +48,7 @@ class PgbouncerServer(models.Model):
     def _match_backends(self):
         found = defaultdict(dict)
         for endpoint, answer in self._answers().items():
-            if isinstance(answer, console.ConsoleError):
+            if isinstance(answer, session.SessionError):
                 continue
             _servers, clients, databases = answer
             addresses = {

@@ -5,7 +5,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ..fields import NullableInteger
-from ..probes import console
+from ..probes import session
 
 
 class PgbouncerShow(models.AbstractModel):
@@ -40,7 +40,7 @@ class PgbouncerShow(models.AbstractModel):
             [
                 list(map(row.get, names))
                 for endpoint, answer in self._answers().items()
-                if not isinstance(answer, console.ConsoleError)
+                if not isinstance(answer, session.SessionError)
                 for row in self._make_rows(endpoint.id, *answer)
             ],
             separators=(",", ":"),
@@ -50,7 +50,7 @@ class PgbouncerShow(models.AbstractModel):
     def _answers(self):
         """What each console answers, asked once in a transaction.
 
-        :return: endpoint -> the rows of each of ``_show_commands``, or console.ConsoleError
+        :return: endpoint -> the rows of each of ``_show_commands``, or session.SessionError
         """
         return self._once("answers", self._ask)
 
@@ -61,7 +61,7 @@ class PgbouncerShow(models.AbstractModel):
         endpoints = self.env["connection.endpoint"].sudo().search(domain)
         return {
             endpoint: reading
-            if isinstance(reading, console.ConsoleError)
+            if isinstance(reading, session.SessionError)
             else self._check_answer([reading.answers[command] for command in self._show_commands])
             for endpoint, reading in endpoints._read(*self._show_commands).items()
         }
@@ -72,7 +72,7 @@ class PgbouncerShow(models.AbstractModel):
         number that it holds, or unknown. Without its key columns it is an error."""
         rows, *others = answer
         if rows and (missing := [name for name in self._show_key if name not in rows[0]]):
-            return console.ConsoleError("other", f"{self._show_commands[0]}: no column {', '.join(missing)}")
+            return session.SessionError("other", f"{self._show_commands[0]}: no column {', '.join(missing)}")
         for name, field in self._fields.items():
             if isinstance(field, NullableInteger) and str in {type(row.get(name)) for row in rows}:
                 rows = [row | {name: int(row[name]) if str(row[name]).isdecimal() else None} for row in rows]
@@ -102,6 +102,6 @@ class PgbouncerShow(models.AbstractModel):
         return [
             {"type": "danger", "text": f"{endpoint.name}: {message}", "remedy": remedy}
             for endpoint, answer in self._answers().items()
-            if isinstance(answer, console.ConsoleError)
+            if isinstance(answer, session.SessionError)
             for message, remedy in [endpoint._explain(answer)]
         ]

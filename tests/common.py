@@ -17,7 +17,7 @@ import psycopg2
 
 from odoo.tests import TransactionCase
 
-from ..models.pgbouncer_show import console
+from ..models.pgbouncer_show import session
 
 # Aliases in the test's PgBouncer, all in transaction mode: pools of one server, of five, and one
 # that nobody uses.
@@ -84,14 +84,14 @@ def answering(answers, version="9.9"):
 
     def run(questions, _timeout):
         return {
-            endpoint_id: console.Reading(
-                version, None, {command: by_id[endpoint_id].get(command, []) for command in commands}
+            endpoint_id: session.Reading(
+                version, None, {command: by_id[endpoint_id].get(command, []) for command in commands}, time.time()
             )
             for endpoint_id, (_address, commands) in questions.items()
         }
 
     by_id = {endpoint.id: of_endpoint for endpoint, of_endpoint in answers.items()}
-    return patch.object(console, "run", run)
+    return patch.object(session, "run", run)
 
 
 def endpoint_values(**values):

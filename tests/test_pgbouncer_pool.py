@@ -4,7 +4,7 @@ from unittest.mock import patch
 from odoo.tests import tagged
 
 from ..models.connection_endpoint import CONSOLE_TIMEOUT
-from ..models.pgbouncer_show import console
+from ..models.pgbouncer_show import session
 from .common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable, wait_until
 
 SPECIFICATION = {"database": {}, "user": {}, "cl_waiting": {}, "endpoint_id": {"fields": {"display_name": {}}}}
@@ -74,12 +74,12 @@ class TestPgbouncerPool(ServerCase):
         self.assertEqual(pools.endpoint_id, self.endpoint | second)
 
     def test_one_request_asks_once(self):
-        with patch.object(console, "run", wraps=console.run) as run:
+        with patch.object(session, "run", wraps=session.run) as run:
             self.Pool.web_search_read([], SPECIFICATION, limit=1)
         self.assertEqual(len([questions for (questions, _timeout), _options in run.call_args_list if questions]), 1)
 
     def test_views_open_without_asking(self):
-        with patch.object(console, "run") as run:
+        with patch.object(session, "run") as run:
             self.Pool.get_views([(False, "list"), (False, "search")])
             self.Pool.fields_get()
         run.assert_not_called()
@@ -113,7 +113,7 @@ class TestPgbouncerPool(ServerCase):
         [row] = result["records"]
         self.assertEqual([row[name] for name in specification], [False, 7, False, False])
         [notice] = result["reading"]["notices"]
-        self.assertIn("Other: The console", notice["text"])
+        self.assertIn("could not be read", notice["text"])
         self.assertIn("no column database, user", notice["text"])
 
     def test_unreadable_endpoints_are_named_and_the_others_stay(self):

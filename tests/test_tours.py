@@ -9,7 +9,7 @@ from odoo.exceptions import UserError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools.misc import file_path
 
-from ..models.pgbouncer_show import console
+from ..models.pgbouncer_show import session
 from .common import TILL, TINY, closed_port, connect, connect_pooled, endpoint_values, variable
 
 # Debian's package of Odoo leaves this file out, and each page then logs an error that would
@@ -59,7 +59,7 @@ class TestTours(HttpCase):
         thread = threading.Thread(target=wait_in_the_queue)
         thread.start()
         self.addCleanup(thread.join)
-        self.startPatcher(patch.object(console, "run", wraps=console.run, side_effect=read))
+        self.startPatcher(patch.object(session, "run", wraps=session.run, side_effect=read))
         self.start_tour("/odoo/pgbouncer-pools", "pgbouncer_monitor_pools", login="admin", timeout=120)
 
     def test_sessions(self):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from probes.console import Address
+from probes.session import Address
 from servers import LOCALHOST, STACK, Odoo, Pair, PgBouncer, data_root, free_port, make_folder
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from probes import console
+from probes import session
 from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free_port, make_folder, suite_root
 
 TIMEOUT = 1.0
@@ -49,28 +49,28 @@ def new_pgbouncer(new_pgbouncer, suite):
 
 
 def read(address, command="SHOW POOLS"):
-    """The rows of one command, or its ConsoleError."""
-    reading = console.run({"only": (address, [command])}, TIMEOUT)["only"]
-    answer = reading if isinstance(reading, console.ConsoleError) else reading.answers[command]
-    if isinstance(answer, console.ConsoleError):
+    """The rows of one command, or its SessionError."""
+    reading = session.run({"only": (address, [command])}, TIMEOUT)["only"]
+    answer = reading if isinstance(reading, session.SessionError) else reading.answers[command]
+    if isinstance(answer, session.SessionError):
         raise answer
     return answer
 
 
 def refusal(address, command="SHOW POOLS"):
-    """The ConsoleError that must come, and after how many seconds."""
+    """The SessionError that must come, and after how many seconds."""
     started = time.monotonic()
-    with pytest.raises(console.ConsoleError) as caught:
+    with pytest.raises(session.SessionError) as caught:
         read(address, command)
     return caught.value, time.monotonic() - started
 
 
 def run_each(addresses):
-    return console.run({key: (address, ["SHOW POOLS"]) for key, address in addresses.items()}, TIMEOUT)
+    return session.run({key: (address, ["SHOW POOLS"]) for key, address in addresses.items()}, TIMEOUT)
 
 
 def test_columns_by_name(pgbouncer, suite, address):
-    reading = console.run({"only": (address(pgbouncer), ["SHOW POOLS"])}, TIMEOUT)["only"]
+    reading = session.run({"only": (address(pgbouncer), ["SHOW POOLS"])}, TIMEOUT)["only"]
     assert VERSIONS[reading.version.rpartition(".")[0]] == suite
     [own] = [row for row in reading.answers["SHOW POOLS"] if row["database"] == "pgbouncer"]
     assert own["user"] == "pgbouncer" and own["cl_active"] == 1 and own["pool_mode"] == "statement"
@@ -208,14 +208,14 @@ def test_frozen_before_and_after(new_pgbouncer, address):
 def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
     """It logs us in, and hangs before the answer."""
     server = new_pgbouncer()
-    wait = console._wait
+    wait = session._wait
 
     def freeze_after_login(connection, deadline):
         wait(connection, deadline)
         if server.process().status() != "stopped":
             server.freeze()
 
-    monkeypatch.setattr(console, "_wait", freeze_after_login)
+    monkeypatch.setattr(session, "_wait", freeze_after_login)
     answer, seconds = refusal(address(server))
     assert answer.reason == "timeout"
     assert seconds < TIMEOUT + 0.5
@@ -223,13 +223,13 @@ def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
 
 def test_killed_while_it_answers(new_pgbouncer, address, monkeypatch):
     server = new_pgbouncer()
-    wait = console._wait
+    wait = session._wait
 
     def kill_after_login(connection, deadline):
         wait(connection, deadline)
         server.stop()
 
-    monkeypatch.setattr(console, "_wait", kill_after_login)
+    monkeypatch.setattr(session, "_wait", kill_after_login)
     answer, seconds = refusal(address(server))
     assert answer.reason == "closed", answer.detail
     assert seconds < TIMEOUT
@@ -269,7 +269,7 @@ def test_name_server_that_hangs(address, pair, monkeypatch):
             time.sleep(5)
         return resolve(host, *args, **kwargs)
 
-    monkeypatch.setattr(console.socket, "getaddrinfo", slow)
+    monkeypatch.setattr(session.socket, "getaddrinfo", slow)
     started = time.monotonic()
     addresses = {1: address(pair.pgbouncer, host="slow"), 2: address(pair.pgbouncer)}
     answers = run_each(addresses)
@@ -289,7 +289,7 @@ def test_side_by_side(new_pgbouncer, pair, address):
     started = time.monotonic()
     answers = run_each(addresses)
     assert time.monotonic() - started < TIMEOUT + 0.5
-    failed = {key: answer.reason for key, answer in answers.items() if isinstance(answer, console.ConsoleError)}
+    failed = {key: answer.reason for key, answer in answers.items() if isinstance(answer, session.SessionError)}
     assert failed == {f"frozen {n}": "timeout" for n in range(3)} | {f"refused {n}": "refused" for n in range(2)}
 
 
@@ -341,10 +341,10 @@ def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
     (folder / "socket").mkdir(mode=0o777)
     (folder / "socket").chmod(0o777)
     server = new_pgbouncer(unix_socket_dir=folder / "socket")
-    reading = console.run({"only": (address(server, host=str(folder / "socket")), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
+    reading = session.run({"only": (address(server, host=str(folder / "socket")), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
     assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
     assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
-    reading = console.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
+    reading = session.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
     assert reading.started_at is None, "TCP does not tell"
 
 
@@ -368,7 +368,7 @@ def test_name_in_another_encoding(pgbouncer, pair, address):
 def test_unknown_command(pgbouncer, address):
     """It is refused by itself: the connection lives on, and the others are answered."""
     commands = ["SHOW NONSENSE", "SHOW POOLS", "RELOAD", "SHOW LISTS"]
-    answers = console.run({"only": (address(pgbouncer), commands)}, TIMEOUT)["only"].answers
+    answers = session.run({"only": (address(pgbouncer), commands)}, TIMEOUT)["only"].answers
     assert answers["SHOW NONSENSE"].reason == "unknown_command"
     assert answers["RELOAD"].reason == "admin_needed"
     assert answers["SHOW POOLS"] and answers["SHOW LISTS"]

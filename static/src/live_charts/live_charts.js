@@ -2,6 +2,7 @@ import { onWillStart } from "@odoo/owl";
 import { registry } from "@web/core/registry";
 import { useService } from "@web/core/utils/hooks";
 import { GraphController } from "@web/views/graph/graph_controller";
+import { GraphModel } from "@web/views/graph/graph_model";
 import { graphView } from "@web/views/graph/graph_view";
 import { PivotController } from "@web/views/pivot/pivot_controller";
 import { pivotView } from "@web/views/pivot/pivot_view";
@@ -22,9 +23,39 @@ class LiveGraphController extends withNotices(GraphController) {
     static template = "pgbouncer_monitor.LiveGraphView";
 }
 
+/** What is unknown stays empty: Odoo's own graph draws 0 where it has no value. */
+class HistoryGraphModel extends GraphModel {
+    /** A time without samples belongs to no line of its own. */
+    _getProcessedDataPoints() {
+        const points = super._getProcessedDataPoints();
+        const known = points.find((point) => point.count);
+        return points.map((point) =>
+            point.count || !known
+                ? point
+                : { ...point, labels: [point.labels[0], ...known.labels.slice(1)], value: false },
+        );
+    }
+
+    _getData() {
+        const data = super._getData(...arguments);
+        for (const dataset of data.datasets) {
+            // Each point has a domain; where none is, there is no point.
+            dataset.data = dataset.data.map((value, index) =>
+                dataset.domains[index].length && value !== false ? value : null,
+            );
+        }
+        return data;
+    }
+}
+
 class LivePivotController extends withNotices(PivotController) {
     static template = "pgbouncer_monitor.LivePivotView";
 }
 
 registry.category("views").add("live_graph", { ...graphView, Controller: LiveGraphController });
+registry.category("views").add("history_graph", {
+    ...graphView,
+    Controller: LiveGraphController,
+    Model: HistoryGraphModel,
+});
 registry.category("views").add("live_pivot", { ...pivotView, Controller: LivePivotController });

@@ -1,4 +1,4 @@
-"""Ask PgBouncer's admin console, and never wait longer than agreed.
+"""Ask PgBouncer's admin console, or PostgreSQL, and never wait longer than agreed.
 
 Plain Python: nothing of Odoo is imported here. Each reading is one short connection,
 because an idle console would take a client's slot and hold up PgBouncer's shutdown.
@@ -33,12 +33,8 @@ COUNTER = new_type(
 # PgBouncer nor libpq gives a code, so the text is all there is (PgBouncer 1.15 to 1.26).
 # PgBouncer's is always English; a PostgreSQL's or libpq's may not be, and is then shown as it is.
 REASONS = (
-    # Only PostgreSQL names the user or the database in these.
-    ("password authentication failed for user", "not_pgbouncer"),
-    ('database "pgbouncer" does not exist', "not_pgbouncer"),
-    ("no pg_hba.conf entry", "not_pgbouncer"),
-    ("received invalid response to SSL negotiation", "not_pgbouncer"),
-    ("expected authentication request from server", "not_pgbouncer"),
+    ("received invalid response to SSL negotiation", "wrong_server"),
+    ("expected authentication request from server", "wrong_server"),
     ("password authentication failed", "wrong_password"),
     ("SASL authentication failed", "wrong_password"),
     ('"trust" authentication failed', "unknown_user"),
@@ -52,6 +48,16 @@ REASONS = (
     ("SSL error", "tls_failed"),
     ("closed the connection", "closed"),
 )
+# What only PostgreSQL says. One that says so to a question for a console is the wrong server.
+POSTGRESQL_REASONS = (
+    ("password authentication failed for user", "wrong_password"),
+    ('database "pgbouncer" does not exist', "wrong_server"),
+    ("no pg_hba.conf entry", "not_allowed"),
+    ("connection slots are reserved", "full"),
+    ("too many clients", "full"),
+    ("too many connections for", "full"),
+    ("statement timeout", "timeout"),
+)
 # The operating system's words are in the language that the process runs in.
 ERRNO_REASONS = {
     errno.ECONNREFUSED: "refused",
@@ -63,10 +69,10 @@ ERRNO_REASONS = {
 }
 
 
-class ConsoleError(Exception):
-    """The console could not be read.
+class SessionError(Exception):
+    """The server could not be read.
 
-    :ivar str reason: one of REASONS and ERRNO_REASONS, ``no_password``, ``unresolved`` or ``other``
+    :ivar str reason: one of those above, ``no_password``, ``unresolved`` or ``other``
     :ivar str detail: the peer's or libpq's own words
     :ivar bool is_sent: whether a command was sent before the deadline came
     """
@@ -80,8 +86,9 @@ class ConsoleError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a console is, and who asks.
+    """Where a server is, and who asks.
 
+    :ivar str dbname: ``pgbouncer`` is a console, all others are PostgreSQL's
     :ivar str host: a host name, an address, or the folder of a unix socket
     :ivar str sslmode: libpq's
     :ivar bool is_trusted: whether libpq may use its password file and its client certificate.
@@ -95,43 +102,50 @@ class Address:
     password: str = field(default="", repr=False)
     sslmode: str = "prefer"
     is_trusted: bool = False
+    dbname: str = "pgbouncer"
+
+    @property
+    def is_console(self):
+        return self.dbname == "pgbouncer"
 
 
 class Reading(NamedTuple):
-    """What a console answered.
+    """What a server answered.
 
-    ``version`` is like ``1.24.1``. ``started_at`` is when its process started, in seconds since
-    the epoch, or None where that cannot be known: only a unix socket tells whose it is.
-    ``answers`` holds for each command its rows, or the ConsoleError that it was refused with.
-    Rows are dictionaries with this PgBouncer's own column names.
+    ``version`` is like ``1.24.1``. ``started_at`` is when PgBouncer's process started, in seconds
+    since the epoch, or None where that cannot be known: only a unix socket tells whose it is.
+    ``answers`` holds for each command its rows, or the SessionError that it was refused with.
+    Rows are dictionaries with this server's own column names. ``read_at`` is when that was, in
+    seconds since the epoch.
     """
 
     version: str
     started_at: float | None
     answers: dict
+    read_at: float
 
 
 def run(questions, timeout):
-    """Run commands on several consoles side by side, those of one console one after the other.
+    """Run commands on several servers side by side, those of one server one after the other.
 
     :param dict questions: key -> (Address, list of commands). Nothing is quoted here, so a
         command must not hold anything that a user typed.
     :param float timeout: seconds for all of them together
-    :return: key -> Reading, or the ConsoleError that kept it from us; each key is there
+    :return: key -> Reading, or the SessionError that kept it from us; each key is there
     """
     deadline = time.monotonic() + timeout
-    readings = dict.fromkeys(questions, ConsoleError("timeout"))
+    readings = dict.fromkeys(questions, SessionError("timeout"))
 
     def ask(key, address, commands):
         try:
-            readings[key] = ConsoleError("unresolved")
+            readings[key] = SessionError("unresolved")
             hosts = _resolve(address)
-            readings[key] = ConsoleError("timeout")
+            readings[key] = SessionError("timeout")
             readings[key] = _ask(address, hosts, commands, deadline)
-        except ConsoleError as error:
+        except SessionError as error:
             readings[key] = error
         except Exception as error:  # a thread's exception would be lost: show it instead
-            readings[key] = ConsoleError("other", f"{type(error).__name__}: {error}")
+            readings[key] = SessionError("other", f"{type(error).__name__}: {error}")
 
     # Daemons: name resolution cannot be interrupted, and must not keep us waiting either.
     threads = [threading.Thread(target=ask, args=(key, *question), daemon=True) for key, question in questions.items()]
@@ -142,8 +156,21 @@ def run(questions, timeout):
     return dict(readings)
 
 
+def check(reading):
+    """What a server answered, if it did: a command that it does not know has no rows; one that it
+    refused makes an error of the whole reading."""
+    if isinstance(reading, SessionError):
+        return reading
+    answers = {
+        command: [] if getattr(answer, "reason", None) == "unknown_command" else answer
+        for command, answer in reading.answers.items()
+    }
+    refused = next((answer for answer in answers.values() if isinstance(answer, SessionError)), None)
+    return refused or reading._replace(answers=answers)
+
+
 def _ask(address, hosts, commands, deadline):
-    """One console's Reading, or ConsoleError."""
+    """One server's Reading, or SessionError."""
     connection = None
     try:
         # What stands in Odoo's environment is meant for its own database: PgBouncer refuses
@@ -151,7 +178,7 @@ def _ask(address, hosts, commands, deadline):
         # the password file.
         connection = psycopg2.connect(
             async_=True,
-            dbname="pgbouncer",
+            dbname=address.dbname,
             port=address.port,
             user=address.user,
             password=address.password,
@@ -166,31 +193,33 @@ def _ask(address, hosts, commands, deadline):
         register_type(COUNTER, connection)
         register_type(BYTES, connection)  # a client may call itself anything, in any encoding
         _wait(connection, deadline)
-        version, is_bouncer, _rest = (connection.info.parameter_status("server_version") or "").partition("/bouncer")
-        if not is_bouncer:
-            raise ConsoleError("not_pgbouncer", f"server_version is {version}")
-        answers = {command: _run(connection, command, deadline) for command in commands}
-        return Reading(version, _process_start(connection), answers)
+        said = connection.info.parameter_status("server_version") or ""
+        version, is_bouncer, _rest = said.partition("/bouncer")
+        if bool(is_bouncer) != address.is_console:
+            raise SessionError("wrong_server", f"server_version is {said}")
+        answers = {command: _run(connection, address, command, deadline) for command in commands}
+        started_at = _process_start(connection) if address.is_console else None
+        return Reading(version, started_at, answers, time.time())
     except psycopg2.Error as error:
-        raise _console_error(error, needs_password=connection and connection.info.needs_password) from error
+        raise _session_error(error, address, connection and connection.info.needs_password) from error
     finally:
         if connection:
             connection.close()
 
 
-def _run(connection, command, deadline):
-    """The rows of one command, or the ConsoleError that it is refused with."""
+def _run(connection, address, command, deadline):
+    """The rows of one command, or the SessionError that it is refused with."""
     cursor = connection.cursor()
     try:
         cursor.execute(command)
         _wait(connection, deadline)
-    except ConsoleError as error:
+    except SessionError as error:
         error.is_sent = True
         raise
     except psycopg2.Error as error:
         if connection.closed or not error.pgcode:
             raise
-        return _console_error(error)
+        return _session_error(error, address)
     if not cursor.description:
         return []
     columns = [column.name for column in cursor.description]
@@ -215,15 +244,19 @@ def _process_start(connection):
         return None
 
 
-def _console_error(error, needs_password=False):
+def _session_error(error, address, needs_password=False):
     said = str(error).strip()
     detail = said.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
-    return ConsoleError("no_password" if needs_password else _reason(said), detail)
+    return SessionError("no_password" if needs_password else _reason(said, address), detail)
 
 
-def _reason(said):
+def _reason(said, address):
     """The reason that an error message stands for, ``other`` if it is none of ours."""
-    words = [*REASONS, *((os.strerror(number), reason) for number, reason in ERRNO_REASONS.items())]
+    words = [
+        *((text, "wrong_server" if address.is_console else reason) for text, reason in POSTGRESQL_REASONS),
+        *REASONS,
+        *((os.strerror(number), reason) for number, reason in ERRNO_REASONS.items()),
+    ]
     return next((reason for text, reason in words if text in said), "other")
 
 
@@ -231,13 +264,13 @@ def _resolve(address):
     """The host as libpq's parameters, with its addresses: libpq would look them up while
     it holds Python's global lock, and a slow name server would stop the whole process."""
     if "," in address.host:
-        raise ConsoleError("unresolved", "one host at a time")  # libpq would take it for a list
+        raise SessionError("unresolved", "one host at a time")  # libpq would take it for a list
     if address.host.startswith("/"):
         return {"host": address.host, "hostaddr": ""}
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ConsoleError("unresolved", str(error)) from error
+        raise SessionError("unresolved", str(error)) from error
     addresses = list(dict.fromkeys(entry[4][0] for entry in found))
     return {"host": ",".join([address.host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
@@ -251,4 +284,4 @@ def _wait(connection, deadline):
         poller = select.poll()
         poller.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
         if seconds <= 0 or not poller.poll(seconds * 1000):
-            raise ConsoleError("timeout")
+            raise SessionError("timeout")

@@ -1,0 +1,28 @@
+from odoo import fields, models
+
+from ..fields import NullableFloat
+from .connection_endpoint import LEVELS
+
+
+class ConnectionReading(models.Model):
+    """What the last sample of an endpoint found, and the counters from which the next one
+    tells what happened in between. Written by the sampler alone."""
+
+    _name = "connection.reading"
+    _description = "Last Reading of an Endpoint"
+    _log_access = False
+
+    endpoint_id = fields.Many2one("connection.endpoint", required=True, ondelete="cascade")
+    address = fields.Char(help="Whose counters these are: with another address it is another server.")
+    sampled_at = fields.Datetime(help="When the last sample was taken.")
+    level = fields.Selection(LEVELS)
+    last_seen = fields.Datetime(help="When a sample last got an answer.")
+    last_error = fields.Text(help="What is wrong since then.")
+    pressure = NullableFloat()
+    capacity = NullableFloat()
+    used = NullableFloat()
+    waiting = NullableFloat()
+    maxwait = NullableFloat()
+    counters = fields.Json(prefetch=False, help="What the server counted, and when it was read.")
+
+    _endpoint_uniq = models.UniqueIndex("(endpoint_id)")

@@ -1,0 +1,642 @@
+import json
+import logging
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+import pytz
+
+from odoo import api, fields, models
+from odoo.fields import Domain
+from odoo.tools import SQL
+from odoo.tools.constants import GC_UNLINK_LIMIT
+
+from .. import pressure
+from ..fields import NullableInteger, NullableReal
+from ..probes import postgres
+from .connection_endpoint import LEVELS, console_state
+from .pgbouncer_database import database_state
+
+_logger = logging.getLogger(__name__)
+
+LOG_LEVELS = {
+    "ok": logging.INFO,
+    "unknown": logging.WARNING,
+    "warning": logging.WARNING,
+    "critical": logging.ERROR,
+}
+# Columns of SHOW POOLS that a sample holds as they are; sv_active and cl_waiting are `used` and `waiting`.
+POOL_COLUMNS = (
+    "cl_active",
+    "cl_active_cancel_req",
+    "cl_waiting_cancel_req",
+    "sv_active_cancel",
+    "sv_being_canceled",
+    "sv_idle",
+    "sv_used",
+    "sv_tested",
+    "sv_login",
+)
+# Columns of SHOW STATS that only grow, and the fields that hold by how much. The wait is in microseconds.
+POOL_COUNTERS = {
+    "total_xact_count": "xact_count",
+    "total_query_count": "query_count",
+    "total_received": "received",
+    "total_sent": "sent",
+    "total_wait_time": "wait_time",
+}
+SESSION_COUNTERS = ("sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed")
+# Columns of the answer to postgres.ACTIVITY that a sample holds as they are.
+ACTIVITY_COLUMNS = (
+    "active_backends",
+    "idle_backends",
+    "idle_in_transaction_backends",
+    "hidden_backends",
+    "blocked_backends",
+    "xact_age",
+    "idle_in_transaction_age",
+    "notification_queue_usage",
+)
+# PgBouncer's own database, which is its console.
+CONSOLE = "pgbouncer"
+
+# How the samples of an hour become one.
+MEANS = (
+    "used",
+    "waiting",
+    "pressure",
+    "active_backends",
+    "idle_backends",
+    "idle_in_transaction_backends",
+    "hidden_backends",
+    "blocked_backends",
+    *POOL_COLUMNS,
+)
+MAXIMA = (
+    "capacity",
+    "used_max",
+    "waiting_max",
+    "pressure_max",
+    "maxwait",
+    "xact_age",
+    "idle_in_transaction_age",
+    "notification_queue_usage",
+    "reason",
+)
+SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
+
+# Fields to group by, and their seconds: Odoo's own grouping of times has nothing below an hour.
+BUCKETS = {"minute": 60, "ten_minutes": 600, "hour": 3600}
+BUCKET_FORMAT = "%Y-%m-%d %H:%M"
+# A gap in a graph is not made longer than a day of minutes.
+MAX_GAP = 24 * 60
+
+
+def _whole(value):
+    """The whole number that a console told, None if it told none."""
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else None
+    return value if isinstance(value, int) else None
+
+
+def _known(combine, values):
+    """What a function makes of values, None if one of them is unknown."""
+    return None if None in values else combine(values)
+
+
+def gauge(label, aggregator="avg", decimals=1, **attributes):
+    return NullableReal(label, readonly=True, aggregator=aggregator, digits=(16, decimals), **attributes)
+
+
+def bucket_field(name, label):
+    return fields.Char(
+        label,
+        compute="_compute_buckets",
+        search=lambda self, operator, value: self._search_bucket(name, operator, value),
+        help="The beginning of the time that the sample falls into, on the user's clock.",
+    )
+
+
+class ConnectionSample(models.Model):
+    """One measurement: of a PostgreSQL, of a PgBouncer (then it has no database), of one of its
+    pools (database and user), or of a database that has a limit of its own or several pools (no
+    user). After some days the samples of an hour become one, with means and maxima.
+
+    Empty is unknown, or not known to this kind of server. What is counted, such as transactions,
+    is what happened in ``interval`` seconds before the sample.
+    """
+
+    _name = "connection.sample"
+    _inherit = "connection.notices"
+    _description = "Connection Sample"
+    _order = "sampled_at desc, id desc"
+    _rec_name = "sampled_at"
+    _log_access = False
+
+    endpoint_id = fields.Many2one("connection.endpoint", required=True, readonly=True, ondelete="cascade")
+    database = fields.Char(readonly=True, help="The database's name in PgBouncer. Empty: the whole server.")
+    user = fields.Char(readonly=True, help="The role of the pool. Empty: the whole server, or all of a database.")
+    sampled_at = fields.Datetime(
+        "Time", required=True, readonly=True, help="When it was measured; of an hour, when the hour began."
+    )
+    minute = bucket_field("minute", "Minute")
+    ten_minutes = bucket_field("ten_minutes", "Ten Minutes")
+    hour = bucket_field("hour", "Hour")
+    period = fields.Selection(
+        [("minute", "One sample"), ("hour", "Hour")],
+        required=True,
+        readonly=True,
+        help="Whether it is one sample, or those of an hour: then the figures are means, unless they say otherwise.",
+    )
+    sample_count = fields.Integer("Samples", readonly=True, help="How many samples it stands for.")
+    interval = gauge(
+        "Interval (s)",
+        aggregator="sum",
+        help="The seconds since the last sample: what is counted was counted in them. Empty after a restart of the"
+        " server: nobody knows what it counted before.",
+    )
+    level = fields.Selection(
+        LEVELS, required=True, readonly=True, help="By the thresholds of that time. Of an hour, the worst."
+    )
+    reason = fields.Char(readonly=True, help="Why it is unknown.")
+    is_paused = fields.Boolean("Paused", readonly=True, help="No client got a server.")
+
+    capacity = gauge(
+        "Capacity",
+        aggregator="max",
+        decimals=0,
+        help="PostgreSQL: max_connections without the reserved slots. PgBouncer: max_client_conn. A pool: its "
+        "size. A database: max_db_connections. Empty: unknown or unlimited.",
+    )
+    used = gauge(
+        "Used",
+        help="PostgreSQL: client backends. PgBouncer: clients. A pool: sv_active. A database: its servers.",
+    )
+    used_max = gauge("Used, Maximum", aggregator="max", help="The most that were used.")
+    waiting = gauge("Waiting", help="cl_waiting: clients that waited for a server at the moment of the look.")
+    waiting_max = gauge("Waiting, Maximum", aggregator="max", help="The most that waited.")
+    maxwait = gauge(
+        "Longest Wait (s)",
+        aggregator="max",
+        decimals=3,
+        help="How long the first client in the queue had waited: maxwait with its microseconds.",
+    )
+    pressure = gauge(
+        "Pressure (%)",
+        help="Used, and in a pool also waiting, in percent of the capacity. Above 100 somebody waits.",
+    )
+    pressure_max = gauge("Pressure, Maximum (%)", aggregator="max", help="The highest pressure.")
+
+    # PgBouncer's counters
+    waiting_mean = gauge(
+        "Waiting between Samples",
+        aggregator="max",
+        decimals=2,
+        help="How many clients waited on average since the last sample, by the growth of total_wait_time: it shows"
+        " queues that came and went between two looks. A wait counts when it has ended.",
+    )
+    wait_time = gauge("Time Waited (s)", aggregator="sum", help="By all clients together: total_wait_time.")
+    xact_count = NullableInteger("Transactions", readonly=True, help="By the growth of total_xact_count.")
+    query_count = NullableInteger("Queries", readonly=True, help="By the growth of total_query_count.")
+    received = NullableInteger("Received (bytes)", readonly=True, help="From clients.")
+    sent = NullableInteger("Sent (bytes)", readonly=True, help="To clients.")
+
+    # Other columns of SHOW POOLS
+    cl_active = gauge("Clients Active", help="With a server, or idle.")
+    cl_active_cancel_req = gauge("Cancels Active", help="Since 1.18.")
+    cl_waiting_cancel_req = gauge("Cancels Waiting", help="Since 1.18.")
+    sv_active_cancel = gauge("Servers Cancelling", help="Since 1.18.")
+    sv_being_canceled = gauge("Servers Cancelled", help="Since 1.18.")
+    sv_idle = gauge("Servers Idle", help="Could be used at once.")
+    sv_used = gauge("Servers Used", help="Idle, to be checked before use.")
+    sv_tested = gauge("Servers Tested", help="Being reset or checked.")
+    sv_login = gauge("Servers in Login", help="Logging in to PostgreSQL.")
+
+    # PostgreSQL
+    active_backends = gauge("Backends Active", help="Client backends with a query.")
+    idle_backends = gauge("Backends Idle", help="Waiting for their clients.")
+    idle_in_transaction_backends = gauge(
+        "Backends Idle in Transaction",
+        help="Waiting for their clients, with a transaction open.",
+    )
+    hidden_backends = gauge(
+        "Backends Hidden",
+        help="Of other roles: the states, ages and locks of these may not be seen. GRANT pg_monitor shows them.",
+    )
+    blocked_backends = gauge("Backends Blocked", help="Waiting for a lock.")
+    xact_age = gauge("Oldest Transaction (s)", aggregator="max", help="Of the sessions that may be seen.")
+    idle_in_transaction_age = gauge(
+        "Longest Idle in Transaction (s)",
+        aggregator="max",
+        help="Of the sessions that may be seen.",
+    )
+    notification_queue_usage = gauge(
+        "Notification Queue (%)",
+        aggregator="max",
+        help="How full the queue of NOTIFY is.",
+    )
+    sessions = NullableInteger("Sessions Opened", readonly=True, help="Since PostgreSQL 14.")
+    sessions_abandoned = NullableInteger(readonly=True, help="The client was lost. Since PostgreSQL 14.")
+    sessions_fatal = NullableInteger(readonly=True, help="Ended by an error. Since PostgreSQL 14.")
+    sessions_killed = NullableInteger(readonly=True, help="Ended by an administrator. Since PostgreSQL 14.")
+
+    _sampled_at_idx = models.Index("(sampled_at)")
+    _endpoint_idx = models.Index("(endpoint_id, sampled_at)")
+
+    @api.model
+    def _cron_sample(self):
+        self._sample(self.env["connection.endpoint"].search([("active", "=", True)]))
+
+    @api.model
+    def _sample(self, endpoints):
+        """Measure endpoints, side by side and within one deadline: store the samples, keep what the
+        next ones must know, and log a line for each endpoint.
+
+        An endpoint that another worker measures at this moment is left to that one.
+
+        :return: endpoint -> whether it answered
+        """
+        endpoints = self._lock(endpoints.sudo())
+        samples, is_answered = [], {}
+        for endpoint, (answer, problem) in endpoints._measure().items():
+            last = endpoint._last_reading()
+            now = fields.Datetime.now()
+            rows, last_seen, counters = [{"level": "unknown"}], last.last_seen, last.counters
+            if answer:
+                make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
+                rows, counters = make_rows(answer, counters or {}, endpoint._thresholds_in_force())
+                last_seen = now
+            whole = rows[0] | {"reason": problem}
+            for row in [whole, *rows[1:]]:
+                samples.append(
+                    row
+                    | {f"{name}_max": row.get(name) for name in ("used", "waiting", "pressure")}
+                    | {"endpoint_id": endpoint.id, "sampled_at": now, "period": "minute", "sample_count": 1}
+                    # What has no limit has no capacity either.
+                    | {"capacity": row.get("capacity") or None}
+                )
+            endpoint._keep_reading(
+                {name: whole.get(name) for name in ("level", "pressure", "capacity", "used", "waiting", "maxwait")}
+                | {"sampled_at": now, "last_seen": last_seen, "last_error": problem, "counters": counters}
+            )
+            self._log(endpoint, whole)
+            is_answered[endpoint] = bool(answer)
+        self._insert(samples)
+        return is_answered
+
+    @api.model
+    def _lock(self, endpoints):
+        """Those of the endpoints that nobody else measures, until the transaction ends."""
+        query = SQL(
+            "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_xact_lock(hashtext(%s), id)",
+            endpoints.ids,
+            self._table,
+        )
+        return endpoints.browse(row[0] for row in self.env.execute_query(query))
+
+    @api.model
+    def _insert(self, samples):
+        """One statement for all samples: dictionaries of values, by column."""
+        columns = [name for name, field in self._fields.items() if field.store and name != "id"]
+        self.env.cr.execute(
+            SQL(
+                "INSERT INTO connection_sample (%(columns)s) "
+                "SELECT %(columns)s FROM json_populate_recordset(NULL::connection_sample, %(samples)s)",
+                columns=SQL(", ").join(map(SQL.identifier, columns)),
+                samples=json.dumps(samples, default=fields.Datetime.to_string, separators=(",", ":")),
+            )
+        )
+
+    @api.model
+    def _log(self, endpoint, sample):
+        def show(name, form):
+            return "-" if sample.get(name) is None else format(sample[name], form)
+
+        _logger.log(
+            LOG_LEVELS[sample["level"]],
+            "connection pressure endpoint=%s pressure=%s%% used=%s/%s waiting=%s maxwait=%ss level=%s%s",
+            json.dumps(endpoint.name, ensure_ascii=False),
+            show("pressure", ".1f"),
+            show("used", "d"),
+            show("capacity", "d"),
+            show("waiting", "d"),
+            show("maxwait", ".3f"),
+            sample["level"],
+            f" reason={json.dumps(sample['reason'], ensure_ascii=False)}" if sample["reason"] else "",
+        )
+
+    @api.model
+    def _postgresql_rows(self, answer, before, thresholds):
+        """Make one sample of what PostgreSQL answered.
+
+        :param session.Reading answer: of ``postgres.sample_queries``
+        :param dict before: the counters that this returned the last time
+        :param dict thresholds: name -> (warning, critical)
+        :return: a list of one dictionary of values, and the counters of this time
+        """
+        [row] = answer.answers[postgres.ACTIVITY]
+        databases = answer.answers.get(postgres.SESSIONS, [])
+        counters = {
+            "read_at": answer.read_at,
+            "resets": {database["datid"]: database["stats_reset"] for database in databases},
+            "counts": {database["datid"]: [database[name] for name in SESSION_COUNTERS] for database in databases},
+        }
+        if not row["hidden_backends"]:  # else nobody knows whether there is one
+            row |= {name: row[name] or 0.0 for name in ("xact_age", "idle_in_transaction_age")}
+        used, idle_age = row["client_backends"], row["idle_in_transaction_age"]
+        capacity = pressure.postgresql_capacity(
+            row["max_connections"], row["superuser_reserved_connections"], row["reserved_connections"]
+        )
+        levels = [pressure.pressure_level(used, capacity, thresholds["postgresql_pressure"])]
+        if idle_age is not None:
+            levels.append(pressure.level(idle_age, thresholds["idle_in_transaction_age"]))
+        sample = {name: row[name] for name in ACTIVITY_COLUMNS} | {
+            "used": used,
+            "capacity": capacity,
+            "pressure": pressure.pressure(used, capacity),
+            "level": pressure.worst(levels),
+        }
+        interval, grown = self._grown(counters, before)
+        resets = before.get("resets", {})
+        if grown and all(resets.get(name, reset) == reset for name, reset in counters["resets"].items()):
+            totals = map(sum, zip(*grown.values(), strict=True))
+            sample |= {"interval": interval} | dict(zip(SESSION_COUNTERS, totals, strict=True))
+        return [sample], counters
+
+    @api.model
+    def _pgbouncer_rows(self, answer, before, thresholds):
+        """Make samples of what a console answered: of the whole PgBouncer, which comes first, of
+        each pool, and of each database that has a limit of its own or several pools.
+
+        :param session.Reading answer: of ``SAMPLE_COMMANDS``
+        :param dict before: the counters that this returned the last time
+        :param dict thresholds: name -> (warning, critical)
+        :return: a list of dictionaries of values, and the counters of this time
+        """
+        answers = answer.answers
+        databases = {row.get("name"): row for row in answers["SHOW DATABASES"]}
+        user_sizes = {row.get("name"): _whole(row.get("pool_size")) for row in answers["SHOW USERS"]}
+        config = {row.get("key"): row.get("value") for row in answers["SHOW CONFIG"]}
+        lists = {row.get("list"): row.get("items") for row in answers["SHOW LISTS"]}
+        counters = {
+            "read_at": answer.read_at,
+            "counts": {
+                row.get("database"): [_whole(row.get(name)) for name in POOL_COUNTERS] for row in answers["SHOW STATS"]
+            },
+            "waiting_samples": defaultdict(dict),
+        }
+        interval, grown = self._grown(counters, before)
+
+        pools = defaultdict(list)
+        for row in answers["SHOW POOLS"]:
+            if row.get("database") != CONSOLE:
+                database = databases.get(row.get("database"), {})
+                pools[row.get("database")].append(self._pool_sample(row, database, user_sizes.get(row.get("user"))))
+        samples = []
+        for name, members in pools.items():
+            # SHOW STATS does not tell the pools of a database apart.
+            limit = _whole(databases.get(name, {}).get("max_connections"))
+            if limit or len(members) > 1:
+                whole = self._database_sample(name, databases.get(name, {}), limit, members)
+                members.append(whole)
+            members[-1] |= self._counted(interval, grown, [name])
+            is_paused = database_state(databases.get(name, {}), answers["SHOW STATE"]) == "paused"
+            for sample in members:
+                before_that = before.get("waiting_samples", {}).get(name, {}).get(sample["user"] or "", 0)
+                count = pressure.waiting_samples(before_that, sample["waiting"], sample.get("waiting_mean"))
+                if count:
+                    counters["waiting_samples"][name][sample["user"] or ""] = count
+                sample["is_paused"] = is_paused
+                sample["level"] = self._pool_level(sample, count, thresholds)
+            samples += members
+
+        of_pools = [sample for sample in samples if sample["user"]]
+        used, capacity = _whole(lists.get("used_clients")), _whole(config.get("max_client_conn"))
+        is_paused = console_state(answers["SHOW STATE"]) in ("paused", "suspended")
+        levels = [sample["level"] for sample in samples] + ["warning"] * is_paused
+        levels.append(pressure.pressure_level(used, capacity, thresholds["pgbouncer_pressure"]))
+        whole = {
+            "used": used,
+            "capacity": capacity,
+            "pressure": pressure.pressure(used, capacity),
+            "waiting": _known(sum, [sample["waiting"] for sample in of_pools]),
+            "maxwait": _known(max, [0.0, *(sample["maxwait"] for sample in of_pools)]),
+            "is_paused": is_paused,
+            "level": pressure.worst(levels),
+        }
+        whole |= self._counted(interval, grown, [name for name in counters["counts"] if name != CONSOLE])
+        return [whole, *samples], counters
+
+    @api.model
+    def _pool_sample(self, row, database, user_size):
+        """:param dict row: of SHOW POOLS
+        :param dict database: its row of SHOW DATABASES
+        :param int user_size: the user's own pool_size, of SHOW USERS
+        """
+        used, waiting = _whole(row.get("sv_active")), _whole(row.get("cl_waiting"))
+        capacity = pressure.pool_capacity(_whole(database.get("pool_size")), user_size)
+        seconds, microseconds = _whole(row.get("maxwait")), _whole(row.get("maxwait_us"))
+        return {name: _whole(row.get(name)) for name in POOL_COLUMNS} | {
+            "database": row.get("database"),
+            "user": row.get("user"),
+            "used": used,
+            "waiting": waiting,
+            "capacity": capacity,
+            "pressure": pressure.pressure(_known(sum, [used, waiting]), capacity),
+            "maxwait": _known(sum, [seconds, microseconds and microseconds / 1e6]),
+        }
+
+    @api.model
+    def _database_sample(self, name, database, limit, pools):
+        used = _whole(database.get("current_connections"))
+        return {
+            "database": name,
+            "user": None,
+            "used": used,
+            "waiting": _known(sum, [pool["waiting"] for pool in pools]),
+            "capacity": limit,
+            "pressure": pressure.pressure(used, limit),
+            "maxwait": _known(max, [pool["maxwait"] for pool in pools]),
+        }
+
+    @api.model
+    def _pool_level(self, sample, waiting_samples, thresholds):
+        levels = [
+            pressure.level(sample["maxwait"], thresholds["maxwait"]),
+            pressure.level(waiting_samples, thresholds["waiting_samples"]),
+        ]
+        if sample["user"] is None:
+            levels.append(pressure.pressure_level(sample["used"], sample["capacity"], thresholds["pgbouncer_pressure"]))
+        elif sample["pressure"] is None and sample["capacity"] != 0:
+            levels.append("unknown")
+        if sample["is_paused"]:
+            levels.append("warning")
+        return pressure.worst(levels)
+
+    @api.model
+    def _grown(self, counters, before):
+        """:return: the seconds since the counters were read before, and how much each has grown;
+        None and None if that cannot be known"""
+        grown = pressure.increase(counters["counts"], before.get("counts"))
+        interval = grown and counters["read_at"] - before["read_at"]
+        return (interval, grown) if interval and interval > 0 else (None, None)
+
+    @api.model
+    def _counted(self, interval, grown, names):
+        """:return: what these databases together have done since the last sample, nothing if unknown"""
+        if not grown:
+            return {}
+        totals = [sum(counts) for counts in zip(*(grown[name] for name in names), strict=True)] or [0] * 5
+        counted = dict(zip(POOL_COUNTERS.values(), totals, strict=True))
+        counted["wait_time"] /= 1e6
+        return counted | {
+            "interval": interval,
+            "waiting_mean": pressure.mean_waiting(counted["wait_time"], interval),
+        }
+
+    # Looking back
+
+    @api.depends_context("tz", "uid")
+    @api.depends("sampled_at")
+    def _compute_buckets(self):
+        for sample in self:
+            for name, seconds in BUCKETS.items():
+                start = sample.sampled_at and datetime.fromtimestamp(
+                    sample.sampled_at.replace(tzinfo=pytz.UTC).timestamp() // seconds * seconds, self.env.tz
+                )
+                sample[name] = start and start.strftime(BUCKET_FORMAT)
+
+    def _field_to_sql(self, alias, field_expr, query=None):
+        if field_expr not in BUCKETS:
+            return super()._field_to_sql(alias, field_expr, query)
+        seconds = BUCKETS[field_expr]
+        return SQL(
+            "to_char(to_timestamp(floor(EXTRACT(EPOCH FROM %s) / %s) * %s) AT TIME ZONE %s, 'YYYY-MM-DD HH24:MI')",
+            super()._field_to_sql(alias, "sampled_at", query),
+            seconds,
+            seconds,
+            self.env.tz.zone,
+        )
+
+    @api.model
+    def _search_bucket(self, name, operator, value):
+        if operator != "in":
+            return NotImplemented
+        starts = [self.env.tz.localize(datetime.strptime(text, BUCKET_FORMAT)) for text in value if text]
+        domains = []
+        for start in (start.astimezone(pytz.UTC).replace(tzinfo=None) for start in starts):
+            end = start + timedelta(seconds=BUCKETS[name])
+            domains.append([("sampled_at", ">=", start), ("sampled_at", "<", end)])
+        return Domain.OR(domains)
+
+    @api.model
+    def formatted_read_group(self, domain, groupby=(), aggregates=(), *args, **kwargs):
+        if not self.env.context.get("fill_temporal") or not groupby or groupby[0] not in BUCKETS:
+            return super().formatted_read_group(domain, groupby, aggregates, *args, **kwargs)
+        times = ("sampled_at:min", "sampled_at:max")
+        groups = super().formatted_read_group(domain, groupby, [*aggregates, *times], *args, **kwargs)
+        return self._fill_gaps(groups, groupby[0])
+
+    @api.model
+    def _fill_gaps(self, groups, bucket):
+        """Add an empty group for each time in which samples are missing, so that a graph has a gap
+        there: Odoo does it for its own grouping of times. A minute between two samples is none, for
+        scheduled actions come some seconds late."""
+        step = timedelta(seconds=BUCKETS[bucket])
+        patience = 1.5 * max(self.env["res.config.settings"]._sample_interval(), BUCKETS[bucket])
+        filled, previous, last = [], None, None
+        for group in groups:
+            start = datetime.strptime(group[bucket], BUCKET_FORMAT)
+            first, latest = (fields.Datetime.to_datetime(group.pop(f"sampled_at:{what}")) for what in ("min", "max"))
+            if last and (first - last).total_seconds() > patience:
+                for number in range(1, min(int((start - previous) / step), MAX_GAP)):
+                    label = (previous + number * step).strftime(BUCKET_FORMAT)
+                    nothing = {bucket: label, "__count": 0, "__extra_domain": [(0, "=", 1)]}
+                    filled.append(dict.fromkeys(group, False) | nothing)
+            filled.append(group)
+            previous, last = start, max(latest, last or latest)
+        return filled
+
+    @api.model
+    def _notices(self):
+        """How old the newest sample is, and which endpoints are not measured as they should be."""
+        endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
+        notices = [
+            {"type": "warning", "text": f"{endpoint.name}: {endpoint.last_error}", "remedy": ""}
+            for endpoint in endpoints
+            if endpoint.last_error
+        ]
+        newest = max(endpoints.filtered("sampled_at").mapped("sampled_at"), default=None)
+        if newest:
+            age = int((fields.Datetime.now() - newest).total_seconds())
+            text = self.env._("The last sample is %s s old.", age)
+            notices.insert(0, {"type": "info", "text": text, "remedy": ""})
+        return notices
+
+    # Keeping little
+
+    @api.autovacuum
+    def _gc_minutes(self):
+        """Make one sample of those of an hour, in one statement: whatever happens, each is counted
+        once. If there is one of that hour already, the late ones join it."""
+        days = self.env["res.config.settings"]._number("minute_days")
+        if days is False:
+            return 0, 0
+        limit = (fields.Datetime.now() - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+        old = SQL("FROM connection_sample WHERE period = 'minute' AND sampled_at < %s", limit)
+        [(hour,)] = self.env.execute_query(SQL("SELECT date_trunc('hour', min(sampled_at)) %s", old))
+        if not hour:
+            return 0, 0
+        key = [SQL.identifier(name) for name in ("endpoint_id", "database", "user")]
+        merged = {
+            "sampled_at": SQL("%s", hour),
+            "period": SQL("'hour'"),
+            "level": SQL(
+                "(%(levels)s)[max(array_position(%(levels)s, level::text))]", levels=SQL("%s", list(pressure.LEVELS))
+            ),
+            "is_paused": SQL("bool_or(is_paused)"),
+            "waiting_mean": SQL("sum(wait_time) / NULLIF(sum(interval), 0)"),
+        }
+        for name in MEANS:
+            column = SQL.identifier(name)
+            merged[name] = SQL(
+                "sum(%s * sample_count) / sum(sample_count) FILTER (WHERE %s IS NOT NULL)", column, column
+            )
+        merged |= {name: SQL("max(%s)", SQL.identifier(name)) for name in MAXIMA}
+        merged |= {name: SQL("sum(%s)", SQL.identifier(name)) for name in SUMS}
+        self.env.cr.execute(
+            SQL(
+                """
+                WITH minutes AS (
+                    DELETE FROM connection_sample WHERE sampled_at >= %(hour)s AND sampled_at < %(end)s RETURNING *
+                )
+                INSERT INTO connection_sample (%(key)s, %(columns)s)
+                SELECT %(key)s, %(values)s FROM minutes GROUP BY %(key)s
+                """,
+                hour=hour,
+                end=hour + timedelta(hours=1),
+                key=SQL(", ").join(key),
+                columns=SQL(", ").join(map(SQL.identifier, merged)),
+                values=SQL(", ").join(merged.values()),
+            )
+        )
+        done = self.env.cr.rowcount
+        [(remaining,)] = self.env.execute_query(SQL("SELECT EXISTS (SELECT %s)", old))
+        return done, int(remaining)
+
+    @api.autovacuum
+    def _gc_samples(self):
+        days = self.env["res.config.settings"]._number("sample_days")
+        if days is False:
+            return 0, 0
+        # Odoo's unlink would read all of them first.
+        self.env.cr.execute(
+            SQL(
+                """
+                DELETE FROM connection_sample
+                 WHERE id IN (SELECT id FROM connection_sample WHERE sampled_at < %s ORDER BY sampled_at LIMIT %s)
+                """,
+                fields.Datetime.now() - timedelta(days=days),
+                GC_UNLINK_LIMIT,
+            )
+        )
+        return self.env.cr.rowcount, int(self.env.cr.rowcount == GC_UNLINK_LIMIT)

@@ -1,0 +1,97 @@
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from odoo.addons.base.models.ir_cron import _intervalTypes
+
+from ..fields import NullableInteger
+from ..pressure import THRESHOLDS
+from .connection_endpoint import EPOCH
+
+# The numbers that are kept as system parameters, and what they are until somebody sets them.
+DEFAULTS = {
+    "minute_days": 7,
+    "sample_days": 400,
+    **{
+        f"{name}_{level}": value
+        for name, pair in THRESHOLDS.items()
+        for level, value in zip(("warning", "critical"), pair, strict=True)
+    },
+}
+
+
+# It has to be named because it inherits two models, and so looks like a wizard of its own.
+class ResConfigSettings(models.TransientModel):  # pylint: disable=no-wizard-in-models
+    _name = "res.config.settings"
+    _inherit = ["res.config.settings", "connection.thresholds"]
+
+    # Odoo's own `config_parameter` turns 0 and empty into the default: these are read and written here.
+    is_sampling = fields.Boolean("Log Connection Pressure")
+    sample_minutes = fields.Integer("Sampling Interval (minutes)")
+    minute_days = NullableInteger("Days of Minutes", help="After so many days the samples of an hour become one.")
+    sample_days = NullableInteger("Days of History", help="After so many days samples are deleted.")
+
+    @api.constrains("sample_minutes", "minute_days", "sample_days")
+    def _check_sampling(self):
+        for settings in self:
+            if settings.sample_minutes < 1:
+                raise ValidationError(
+                    self.env._("Connection pressure: enter an interval of at least 1 minute, or switch the log off.")
+                )
+            for name in ("minute_days", "sample_days"):
+                if settings[name] is not False and settings[name] < 1:
+                    raise ValidationError(
+                        self.env._(
+                            "Connection pressure: enter at least 1 day, or nothing to keep the samples as they are."
+                        )
+                    )
+
+    @api.model
+    def get_values(self):
+        return (
+            super().get_values()
+            | {"is_sampling": self._sample_cron().active, "sample_minutes": self._sample_interval() // 60}
+            | {name: self._number(name) for name in DEFAULTS}
+        )
+
+    def set_values(self):
+        result = super().set_values()
+        parameters = self.env["ir.config_parameter"].sudo()
+        for name in DEFAULTS:
+            # As texts: 0 and False are equal in Python.
+            if str(self[name]) != str(self._number(name)):
+                parameters.set_param(f"pgbouncer_monitor.{name}", str(self[name]))
+        cron = self._sample_cron()
+        if (cron.active, self._sample_interval()) != (self.is_sampling, self.sample_minutes * 60):
+            cron.write(
+                {
+                    "active": self.is_sampling,
+                    "interval_number": self.sample_minutes,
+                    "interval_type": "minutes",
+                    "nextcall": fields.Datetime.now(),
+                }
+            )
+        return result
+
+    @api.model
+    def _number(self, name):
+        """One of DEFAULTS as it is set now; False if it was emptied."""
+        value = self.env["ir.config_parameter"].sudo().get_param(f"pgbouncer_monitor.{name}")
+        if value == "False":
+            return False
+        try:
+            return type(DEFAULTS[name])(value) if value else DEFAULTS[name]
+        except ValueError:  # somebody wrote something else into the parameter
+            return DEFAULTS[name]
+
+    @api.model
+    def _sample_cron(self):
+        """The scheduled action, switched off or on; nothing if somebody deleted it."""
+        cron = self.env.ref("pgbouncer_monitor.ir_cron_sample", raise_if_not_found=False)
+        return cron.sudo() if cron else self.env["ir.cron"].sudo()
+
+    @api.model
+    def _sample_interval(self):
+        """How many seconds lie between two samples."""
+        cron = self._sample_cron()
+        interval = _intervalTypes[cron.interval_type or "minutes"](cron.interval_number or 1)
+        return int((EPOCH + interval - EPOCH).total_seconds())

@@ -1,0 +1,108 @@
+"""Connection pressure: how much is asked of a server, in percent of what it can give.
+
+Plain functions, without I/O and without Odoo. None is "unknown" everywhere: nothing that
+could not be read becomes a number or an "ok".
+"""
+
+# From harmless to worst. What is unknown may hide anything, so it is worse than "ok".
+LEVELS = ("ok", "unknown", "warning", "critical")
+
+# What is measured -> from which value on it is a warning, and from which on critical; None is never.
+THRESHOLDS = {
+    # Percent of the connections that PostgreSQL has for ordinary roles: CrunchyData's pgmonitor.
+    "postgresql_pressure": (75.0, 90.0),
+    # Percent of max_client_conn or max_db_connections: the Grafana mixin of PgBouncer's exporter.
+    "pgbouncer_pressure": (80.0, 90.0),
+    # Samples in a row in which clients waited. A short queue is normal under load, one that
+    # stays is not: a minute or five of it is what others' rules wait for before they alert.
+    "waiting_samples": (2.0, 5.0),
+    # Seconds that the first client in the queue has waited: what a user of a web page notices.
+    "maxwait": (1.0, 5.0),
+    # Seconds that a session has been idle in a transaction: CrunchyData's pgmonitor.
+    "idle_in_transaction_age": (300.0, 900.0),
+}
+
+
+def postgresql_capacity(max_connections, superuser_reserved_connections, reserved_connections=0):
+    """How many connections PostgreSQL has for ordinary roles: what is neither kept for
+    superusers nor, since version 16, for pg_use_reserved_connections.
+
+    PostgreSQL does not start with more reserved slots than there are: such an answer is unknown.
+    """
+    if max_connections is None or superuser_reserved_connections is None:
+        return None
+    capacity = max_connections - superuser_reserved_connections - (reserved_connections or 0)
+    return capacity if capacity > 0 else None
+
+
+def pool_capacity(database_pool_size, user_pool_size=None):
+    """How many servers a pool may have, without its reserve: the user's own pool_size (SHOW USERS,
+    since 1.23), if it has one, goes before the database's (SHOW DATABASES)."""
+    return database_pool_size if user_pool_size is None else user_pool_size
+
+
+def pressure(demand, capacity):
+    """Demand in percent of capacity: above 100 somebody waits. None if either is unknown, or
+    if there is no limit, which is how PgBouncer reads a limit of 0."""
+    if demand is None or not capacity:
+        return None
+    return 100.0 * demand / capacity
+
+
+def level(value, thresholds):
+    """The level of a measured value.
+
+    :param thresholds: (warning, critical); each of them may be None, for never. A threshold of 0
+        is reached by whatever is more than 0.
+    """
+    if value is None:
+        return "unknown"
+    warning, critical = (value > 0 and threshold is not None and value >= threshold for threshold in thresholds)
+    return "critical" if critical else "warning" if warning else "ok"
+
+
+def pressure_level(demand, capacity, thresholds):
+    """The level of demand against capacity. What has no limit is not under pressure."""
+    return "ok" if capacity == 0 else level(pressure(demand, capacity), thresholds)
+
+
+def worst(levels):
+    """The worst of some levels, "unknown" if there is none."""
+    return max(levels, key=LEVELS.index, default="unknown")
+
+
+def increase(now, before):
+    """How much counters grew between two readings of one server.
+
+    :param dict now: name -> list of counters, each of which only grows
+    :param dict before: those of the reading before; None if there was none
+    :return: name -> list of differences. A name that is new has counted from 0 since. None if a
+        counter is missing, or went down: the server or its statistics were started anew, and what
+        was counted in between cannot be known.
+    """
+    pairs = {name: (values, (before or {}).get(name, [0] * len(values))) for name, values in now.items()}
+    if before is None or any(None in (*values, *old) for values, old in pairs.values()):
+        return None
+    increases = {name: [value - old for value, old in zip(*pair, strict=True)] for name, pair in pairs.items()}
+    return None if any(value < 0 for values in increases.values() for value in values) else increases
+
+
+def mean_waiting(waited_seconds, interval):
+    """How many clients waited on average: the seconds that all of them together waited, per
+    second. It sees a queue that came and went between two looks (Little's law).
+
+    PgBouncer counts a wait when it ends, so a long one counts where it ended.
+    """
+    if waited_seconds is None or not interval or interval <= 0:
+        return None
+    return waited_seconds / interval
+
+
+def waiting_samples(before, waiting, waiting_mean):
+    """In how many samples in a row clients have waited, this one included: at the moment of the
+    look, or on average one of them all the time since the last look.
+
+    :param int before: what it was at the last look
+    """
+    waited = bool(waiting) or (waiting_mean or 0) >= 1
+    return before + 1 if waited else 0

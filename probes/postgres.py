@@ -1,0 +1,41 @@
+"""What is asked of PostgreSQL to measure its connections: the text of the queries.
+
+The statistics are of a transaction's first look: run ``pg_stat_clear_snapshot()`` before them.
+"""
+
+# One row: how the connections are used, ages in seconds. The asking session counts, but its own
+# transaction does not. Of a role's session that the asking one may not see, not even the kind is
+# known: if it works on a database it is taken for a client's.
+ACTIVITY = """
+SELECT current_setting('max_connections')::int AS max_connections,
+       current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
+       COALESCE(current_setting('reserved_connections', true), '0')::int AS reserved_connections,
+       pg_postmaster_start_time()::text AS started_at,
+       100 * pg_notification_queue_usage() AS notification_queue_usage,
+       count(*) AS client_backends,
+       count(*) FILTER (WHERE is_hidden) AS hidden_backends,
+       count(*) FILTER (WHERE state IN ('active', 'fastpath function call')) AS active_backends,
+       count(*) FILTER (WHERE state = 'idle') AS idle_backends,
+       count(*) FILTER (WHERE starts_with(state, 'idle in transaction')) AS idle_in_transaction_backends,
+       count(*) FILTER (WHERE wait_event_type = 'Lock') AS blocked_backends,
+       EXTRACT(EPOCH FROM clock_timestamp() - min(xact_start) FILTER (WHERE pid <> pg_backend_pid()))::float8
+           AS xact_age,
+       EXTRACT(EPOCH FROM clock_timestamp() - min(state_change) FILTER (WHERE starts_with(state, 'idle in transaction'))
+           )::float8 AS idle_in_transaction_age
+  FROM (SELECT *, query = '<insufficient privilege>' AS is_hidden FROM pg_stat_activity) AS activity
+ WHERE backend_type = 'client backend' OR is_hidden AND datid IS NOT NULL AND usesysid IS NOT NULL
+"""
+
+# How many sessions each database has had, and how they ended. Since PostgreSQL 14.
+SESSIONS = """
+SELECT datid::text AS datid, stats_reset::text AS stats_reset, sessions, sessions_abandoned, sessions_fatal,
+       sessions_killed
+  FROM pg_stat_database
+ WHERE datid > 0
+"""
+
+
+def sample_queries(server_version):
+    """:param int server_version: as libpq tells it, e.g. 150018
+    :return: those of the queries that this PostgreSQL knows"""
+    return [ACTIVITY, SESSIONS] if server_version >= 140000 else [ACTIVITY]

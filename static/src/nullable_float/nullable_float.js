@@ -1,0 +1,15 @@
+import { registry } from "@web/core/registry";
+import { FloatField, floatField } from "@web/views/fields/float/float_field";
+
+/** A number that may be emptied: Odoo's own turns an empty input into 0. */
+export class NullableFloatField extends FloatField {
+    parse(value) {
+        return value.trim() ? super.parse(value) : false;
+    }
+}
+
+registry.category("fields").add("nullable_float", {
+    ...floatField,
+    component: NullableFloatField,
+    supportedTypes: ["float", "integer"],
+});

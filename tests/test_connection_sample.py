@@ -1,0 +1,555 @@
+import logging
+import time
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from psycopg2.extensions import POLL_OK
+from psycopg2.extras import wait_select
+
+from odoo import fields
+from odoo.exceptions import UserError, ValidationError
+from odoo.tests import freeze_time, new_test_user, tagged
+
+from ..models.connection_sample import _logger
+from ..probes import session
+from .common import TILL, ServerCase, answering, closed_port, connect, connect_pooled, psql, variable, wait_until
+
+POOL = {"database": "shop", "user": "shop", "sv_active": 1, "cl_waiting": 0, "maxwait": 0, "maxwait_us": 0}
+DATABASE = {"name": "shop", "pool_size": 20, "max_connections": 0, "current_connections": 4, "paused": 0, "disabled": 0}
+STATS = {
+    "database": "shop",
+    "total_xact_count": 10,
+    "total_query_count": 20,
+    "total_received": 30,
+    "total_sent": 40,
+    "total_wait_time": 0,
+}
+ANSWERS = {
+    "SHOW POOLS": [POOL],
+    "SHOW DATABASES": [DATABASE],
+    "SHOW STATS": [STATS],
+    "SHOW LISTS": [{"list": "used_clients", "items": 5}],
+    "SHOW CONFIG": [{"key": "max_client_conn", "value": "100"}],
+    "SHOW STATE": [{"key": "active", "value": "yes"}],
+}
+UNKNOWN = False
+
+
+@tagged("-at_install", "post_install")
+class SampleCase(ServerCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.postgresql = cls.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
+        cls.postgresql.active = True
+        cls.Sample = cls.env["connection.sample"]
+
+    def take(self, endpoint=None):
+        """Take samples of an endpoint: of the whole server, which comes first, of pools, of databases."""
+        endpoint = endpoint or self.endpoint
+        newest = self.Sample.search([], order="id desc", limit=1).id
+        with self.assertLogs(_logger, logging.INFO) as logs:
+            self.Sample._sample(endpoint)
+        self.env.invalidate_all()
+        [record] = logs.records
+        self.line = f"{record.levelname} {record.getMessage()}"
+        return self.Sample.search([("endpoint_id", "=", endpoint.id), ("id", ">", newest or 0)], order="id")
+
+    @contextmanager
+    def clock_forward(self, seconds):
+        """Only the time of day: freezegun would stop the probe's own clock, too."""
+        real_time = time.time
+        clock = SimpleNamespace(monotonic=time.monotonic, time=lambda: real_time() + seconds)
+        now = fields.Datetime.now() + timedelta(seconds=seconds)
+        with patch.object(session, "time", clock), freeze_time(now):
+            yield
+
+    def start(self, query, **options):
+        """Send a query and do not wait for its answer: the cursor, whose connection can be polled."""
+        connection = self.client(connect_pooled(dbname=TILL, async_=True, **options))
+        wait_select(connection)
+        cursor = connection.cursor()
+        cursor.execute(query)
+        connection.poll()
+        self.addCleanup(cursor.close)
+        return cursor
+
+    @contextmanager
+    def console(self, **answers):
+        """A console that answers what no real one can be brought to say, e.g. pools=[…]."""
+        with answering({self.endpoint: ANSWERS | {f"SHOW {name.upper()}": rows for name, rows in answers.items()}}):
+            yield
+
+
+class TestSampler(SampleCase):
+    def test_postgresql(self):
+        with closing(connect()) as superuser, superuser.cursor() as cursor:
+            cursor.execute("GRANT pg_monitor TO odoo")
+            self.addCleanup(self.revoke)
+            self.client(connect(dbname="shop")).cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(4711)")
+            self.start("SELECT pg_advisory_xact_lock(4711)")
+            time.sleep(0.5)
+            sample = self.take(self.postgresql)
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+            self.assertEqual(sample.used, cursor.fetchone()[0])
+        self.assertEqual(sample.capacity, 97, "max_connections without those reserved for superusers")
+        self.assertAlmostEqual(sample.pressure, sample.used / 0.97, 3)
+        self.assertGreaterEqual(sample.idle_in_transaction_backends, 1)
+        self.assertEqual(sample.blocked_backends, 1)
+        self.assertEqual(sample.hidden_backends, 0)
+        self.assertGreaterEqual(sample.xact_age, 0.5)
+        self.assertGreaterEqual(sample.idle_in_transaction_age, 0.5)
+        self.assertEqual((sample.waiting, sample.maxwait), (UNKNOWN, UNKNOWN), "nobody queues for PostgreSQL")
+        self.assertEqual(
+            self.line,
+            f'INFO connection pressure endpoint="PostgreSQL of this Odoo" pressure={sample.pressure:.1f}% '
+            f"used={sample.used:.0f}/97 waiting=- maxwait=-s level=ok",
+        )
+        self.assertEqual(self.postgresql.level, "ok")
+        self.assertEqual(self.postgresql.last_seen, sample.sampled_at)
+
+    def revoke(self):
+        with closing(connect()) as superuser, superuser.cursor() as cursor:
+            cursor.execute("REVOKE pg_monitor FROM odoo")
+
+    def test_sessions_that_may_not_be_seen_are_counted_and_not_guessed(self):
+        self.client(connect()).cursor().execute("BEGIN; SELECT txid_current()")
+        sample = self.take(self.postgresql)
+        with closing(connect()) as superuser, superuser.cursor() as cursor:
+            cursor.execute("SELECT count(*) - 1 FROM pg_stat_activity WHERE backend_type = 'client backend'")
+            self.assertEqual(sample.used, cursor.fetchone()[0])
+        self.assertGreaterEqual(sample.hidden_backends, 1)
+        self.assertEqual(sample.idle_in_transaction_age, UNKNOWN, "not 0: a hidden session may be")
+        seen = sample.active_backends + sample.idle_backends + sample.idle_in_transaction_backends
+        self.assertEqual(seen + sample.hidden_backends, sample.used)
+
+    def test_sessions_opened_between_samples(self):
+        self.take(self.postgresql)
+        for _number in range(5):
+            connect().close()
+        opened = []
+
+        def are_counted():  # PostgreSQL's statistics come with a delay
+            opened.append(self.take(self.postgresql).sessions)
+            return sum(opened) >= 5
+
+        wait_until(are_counted)
+
+    def test_idle_in_transaction(self):
+        self.postgresql.write({"has_own_thresholds": True, "idle_in_transaction_age_warning": 0.2})
+        self.client(connect(user="odoo")).cursor().execute("BEGIN; SELECT txid_current()")
+        time.sleep(0.3)
+        self.assertEqual(self.take(self.postgresql).level, "warning")
+        self.assertTrue(self.line.startswith("WARNING "))
+
+    def test_pool_is_what_psql_shows(self):
+        for _number in range(8):
+            self.start("BEGIN")
+        time.sleep(0.5)
+        whole, *others = self.take()
+        [row] = [row for row in psql("SHOW POOLS") if row["database"] == TILL]
+        [pool] = [sample for sample in others if sample.database == TILL]
+        self.assertEqual((row["sv_active"], row["cl_waiting"]), ("5", "3"))
+        self.assertEqual((pool.used, pool.waiting, pool.capacity), (5, 3, 5))
+        self.assertEqual(pool.pressure, 160)
+        self.assertGreaterEqual(pool.maxwait, 0.5)
+        self.assertEqual((pool.user, pool.cl_active, pool.sv_idle), ("shop", 5, 0))
+        [clients] = [int(row["items"]) for row in psql("SHOW LISTS") if row["list"] == "used_clients"]
+        self.assertEqual((whole.used, whole.capacity, whole.waiting), (clients, 1000, 3))
+        self.assertEqual(whole.maxwait, pool.maxwait)
+        self.assertRegex(
+            self.line,
+            rf'^[A-Z]+ connection pressure endpoint="Test PgBouncer" pressure=[\d.]+% used={clients}/1000 waiting=3 '
+            rf"maxwait={pool.maxwait:.3f}s level={whole.level}$",
+        )
+
+    def test_burst_between_two_samples_is_seen(self):
+        self.take()
+        tills = [self.start("SELECT pg_sleep(0.5)") for _number in range(8)]
+        wait_until(lambda: all([till.connection.poll() == POLL_OK for till in tills]))
+        whole, *others = self.take()
+        [pool] = [sample for sample in others if sample.database == TILL]
+        self.assertEqual((whole.waiting, pool.waiting, pool.maxwait), (0, 0, 0), "the queue is gone")
+        self.assertAlmostEqual(pool.wait_time, 3 * 0.5, delta=0.4)
+        self.assertAlmostEqual(pool.waiting_mean, pool.wait_time / pool.interval, 3)
+        self.assertGreaterEqual(whole.wait_time, pool.wait_time)
+        self.assertEqual((pool.xact_count, pool.query_count), (8, 8))
+        self.assertGreater(pool.received, 8 * len("SELECT pg_sleep(0.5)"))
+
+    def test_waiting_for_long_is_a_warning_and_then_critical(self):
+        levels = []
+        for waiting in (1, 1, 1, 1, 3, 0):
+            with self.console(pools=[POOL | {"cl_waiting": waiting}]):
+                levels.append(self.take()[1].level)
+                levels.append(self.line.split()[0])
+        expected = ["ok", "INFO", *["warning", "WARNING"] * 3, "critical", "ERROR", "ok", "INFO"]
+        self.assertEqual(levels, expected)
+        self.assertEqual(self.endpoint.level, "ok")
+
+    def test_queue_that_is_over_at_each_look_counts_as_waiting(self):
+        levels = []
+        for wait_time in (0, 10**10, 2 * 10**10):
+            with self.console(stats=[STATS | {"total_wait_time": wait_time}]):
+                levels.append(self.take()[1].level)
+        self.assertEqual(levels, ["ok", "ok", "warning"])
+
+    def test_longest_wait(self):
+        for microseconds, level in ((999_000, "ok"), (1_000_000, "warning"), (5_000_000, "critical")):
+            waiting = {"maxwait": microseconds // 10**6, "maxwait_us": microseconds % 10**6, "cl_waiting": 1}
+            with self.console(pools=[POOL | waiting]):
+                self.take()  # a queue of one sample
+                with self.console():
+                    self.take()
+                pool = self.take()[1]
+                self.assertAlmostEqual(pool.maxwait, microseconds / 1e6, 3)
+                self.assertEqual(pool.level, level)
+
+    def test_pool_sizes(self):
+        """The user's own size goes before the database's; a database with several pools, or with a limit
+        of its own, is measured too."""
+        pools = [POOL, POOL | {"user": "bot", "sv_active": 2, "cl_waiting": 1}]
+        users = [{"name": "bot", "pool_size": "2"}, {"name": "shop", "pool_size": ""}]
+        with self.console(pools=pools, users=users):
+            _whole, shop, bot, both = self.take()
+            with self.console(
+                pools=pools, users=users, stats=[STATS | {"total_xact_count": 17, "total_wait_time": 10**6}]
+            ):
+                counted = self.take()
+        self.assertEqual((shop.capacity, shop.pressure), (20, 5))
+        self.assertEqual((bot.capacity, bot.pressure), (2, 150))
+        self.assertEqual((both.user, both.waiting, both.capacity, both.pressure), (False, 1, UNKNOWN, UNKNOWN))
+        # SHOW STATS does not tell the pools apart.
+        self.assertEqual(counted.mapped("xact_count"), [7, UNKNOWN, UNKNOWN, 7])
+        self.assertEqual(counted[3].wait_time, 1)
+
+        with self.console(databases=[DATABASE | {"max_connections": 5}]):
+            whole, _pool, limited = self.take()
+        self.assertEqual((limited.used, limited.capacity, limited.pressure, limited.level), (4, 5, 80, "warning"))
+        self.assertEqual(whole.level, "warning", "as bad as its worst part")
+
+    def test_clients_of_a_pgbouncer(self):
+        for clients, level in ((79, "ok"), (80, "warning"), (90, "critical")):
+            with self.console(lists=[{"list": "used_clients", "items": clients}]):
+                self.assertEqual(self.take()[0].level, level)
+
+    def test_paused_is_not_calm(self):
+        with self.console(databases=[DATABASE | {"paused": 1}]):
+            whole, pool = self.take()
+            self.assertEqual((pool.is_paused, pool.level, whole.level), (True, "warning", "warning"))
+            self.assertFalse(whole.is_paused)
+        with self.console(state=[{"key": "paused", "value": "yes"}]):
+            whole, pool = self.take()
+            self.assertEqual((whole.is_paused, pool.is_paused, whole.level), (True, True, "warning"))
+
+    def test_what_the_console_does_not_tell_is_unknown(self):
+        answers = {
+            "pools": [{"database": "shop", "user": "shop", "cl_waiting": "many"}],
+            "databases": [{"name": "shop"}],
+            "stats": [{"database": "shop"}],
+            "lists": [],
+            "config": [],
+            "state": [],
+        }
+        with self.console(**answers):
+            self.take()
+            whole, pool = self.take()
+        for name in ("used", "waiting", "maxwait", "capacity", "pressure", "interval", "xact_count", "waiting_mean"):
+            self.assertIs(whole[name], UNKNOWN, name)
+            self.assertIs(pool[name], UNKNOWN, name)
+        self.assertEqual((whole.level, pool.level), ("unknown", "unknown"))
+        self.assertEqual(
+            self.line,
+            'WARNING connection pressure endpoint="Test PgBouncer" pressure=-% used=-/- waiting=- maxwait=-s '
+            "level=unknown",
+        )
+
+    def test_restart_makes_the_interval_unknown(self):
+        with self.console(stats=[STATS]):
+            self.take()
+        with self.console(stats=[STATS | {"total_xact_count": 3}]):
+            whole, pool = self.take()
+            self.assertEqual((whole.xact_count, whole.interval, pool.waiting_mean), (UNKNOWN, UNKNOWN, UNKNOWN))
+            self.assertEqual(pool.level, "ok")
+        with self.console(stats=[STATS | {"total_xact_count": 8}]):
+            whole, _pool = self.take()
+            self.assertEqual(whole.xact_count, 5)
+
+    def test_reset_of_the_statistics(self):
+        self.take(self.postgresql)
+        self.take(self.postgresql)
+        with closing(connect(dbname=self.env.cr.dbname)) as superuser, superuser.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_reset()")
+        wait_until(lambda: self.take(self.postgresql).interval is UNKNOWN)
+        self.assertIs(self.take(self.postgresql).interval is UNKNOWN, False, "the next one is good again")
+
+    def test_no_answer_is_a_sample(self):
+        seen = self.take()[0].sampled_at
+        # A PgBouncer that is frozen, killed or full is for the tests that have one of their own.
+        with patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
+            [sample] = self.take()
+        self.assertEqual((sample.level, sample.pressure, sample.used), ("unknown", UNKNOWN, UNKNOWN))
+        self.assertIn("did not answer", sample.reason)
+        self.assertIn("pressure=-% used=-/- waiting=- maxwait=-s level=unknown reason=", self.line)
+        self.assertTrue(self.line.startswith("WARNING "))
+        self.assertNotIn(variable("PGBOUNCER_STATS_PASSWORD"), self.line)
+        self.assertEqual(self.endpoint.level, "unknown")
+        self.assertEqual(self.endpoint.last_seen, seen, "when it answered last")
+        self.assertIn("did not answer", self.endpoint.last_error)
+        self.assertEqual(self.take()[0].level, "ok", "by itself")
+        self.assertFalse(self.endpoint.last_error)
+
+    def test_another_address_is_another_server(self):
+        self.take()
+        self.take()
+        self.assertNotEqual(self.endpoint.level, "unknown")
+        self.endpoint.port = closed_port()
+        self.assertEqual((self.endpoint.level, self.endpoint.sampled_at), ("unknown", False))
+
+    def test_cron_measures_all_at_once(self):
+        other = self.endpoint.copy({"name": "Nobody", "port": closed_port()})
+        archived = self.endpoint.copy({"name": "Archived", "active": False})
+        with self.assertLogs(_logger, logging.INFO) as logs:
+            self.env.ref("pgbouncer_monitor.ir_cron_sample").method_direct_trigger()
+        self.assertEqual(len(logs.records), 3)
+        endpoints = self.Sample.search([("sampled_at", ">=", "-1M")]).endpoint_id
+        self.assertLessEqual(self.endpoint + self.postgresql + other, endpoints)
+        self.assertNotIn(archived, endpoints)
+
+    def test_measured_by_one_worker_at_a_time(self):
+        with closing(connect(dbname=self.env.cr.dbname)) as other, other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext('connection_sample'), %s)", [self.endpoint.id])
+            self.assertFalse(self.Sample._sample(self.endpoint))
+            with self.assertRaisesRegex(UserError, "right now"):
+                self.endpoint.action_sample()
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+        self.assertEqual(self.endpoint.action_sample()["params"]["type"], "success")
+
+    def test_old_sample_is_no_present(self):
+        self.take()
+        self.assertEqual(self.endpoint.level, "ok")
+        self.assertIn(self.endpoint, self.env["connection.endpoint"].search([("level", "=", "ok")]))
+        with self.clock_forward(600):
+            self.env.invalidate_all()
+            self.assertEqual(self.endpoint.level, "unknown")
+            self.assertIn("was not measured since", self.endpoint.last_error)
+            self.assertNotIn(self.endpoint, self.env["connection.endpoint"].search([("level", "=", "ok")]))
+            self.assertIn("was not measured since", str(self.Sample.get_notices()))
+            # The clock stays there: what was counted was counted in that long time.
+            whole = self.take()[0]
+            self.assertAlmostEqual(whole.interval, 600, delta=5)
+            self.assertEqual(self.endpoint.level, "ok")
+        whole = self.take()[0]
+        self.assertEqual((whole.interval, whole.xact_count), (UNKNOWN, UNKNOWN), "the clock went back")
+        self.assertEqual(self.take()[0].interval is UNKNOWN, False)
+
+
+class TestOwnAddress(SampleCase):
+    """PostgreSQL asked over an address of its own."""
+
+    def setUp(self):
+        super().setUp()
+        self.postgresql.write(
+            {"host": variable("TEST_PGHOST"), "port": int(variable("TEST_PGPORT")), "user": variable("TEST_PGUSER")}
+        )
+
+    def test_sees_what_its_role_may_see(self):
+        self.client(connect())
+        sample = self.take(self.postgresql)
+        self.assertEqual((sample.hidden_backends, sample.reason), (0, False))
+        self.assertEqual(self.postgresql.action_test()["params"]["type"], "success")
+
+    def test_if_it_fails_odoos_own_connection_tells(self):
+        for values, problem in (
+            ({"port": closed_port()}, "Nobody listens"),
+            ({"port": int(variable("PGBOUNCER_PORT")), "user": "nobody", "password": "x"}, "refuses the role"),
+            ({"port": self.silent_server()}, "did not answer"),
+        ):
+            self.postgresql.write(values)
+            sample = self.take(self.postgresql)
+            self.assertTrue(sample.used, problem)
+            self.assertIn(problem, sample.reason)
+            self.assertIn("Odoo's own connection told instead", sample.reason)
+            self.assertEqual(sample.level, "ok")
+            self.assertIn(problem, self.postgresql.last_error)
+
+    def test_needs_a_role_and_a_port(self):
+        for values, problem in (({"port": 0}, "between 1 and 65535"), ({"user": False}, "host and the user")):
+            with self.assertRaisesRegex(ValidationError, problem):
+                self.postgresql.write(values)
+
+
+class TestThresholds(SampleCase):
+    def settings(self, **values):
+        settings = self.env["res.config.settings"].create(values)
+        settings.execute()
+        return self.env["res.config.settings"].create({})
+
+    def test_zero_and_empty_stay(self):
+        settings = self.env["res.config.settings"].create({})
+        self.assertEqual((settings.postgresql_pressure_warning, settings.postgresql_pressure_critical), (75, 90))
+        settings = self.settings(postgresql_pressure_warning=0, maxwait_critical=False)
+        self.assertIsNot(settings.postgresql_pressure_warning, False)
+        self.assertEqual(settings.postgresql_pressure_warning, 0)
+        self.assertIs(settings.maxwait_critical, False)
+        settings = self.settings(postgresql_pressure_warning=False, maxwait_critical=0, maxwait_warning=0)
+        self.assertIs(settings.postgresql_pressure_warning, False)
+        self.assertIsNot(settings.maxwait_critical, False)
+        settings = self.settings(minute_days=False, sample_days=30)
+        self.assertEqual((settings.minute_days, settings.sample_days), (False, 30))
+        self.assertIs(settings.postgresql_pressure_warning, False, "the others too")
+
+    def test_are_in_force(self):
+        self.settings(postgresql_pressure_warning=0)
+        self.assertEqual(self.take(self.postgresql).level, "warning")
+        self.settings(postgresql_pressure_warning=False)
+        self.assertEqual(self.take(self.postgresql).level, "ok")
+        self.settings(postgresql_pressure_critical=0.5)
+        self.assertEqual(self.take(self.postgresql).level, "critical")
+        self.postgresql.write({"has_own_thresholds": True, "postgresql_pressure_critical": 99})
+        self.assertEqual(self.take(self.postgresql).level, "ok")
+
+    def test_what_is_no_threshold_is_refused(self):
+        for values in (
+            {"postgresql_pressure_warning": -1},
+            {"maxwait_warning": float("nan")},
+            {"maxwait_critical": float("inf")},
+            {"maxwait_warning": 6, "maxwait_critical": 5},
+            {"sample_minutes": 0},
+            {"minute_days": 0},
+        ):
+            with self.assertRaises(ValidationError, msg=values):
+                self.env["res.config.settings"].create(values)
+        with self.assertRaises(ValidationError):
+            self.endpoint.write({"maxwait_warning": 6, "maxwait_critical": 5})
+
+    def test_interval(self):
+        cron = self.env.ref("pgbouncer_monitor.ir_cron_sample")
+        self.settings(sample_minutes=5)
+        self.assertEqual((cron.interval_number, cron.interval_type, cron.active), (5, "minutes", True))
+        settings = self.settings(is_sampling=False)
+        self.assertEqual((cron.active, settings.is_sampling, settings.sample_minutes), (False, False, 5))
+        cron.unlink()
+        self.env["res.config.settings"].create({}).execute()
+
+
+class TestHistory(SampleCase):
+    START = fields.Datetime.to_datetime("2026-03-02 10:00:00")
+
+    def add(self, minutes, **values):
+        """A sample so many minutes after START."""
+        return {
+            "endpoint_id": self.endpoint.id,
+            "sampled_at": self.START + timedelta(minutes=minutes),
+            "period": "minute",
+            "sample_count": 1,
+            "level": "ok",
+        } | values
+
+    def insert(self, *samples):
+        self.Sample.search([]).sudo().unlink()
+        self.Sample._insert(list(samples))
+
+    def thin(self, now):
+        with freeze_time(now):
+            while self.Sample._gc_minutes()[1]:
+                pass
+        self.env.invalidate_all()
+        return self.Sample.search([], order="sampled_at, database desc, id")
+
+    def test_hours(self):
+        """The minutes of old hours become means, maxima and sums; nothing is lost or counted twice."""
+        self.insert(
+            self.add(0, used=2, used_max=2, pressure=10, pressure_max=10, maxwait=0)
+            | {"interval": 60, "wait_time": 6, "xact_count": 5},
+            self.add(1, used=4, used_max=4, pressure=30, pressure_max=30, maxwait=2)
+            | {"interval": 60, "wait_time": 60, "xact_count": 1},
+            self.add(2, level="unknown", reason="It was frozen."),
+            self.add(3, level="warning", used=3, used_max=3, pressure=20, pressure_max=20, maxwait=0),
+            self.add(5, database="shop", user="shop", used=1),
+            self.add(60, used=7),
+        )
+        self.assertEqual(len(self.thin(self.START + timedelta(days=7, minutes=59))), 6, "not before the hour is over")
+        whole, pool, later = self.thin(self.START + timedelta(days=7, minutes=60))
+        self.assertEqual((whole.period, whole.sampled_at, whole.sample_count), ("hour", self.START, 4))
+        self.assertEqual((whole.used, whole.used_max), (3, 4))
+        self.assertEqual((whole.pressure, whole.pressure_max, whole.maxwait), (20, 30, 2))
+        self.assertEqual((whole.xact_count, whole.interval, whole.wait_time), (6, 120, 66))
+        self.assertAlmostEqual(whole.waiting_mean, 66 / 120, 4)
+        self.assertEqual((whole.level, whole.reason), ("warning", "It was frozen."))
+        self.assertEqual((pool.database, pool.user, pool.used, pool.xact_count), ("shop", "shop", 1, UNKNOWN))
+        self.assertEqual((later.period, later.used), ("minute", 7))
+
+    def test_late_sample_joins_its_hour(self):
+        self.insert(self.add(0, used=1), self.add(1, used=2))
+        now = self.START + timedelta(days=8)
+        self.thin(now)
+        self.Sample._insert([self.add(2, used=6)])
+        [hour] = self.thin(now)
+        self.assertEqual((hour.sample_count, hour.used), (3, 3))
+
+    def test_settable(self):
+        self.insert(self.add(0), self.add(1))
+        self.env["res.config.settings"].create({"minute_days": False, "sample_days": False}).execute()
+        self.assertEqual(len(self.thin(self.START + timedelta(days=4000))), 2)
+        with freeze_time(self.START + timedelta(days=4000)):
+            self.assertEqual(self.Sample._gc_samples(), (0, 0))
+            self.env["res.config.settings"].create({"sample_days": 4001}).execute()
+            self.assertEqual(self.Sample._gc_samples(), (0, 0))
+            self.env["res.config.settings"].create({"sample_days": 3999}).execute()
+            self.assertEqual(self.Sample._gc_samples(), (2, 0))
+        self.assertFalse(self.Sample.search([]))
+
+    def groups(self, bucket="minute", tz="UTC"):
+        Sample = self.Sample.with_context(fill_temporal=True, tz=tz)
+        groups = Sample.formatted_read_group([], [bucket], ["used:max"])
+        return [(group[bucket][-5:], group["used:max"]) for group in groups]
+
+    def test_graph_has_gaps_where_samples_are_missing(self):
+        self.insert(self.add(0, used=1), self.add(1, used=0), self.add(4, used=3), self.add(5), self.add(6, used=5))
+        expected = [("10:00", 1), ("10:01", 0), ("10:02", UNKNOWN), ("10:03", UNKNOWN), ("10:04", 3)]
+        expected += [("10:05", UNKNOWN), ("10:06", 5)]
+        groups = self.groups()
+        self.assertEqual(groups, expected)
+        self.assertIsNot(groups[1][1], UNKNOWN, "0 is not unknown")
+
+    def test_sample_that_comes_some_seconds_late_is_no_gap(self):
+        """A scheduled action every 66 seconds leaves out a minute now and then."""
+        self.insert(*(self.add(1.1 * number, used=number) for number in range(20)))
+        self.assertEqual([used for _minute, used in self.groups()], list(range(20)))
+
+    def test_times_are_the_users(self):
+        self.insert(self.add(0, used=1), self.add(14, used=2), self.add(16, used=3))
+        self.assertEqual(self.groups("minute", "Asia/Kathmandu")[0], ("15:45", 1))
+        self.assertEqual(self.groups("ten_minutes"), [("10:00", 1), ("10:10", 3)])
+        self.assertEqual(self.groups("hour", "America/New_York"), [("05:00", 3)])
+        found = self.Sample.with_context(tz="Asia/Kathmandu").search([("ten_minutes", "=", "2026-03-02 15:55")])
+        self.assertEqual(found.mapped("used"), [3, 2], "the ten minutes of the whole world")
+        found = self.Sample.with_context(tz="Asia/Kathmandu").search([("minute", "=", "2026-03-02 15:59")])
+        self.assertEqual(found.mapped("used"), [2])
+        self.assertEqual(found.minute, "2026-03-02 15:59")
+
+    def test_unknown_is_empty_when_exported(self):
+        self.insert(self.add(0))
+        [row] = self.Sample.search([]).export_data(["level", "used", "xact_count", "pressure"])["datas"]
+        self.assertEqual(row, ["OK", "", "", ""])
+
+    def test_chart_of_an_endpoint(self):
+        self.assertFalse(self.endpoint.pressure_chart)
+        self.insert(self.add(0, pressure_max=50), self.add(0, database="shop", user="shop", pressure_max=300))
+        with freeze_time(self.START + timedelta(minutes=30)):
+            self.env.invalidate_all()
+            self.assertIn("300", self.endpoint.pressure_chart)
+
+    def test_is_read_by_viewers_and_written_by_nobody(self):
+        self.insert(self.add(0))
+        viewer = new_test_user(self.env, "history_viewer", groups="pgbouncer_monitor.group_viewer")
+        as_viewer = self.Sample.with_user(viewer)
+        self.assertEqual(as_viewer.search_count([]), 1)
+        self.assertFalse(any(as_viewer.has_access(operation) for operation in ("create", "write", "unlink")))
+        endpoint = self.endpoint.with_user(viewer)
+        self.assertEqual((endpoint.level, endpoint.pressure_chart), ("unknown", False))
+        manager = new_test_user(self.env, "history_manager", groups="pgbouncer_monitor.group_manager")
+        self.assertFalse(self.env["connection.reading"].with_user(manager).has_access("read"))
+        self.assertFalse(any(self.Sample.with_user(manager).has_access(operation) for operation in ("write", "unlink")))
