@@ -466,7 +466,8 @@ class ConnectionSample(models.Model):
         ]
         if sample["user"] is None:
             levels.append(pressure.pressure_level(sample["used"], sample["capacity"], thresholds["pgbouncer_pressure"]))
-        elif sample["pressure"] is None and sample["capacity"] != 0:
+        # SHOW DATABASES leaves out those that “*” made and nobody uses: nothing presses there.
+        elif sample["pressure"] is None and sample["capacity"] != 0 and (sample["used"], sample["waiting"]) != (0, 0):
             levels.append("unknown")
         if sample["is_paused"]:
             levels.append("warning")

@@ -229,6 +229,13 @@ class TestSampler(SampleCase):
         self.assertEqual((limited.used, limited.capacity, limited.pressure, limited.level), (4, 5, 80, "warning"))
         self.assertEqual(whole.level, "warning", "as bad as its worst part")
 
+    def test_database_that_is_not_listed(self):
+        """PgBouncer leaves out those that its “*” made and nobody uses."""
+        for pool, level in ((POOL | {"sv_active": 0}, "ok"), (POOL, "unknown")):
+            with self.console(pools=[pool], databases=[]):
+                whole, pool = self.take()
+                self.assertEqual((pool.level, whole.level, pool.capacity), (level, level, UNKNOWN))
+
     def test_clients_of_a_pgbouncer(self):
         for clients, level in ((79, "ok"), (80, "warning"), (90, "critical")):
             with self.console(lists=[{"list": "used_clients", "items": clients}]):

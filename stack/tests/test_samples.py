@@ -1,0 +1,361 @@
+"""What the samples and the log say while real servers break, and that good samples follow by themselves."""
+
+import contextlib
+import re
+import shutil
+import tempfile
+import threading
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+from test_odoo import add_endpoint
+
+from conftest import OdooClient, direct_odoo
+from servers import LOCALHOST, MODULE, Pair, PgBouncer, data_root, free_port, make_folder
+
+# CONSOLE_TIMEOUT of the endpoints, all together, and what a request takes beside it.
+RUN_SECONDS = 3 + 1
+LINE = re.compile(
+    r" (?P<severity>INFO|WARNING|ERROR) \S+ \S+\.connection_sample: connection pressure "
+    r'endpoint="(?P<endpoint>[^"]*)" pressure=(?P<pressure>-|[\d.]+)% used=(?P<used>-|\d+)/(?P<capacity>-|\d+) '
+    r'waiting=(?P<waiting>-|\d+) maxwait=(?P<maxwait>-|[\d.]+)s level=(?P<level>\w+)(?P<rest> reason=".*")?\s*$',
+    re.MULTILINE,
+)
+FIELDS = ("database", "used", "capacity", "waiting", "pressure", "level", "reason", "interval", "xact_count")
+MAX_CONNECTIONS = 30
+MAX_CLIENT_CONN = 20
+POSTGRESQL = "PostgreSQL of this Odoo"
+
+
+class Sampler:
+    """An Odoo that watches its PostgreSQL and a PgBouncer, and whose cron is run on demand."""
+
+    def __init__(self, pair, odoo, client):
+        self.pair, self.odoo, self.client = pair, odoo, client
+        self.cron = self.record("ir_cron_sample")
+
+    def record(self, name):
+        domain = [["module", "=", MODULE], ["name", "=", name]]
+        [found] = self.client.call("ir.model.data", "search_read", domain, ["res_id"])
+        return found["res_id"]
+
+    def run(self):
+        """Run the cron: name of the endpoint -> its new sample, with its line of the log as ``line``,
+        and those of its pools as ``pools``."""
+        newest = self.client.call("connection.sample", "search", [], order="id desc", limit=1)
+        position = self.odoo.log.stat().st_size
+        started = time.monotonic()
+        assert self.client.call("ir.cron", "method_direct_trigger", [self.cron]) is True
+        self.seconds = time.monotonic() - started
+        assert self.seconds < RUN_SECONDS
+        domain = [["id", ">", newest[0] if newest else 0]]
+        rows = self.client.call("connection.sample", "search_read", domain, ["endpoint_id", "sessions", *FIELDS])
+        with self.odoo.log.open() as log:
+            log.seek(position)
+            lines = {match["endpoint"]: match for match in LINE.finditer(log.read())}
+        samples = {row["endpoint_id"][1]: row for row in rows if not row["database"]}
+        assert samples.keys() == lines.keys()
+        for name, sample in samples.items():
+            sample["line"] = lines[name]
+            of_endpoint = [row for row in rows if row["endpoint_id"][1] == name]
+            sample["pools"] = {row["database"]: row for row in of_endpoint if row["database"]}
+            assert lines[name]["level"] == sample["level"]
+            for field in ("used", "capacity"):
+                told = lines[name][field]
+                assert told == "-" if sample[field] is False else float(told) == sample[field]
+        return samples
+
+    def shop(self, server=None, **options):
+        return psycopg2.connect(
+            host=LOCALHOST,
+            port=(server or self.pair.postgresql).port,
+            user="shop",
+            password=self.pair.passwords["shop"],
+            dbname="shop",
+            connect_timeout=5,
+            **options,
+        )
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    root = Path(tempfile.mkdtemp(dir=make_folder(data_root())))
+    ports = {"postgresql": free_port(), "pgbouncer": free_port()}
+    pair = Pair(make_folder(root), ports, Pair.new_passwords())
+    pair.postgresql.max_connections = MAX_CONNECTIONS
+    pair.pgbouncer.settings = {"max_client_conn": MAX_CLIENT_CONN, "default_pool_size": 3}
+    pair.start()
+    pair.postgresql.execute("GRANT pg_monitor TO odoo")
+    odoo = direct_odoo(pair, "samples", db_name="samples")
+    odoo.install("samples")
+    odoo.start()
+    try:
+        client = OdooClient(odoo, "samples")
+        add_endpoint(client, pair, "PgBouncer", pair.pgbouncer)
+        yield Sampler(pair, odoo, client)
+    finally:
+        odoo.stop()
+        pair.stop()
+        shutil.rmtree(root)
+
+
+def test_calm(sampler):
+    sampler.run()
+    samples = sampler.run()
+    for sample in samples.values():
+        assert (sample["level"], sample["reason"], sample["line"]["severity"]) == ("ok", False, "INFO")
+        assert sample["interval"] is not False
+    assert samples["PgBouncer"]["capacity"] == MAX_CLIENT_CONN
+    assert samples[POSTGRESQL]["capacity"] == MAX_CONNECTIONS - 3
+
+
+def assert_unknown(sample, *words):
+    assert (sample["level"], sample["line"]["severity"]) == ("unknown", "WARNING")
+    for name in ("used", "capacity", "pressure", "waiting"):
+        assert sample[name] is False, name
+    for word in words:
+        assert word in sample["reason"]
+        assert word in sample["line"]["rest"]
+    assert sample["pools"] == {}
+
+
+def test_killed_pgbouncer(sampler):
+    with closing(sampler.shop(sampler.pair.pgbouncer)) as shop:
+        shop.cursor().execute("SELECT 1")
+    sampler.run()
+    sampler.pair.pgbouncer.stop()
+    samples = sampler.run()
+    assert_unknown(samples["PgBouncer"], "Nobody listens", "listen_port")
+    assert samples[POSTGRESQL]["level"] == "ok", "the others are measured as ever"
+    sampler.pair.pgbouncer.start()
+    back = sampler.run()["PgBouncer"]
+    assert back["level"] == "ok"
+    assert (back["interval"], back["xact_count"]) == (False, False), "it counts from the beginning"
+    assert sampler.run()["PgBouncer"]["interval"] > 0
+
+
+def test_frozen_pgbouncer(sampler):
+    started = time.monotonic()
+    sampler.run()
+    sampler.pair.pgbouncer.freeze()
+    try:
+        assert_unknown(sampler.run()["PgBouncer"], "did not answer within 3.0 s", "suspended")
+        [endpoint] = sampler.client.call(
+            "connection.endpoint", "search_read", [["name", "=", "PgBouncer"]], ["level", "last_error"]
+        )
+        assert endpoint["level"] == "unknown" and "did not answer" in endpoint["last_error"]
+    finally:
+        sampler.pair.pgbouncer.thaw()
+    back = sampler.run()["PgBouncer"]
+    assert back["level"] == "ok"
+    assert 3 < back["interval"] < time.monotonic() - started, "it has counted on"
+
+
+def test_restarted_postgresql(sampler):
+    sampler.run()
+    sampler.pair.postgresql.stop()
+    sampler.pair.postgresql.start()
+    for _attempt in range(3):  # a request may still hold a connection that is gone
+        with contextlib.suppress(RuntimeError):
+            samples = sampler.run()
+            break
+    assert samples[POSTGRESQL]["level"] == "ok"
+    assert samples[POSTGRESQL]["sessions"] is not False, "the statistics outlive a restart"
+    assert samples["PgBouncer"]["level"] == "ok"
+
+
+def test_all_of_max_connections(sampler):
+    sampler.run()  # Odoo has its connections
+    sessions = []
+    with contextlib.suppress(psycopg2.OperationalError):
+        while True:
+            sessions.append(sampler.shop())
+    full = sampler.run()[POSTGRESQL]
+    for session in sessions:
+        session.close()
+    assert full["used"] == full["capacity"] == MAX_CONNECTIONS - 3
+    assert (full["pressure"], full["level"], full["line"]["severity"]) == (100, "critical", "ERROR")
+    wait_for_level(sampler, POSTGRESQL, "ok")
+
+
+def wait_for_level(sampler, name, level):
+    deadline = time.monotonic() + 10
+    while (sample := sampler.run()[name])["level"] != level:
+        assert time.monotonic() < deadline, sample
+    return sample
+
+
+def test_all_of_max_client_conn(sampler):
+    shops = []
+    with contextlib.suppress(psycopg2.OperationalError):
+        while True:
+            shops.append(sampler.shop(sampler.pair.pgbouncer))
+    full = sampler.run()["PgBouncer"]
+    for shop in shops:
+        shop.close()
+    assert len(shops) == MAX_CLIENT_CONN
+    # The console comes in beside them.
+    assert full["used"] == MAX_CLIENT_CONN + 1
+    assert (full["level"], full["line"]["severity"]) == ("critical", "ERROR")
+    wait_for_level(sampler, "PgBouncer", "ok")
+
+
+def test_queue_between_two_runs(sampler):
+    """Five clients want one of three servers for a second, and all of it is over before the next look."""
+    before = sampler.run()["PgBouncer"]
+    assert before["waiting"] == 0
+
+    def work():
+        with closing(sampler.shop(sampler.pair.pgbouncer)) as shop:
+            shop.cursor().execute("SELECT pg_sleep(1)")
+
+    threads = [threading.Thread(target=work) for _number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = sampler.run()["PgBouncer"]
+    assert after["waiting"] == 0
+    [row] = sampler.client.call(
+        "connection.sample", "read", [after["pools"]["shop"]["id"]], ["wait_time", "waiting_mean", "interval"]
+    )
+    assert 1.5 < row["wait_time"] < 4, "two clients, a second each"
+    assert abs(row["waiting_mean"] - row["wait_time"] / row["interval"]) < 0.01
+
+
+@contextmanager
+def stats_users(sampler, value):
+    """Another list of stats_users, in force at once."""
+    path = sampler.pair.pgbouncer.folder / "pgbouncer.ini"
+    text = path.read_text()
+    path.write_text(re.sub(r"(?m)^stats_users = .*", f"stats_users = {value}", text))
+    reload(sampler)
+    yield
+    path.write_text(text)
+    reload(sampler)
+
+
+def reload(sampler):
+    console = psycopg2.connect(
+        host=LOCALHOST,
+        port=sampler.pair.pgbouncer.port,
+        user=PgBouncer.admin,
+        password=sampler.pair.passwords[PgBouncer.admin],
+        dbname="pgbouncer",
+    )
+    console.autocommit = True
+    with closing(console):
+        console.cursor().execute("RELOAD")
+
+
+def test_rights_that_are_gone(sampler):
+    with stats_users(sampler, "nobody"):
+        assert_unknown(sampler.run()["PgBouncer"], "may not use the console", "stats_users")
+    back = sampler.run()["PgBouncer"]
+    assert back["level"] == "ok", back["reason"]
+
+    with closing(sampler.shop()) as shop:
+        shop.cursor().execute("SELECT 1")
+        time.sleep(1)  # idle in a transaction
+        fields = ["hidden_backends", "idle_in_transaction_backends", "idle_in_transaction_age", "used"]
+        sampler.pair.postgresql.execute("REVOKE pg_monitor FROM odoo")
+        [blind] = sampler.client.call("connection.sample", "read", [sampler.run()[POSTGRESQL]["id"]], fields)
+        sampler.pair.postgresql.execute("GRANT pg_monitor TO odoo")
+        [seeing] = sampler.client.call("connection.sample", "read", [sampler.run()[POSTGRESQL]["id"]], fields)
+    assert blind["used"] == seeing["used"]
+    # Odoo's own transactions are young.
+    assert blind["hidden_backends"] == 1 and (blind["idle_in_transaction_age"] or 0) < 1
+    assert seeing["hidden_backends"] == 0 and seeing["idle_in_transaction_age"] >= 1
+    assert seeing["idle_in_transaction_backends"] == blind["idle_in_transaction_backends"] + 1
+
+
+@contextmanager
+def own_address(sampler, **values):
+    """An address of its own for the PostgreSQL endpoint: that of the role shop, unless told otherwise."""
+    endpoint = sampler.record("connection_endpoint_postgresql")
+    values = {
+        "host": LOCALHOST,
+        "port": sampler.pair.postgresql.port,
+        "user": "shop",
+        "password": sampler.pair.passwords["shop"],
+    } | values
+    sampler.client.call("connection.endpoint", "write", [endpoint], values)
+    try:
+        yield
+    finally:
+        sampler.client.call("connection.endpoint", "write", [endpoint], dict.fromkeys(values, False))
+
+
+def test_address_of_its_own(sampler):
+    with own_address(sampler):
+        sample = sampler.run()[POSTGRESQL]
+        assert (sample["level"], sample["reason"]) == ("ok", False)
+        [row] = sampler.client.call("connection.sample", "read", [sample["id"]], ["hidden_backends"])
+        assert row["hidden_backends"] > 0, "the role shop sees less than Odoo's own"
+
+        # What cannot be asked there is told by Odoo's own connection, with the reason.
+        sampler.pair.postgresql.execute("ALTER ROLE shop CONNECTION LIMIT 0")
+        sample = sampler.run()[POSTGRESQL]
+        sampler.pair.postgresql.execute("ALTER ROLE shop CONNECTION LIMIT -1")
+        assert sample["level"] == "ok" and sample["used"]
+        assert "no connection left for the role shop" in sample["reason"]
+    with own_address(sampler, port=sampler.pair.pgbouncer.port):
+        assert not sampler.run()[POSTGRESQL]["reason"], "also through a PgBouncer"
+
+
+def test_address_of_another_postgresql(sampler, pair):
+    with own_address(sampler, port=pair.postgresql.port, user="postgres", password=pair.passwords["postgres"]):
+        pair.postgresql.execute("CREATE DATABASE samples")
+        sample = sampler.run()[POSTGRESQL]
+        pair.postgresql.execute("DROP DATABASE samples")
+    assert "is not the PostgreSQL of this Odoo" in sample["reason"]
+    assert sample["capacity"] == MAX_CONNECTIONS - 3
+
+
+def test_thinning_that_is_cut_off(sampler):
+    """The connection is lost while an hour becomes one sample: nothing is lost or counted twice."""
+    execute = sampler.pair.postgresql.execute
+    hours, minutes = 10, 60
+    execute(
+        "INSERT INTO connection_sample (endpoint_id, sampled_at, period, sample_count, level, used, xact_count) "
+        f"SELECT {sampler.record('connection_endpoint_postgresql')}, timestamp '2026-01-01' + number * interval '1 min',"
+        f" 'minute', 1, 'ok', 3, 5 FROM generate_series(0, {hours * minutes - 1}) AS number",
+        dbname="samples",
+    )
+    vacuum = sampler.client.call("ir.cron", "search", [["cron_name", "ilike", "Auto-vacuum"]])
+    count = (
+        "SELECT count(*), sum(sample_count), sum(used * sample_count), sum(xact_count) "
+        "FROM connection_sample WHERE sampled_at < '2026-02-01'"
+    )
+
+    def run():
+        with contextlib.suppress(RuntimeError):
+            sampler.client.call("ir.cron", "method_direct_trigger", vacuum)
+
+    with closing(sampler.pair.postgresql.connect("samples")) as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN; SELECT FROM connection_sample WHERE sampled_at = '2026-01-01 05:30' FOR UPDATE")
+        thread = threading.Thread(target=run)
+        thread.start()
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%DELETE%'"
+        deadline = time.monotonic() + 30
+        while not (blocked := execute(waiting)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        execute(f"SELECT pg_terminate_backend({blocked[0][0]})")
+        thread.join()
+        cursor.execute("ROLLBACK")
+    rows, *sums = execute(count, dbname="samples")[0]
+    assert rows == 5 + 5 * minutes, "five hours are done, the sixth is as it was"
+    total = [hours * minutes, 3 * hours * minutes, 5 * hours * minutes]
+    assert sums == total
+    run()
+    rows, *sums = execute(count, dbname="samples")[0]
+    assert (rows, sums) == (hours, total)
+
+
+def test_nothing_is_secret_in_the_log(sampler):
+    log = sampler.odoo.log.read_text()
+    assert not [password for password in sampler.pair.passwords.values() if password in log]
