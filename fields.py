@@ -9,6 +9,9 @@ class _Nullable:
     def convert_to_cache(self, value, record, validate=True):
         return None if value is None or value is False else super().convert_to_cache(value, record, validate)
 
+    def convert_to_column(self, value, record, values=None, validate=True):
+        return None if value is None or value is False else super().convert_to_column(value, record, values, validate)
+
     def convert_to_record(self, value, record):
         return False if value is None else value
 

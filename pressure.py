@@ -98,11 +98,19 @@ def mean_waiting(waited_seconds, interval):
     return waited_seconds / interval
 
 
-def waiting_samples(before, waiting, waiting_mean):
-    """In how many samples in a row clients have waited, this one included: at the moment of the
-    look, or on average one of them all the time since the last look.
+def waiting_since(before, now, waiting, waiting_mean):
+    """Since when clients have waited at each look: at its moment, or on average one of them all the
+    time since the look before.
 
-    :param int before: what it was at the last look
+    :param float before: what it was at the last look, None if nobody waited then
+    :param float now: the time of this look, in seconds
+    :return: the time, or None if nobody waits
     """
     waited = bool(waiting) or (waiting_mean or 0) >= 1
-    return before + 1 if waited else 0
+    return min(before or now, now) if waited else None
+
+
+def waiting_samples(since, now, interval):
+    """In how many samples in a row clients have waited, this one included: looks that follow each
+    other more quickly than the interval do not make more of it."""
+    return 0 if since is None else 1 + round((now - since) / interval)

@@ -1,5 +1,5 @@
--- A copy must not go on asking the production's PgBouncer, nor hold its passwords.
+-- A copy must not go on asking the production's servers, nor hold their passwords.
 UPDATE connection_endpoint
-   SET active = false,
-       stored_password = NULL
- WHERE kind = 'pgbouncer';
+   SET active = active AND kind = 'postgresql',
+       host = CASE kind WHEN 'pgbouncer' THEN host END,
+       stored_password = NULL;

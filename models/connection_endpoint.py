@@ -11,36 +11,26 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
+from .. import pressure
 from ..fields import NullableFloat, NullableInteger
-from ..pressure import THRESHOLDS
 from ..probes import postgres, session
-from .connection_thresholds import thresholds
+from .connection_thresholds import THRESHOLD_FIELDS, thresholds
 
-# How long the consoles of one list may take together, in seconds.
+# How long the servers of one list, or of one run of the sampler, may take together, in seconds.
 CONSOLE_TIMEOUT = 3.0
 # The password of endpoints that store none, beside libpq's password file.
 PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
 
 EPOCH = datetime(1970, 1, 1)
-# From harmless to worst.
-LEVELS = [("ok", "OK"), ("unknown", "Unknown"), ("warning", "Warning"), ("critical", "Critical")]
+LEVELS = [(level, level.upper() if level == "ok" else level.capitalize()) for level in pressure.LEVELS]
 # What a sample of a PgBouncer is made of.
 SAMPLE_COMMANDS = [f"SHOW {what}" for what in ("POOLS", "STATS", "DATABASES", "USERS", "LISTS", "STATE", "CONFIG")]
 # An endpoint of which no sample came for so many intervals is not watched any more.
 MISSED_SAMPLES = 3
 CHART_HOURS = 6
-# What an endpoint shows of connection.reading.
-READING_FIELDS = (
-    "level",
-    "sampled_at",
-    "last_seen",
-    "last_error",
-    "pressure",
-    "used",
-    "capacity",
-    "waiting",
-    "maxwait",
-)
+# What an endpoint shows of connection.reading: the figures of the last sample, and how it was taken.
+FIGURES = ("level", "pressure", "used", "capacity", "waiting", "maxwait")
+READING_FIELDS = (*FIGURES, "sampled_at", "last_seen", "last_error")
 
 
 def console_state(rows):
@@ -117,9 +107,7 @@ class ConnectionEndpoint(models.Model):
         "Last Sample", compute="_compute_reading", compute_sudo=True, help="When it was measured last."
     )
     last_seen = fields.Datetime(compute="_compute_reading", compute_sudo=True, help="When a sample last got an answer.")
-    last_error = fields.Text(
-        compute="_compute_reading", compute_sudo=True, help="What the last sample got instead of an answer."
-    )
+    last_error = fields.Text(compute="_compute_reading", compute_sudo=True, help="What was wrong with the last sample.")
     pressure = NullableFloat(
         "Pressure (%)",
         compute="_compute_reading",
@@ -226,7 +214,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create(vals_list)
+        endpoints = super().create([self.browse()._own_thresholds(vals) for vals in vals_list])
         endpoints.sudo().is_trusted = self._may_trust()
         return endpoints
 
@@ -239,7 +227,7 @@ class ConnectionEndpoint(models.Model):
                 super(ConnectionEndpoint, endpoint.sudo()).write(
                     {"stored_password": False, "is_trusted": self._may_trust()}
                 )
-        return super().write(vals)
+        return super().write(self._own_thresholds(vals))
 
     @api.model
     def _may_trust(self):
@@ -250,43 +238,58 @@ class ConnectionEndpoint(models.Model):
         self.password = False
 
     def action_test(self):
-        """Take a sample, and tell the user whether the server answered."""
-        return self._sample_now(
-            self.env._("Connection to %s works", self.name),
-            lambda: self.env._(
-                "%(server)s %(version)s answered the user %(user)s.",
-                server=dict(self._fields["kind"]._description_selection(self.env))[self.kind],
-                version=self.version,
-                user=self.user or self._own_role(),
-            ),
+        """Take a sample, and tell the user whether the server at this address answered."""
+        answer, problem = self._sample_now()
+        if problem:
+            return self._no_connection()
+        title = self.env._("Connection to %s works", self.name)
+        message = self.env._(
+            "%(server)s %(version)s answered the user %(user)s.",
+            server=self._label("kind"),
+            version=answer.version,
+            user=self.user or self._own("current_user"),
         )
+        return self._notification(title, message, "success", {"tag": "soft_reload"})
 
     def action_sample(self):
         """Take a sample, and tell the user what it found."""
-        return self._sample_now(
-            self.env._("%s was measured", self.name),
-            lambda: self.env._(
-                "Level %(level)s: %(used)s of %(capacity)s connections are used.",
-                level=dict(self._fields["level"]._description_selection(self.env))[self.level],
-                used=self._shown(self.used),
-                capacity=self._shown(self.capacity),
-            ),
+        answer, _problem = self._sample_now()
+        if not answer:
+            return self._no_connection()
+        message = self.env._(
+            "Level %(level)s: %(used)s of %(capacity)s connections are used.",
+            level=self._label("level"),
+            used="?" if self.used is False else self.used,
+            capacity="?" if self.capacity is False else self.capacity,
         )
+        kind = "warning" if self.last_error else "success"
+        message = "\n".join(filter(None, [message, self.last_error]))
+        return self._notification(self.env._("%s was measured", self.name), message, kind, {"tag": "soft_reload"})
 
-    def _sample_now(self, title, get_message):
-        """:return: the notification of what came of a sample that is taken now"""
+    def _sample_now(self):
+        """Take a sample now.
+
+        :return: what `connection.sample._sample` does for this endpoint
+        """
         self.ensure_one()
         self.check_access("write")
-        is_answered = self.env["connection.sample"].sudo()._sample(self).get(self)
-        if is_answered is None:
+        measured = self.env["connection.sample"].sudo()._sample(self)
+        if self not in measured:
             raise UserError(self.env._("%s is being measured right now. Try again in a few seconds.", self.name))
-        if not is_answered:
-            title = self.env._("No connection to %s", self.name)
-            return self._notification(title, self.last_error, "danger", {"tag": "soft_reload"})
-        message, kind = get_message(), "success"
-        if self.last_error:
-            message, kind = f"{message}\n{self.last_error}", "warning"
-        return self._notification(title, message, kind, {"tag": "soft_reload"})
+        return measured[self]
+
+    def _no_connection(self):
+        title = self.env._("No connection to %s", self.name)
+        return self._notification(title, self.last_error, "danger", {"tag": "soft_reload"})
+
+    @api.model
+    def _own(self, expression):
+        """:return: what PostgreSQL says of Odoo's own connection, e.g. current_user"""
+        return self.env.execute_query(SQL("SELECT %s", SQL(expression)))[0][0]
+
+    def _label(self, name):
+        """The user's word for the value of a selection."""
+        return dict(self._fields[name]._description_selection(self.env))[self[name]]
 
     def action_open_samples(self):
         """The history of this endpoint; of a PgBouncer, that of its pools."""
@@ -295,13 +298,6 @@ class ConnectionEndpoint(models.Model):
         if self.kind == "pgbouncer":
             context |= {"search_default_pools": 1, "graph_groupbys": ["minute", "database", "user"]}
         return action | {"domain": [("endpoint_id", "=", self.id)], "context": context}
-
-    @api.model
-    def _shown(self, number):
-        return self.env._("an unknown number") if number is False else number
-
-    def _own_role(self):
-        return self.env.execute_query(SQL("SELECT current_user"))[0][0]
 
     def _check_console(self):
         if self.kind != "pgbouncer":
@@ -494,8 +490,7 @@ class ConnectionEndpoint(models.Model):
             if endpoint.kind == "pgbouncer":
                 questions[endpoint.id] = endpoint._address(), SAMPLE_COMMANDS
             elif endpoint.host:
-                timeout = f"SET statement_timeout = '{CONSOLE_TIMEOUT}s'"
-                questions[endpoint.id] = endpoint._address(), [timeout, *self._postgresql_queries()]
+                questions[endpoint.id] = endpoint._address(), self._postgresql_queries(CONSOLE_TIMEOUT)
         with ThreadPoolExecutor(max_workers=1) as executor:
             others = executor.submit(session.run, questions, CONSOLE_TIMEOUT)
             own = self._read_own() if "postgresql" in self.mapped("kind") else None
@@ -529,27 +524,31 @@ class ConnectionEndpoint(models.Model):
         return answer, None
 
     @api.model
-    def _postgresql_queries(self):
-        return postgres.sample_queries(self.env.cr._cnx.server_version)
+    def _postgresql_queries(self, timeout):
+        return postgres.sample_queries(self.env.cr._cnx.server_version, timeout)
 
     @api.model
     def _read_own(self):
         """:return: a session.Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
         session.SessionError"""
-        timeout = SQL("SELECT set_config('statement_timeout', %s, true)", f"{CONSOLE_TIMEOUT}s")
+        # The transaction is open already, and goes on: what is set is set back.
+        _begin, timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
+        version = self.env.cr._cnx.info.parameter_status("server_version").partition(" ")[0]
         try:
             with self.env.cr.savepoint(flush=False):
-                [(before,)] = self.env.execute_query(SQL("SELECT current_setting('statement_timeout')"))
-                self.env.cr.execute(timeout, log_exceptions=False)
-                self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
+                before = self._own("current_setting('statement_timeout')")
+                for command in (timeout, "SELECT pg_stat_clear_snapshot()"):
+                    self.env.cr.execute(command, log_exceptions=False)
                 answers = {}
-                for query in self._postgresql_queries():
+                for query in queries:
                     self.env.cr.execute(query, log_exceptions=False)
                     answers[query] = self.env.cr.dictfetchall()
                 self.env.execute_query(SQL("SELECT set_config('statement_timeout', %s, true)", before))
         except psycopg2.errors.QueryCanceled as error:
             return session.SessionError("timeout", str(error).strip())
-        return session.Reading("", None, answers, time.time())
+        except psycopg2.Error as error:
+            return session.SessionError("other", str(error).strip())
+        return session.Reading(version, None, answers, time.time())
 
     def _last_reading(self):
         """What the sampler remembers of this endpoint, if that was of the same address."""
@@ -562,6 +561,13 @@ class ConnectionEndpoint(models.Model):
         reading = self.sudo().reading_ids
         return reading.write(values) if reading else reading.create(values)
 
+    def _own_thresholds(self, vals):
+        """Values with which thresholds of its own begin: those that are in force, where no others are given."""
+        if not vals.get("has_own_thresholds") or (self and all(self.mapped("has_own_thresholds"))):
+            return vals
+        number = self.env["res.config.settings"]._number
+        return {field: number(field) for field in THRESHOLD_FIELDS} | vals
+
     def _address_key(self):
         return f"{self.user or ''}@{self.host or ''}:{self.port or ''} {self.sslmode}"
 
@@ -571,10 +577,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.onchange("has_own_thresholds")
     def _onchange_has_own_thresholds(self):
-        if self.has_own_thresholds:
-            for name in THRESHOLDS:
-                for field in (f"{name}_warning", f"{name}_critical"):
-                    self[field] = self.env["res.config.settings"]._number(field)
+        self.update(self.browse()._own_thresholds({"has_own_thresholds": self.has_own_thresholds}))
 
     @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
     def _compute_reading(self):
@@ -583,9 +586,9 @@ class ConnectionEndpoint(models.Model):
             reading = endpoint._last_reading()
             for name in READING_FIELDS:
                 endpoint[name] = reading[name]
-            if not reading:
+            if not reading or not endpoint.active:
                 endpoint.level = "unknown"
-            if reading and endpoint.active and reading.sampled_at < too_old:
+            elif reading.sampled_at < too_old:
                 endpoint.level = "unknown"
                 endpoint.last_error = self.env._(
                     "It was not measured since %s UTC. Check that “Log Connection Pressure” is on in the Settings, "
@@ -596,10 +599,11 @@ class ConnectionEndpoint(models.Model):
     def _compute_pressure_chart(self):
         """For the widget of Odoo's own dashboards: a point for each minute, with a gap where no
         sample is."""
-        since = fields.Datetime.now() - timedelta(hours=CHART_HOURS)
-        Sample = self.env["connection.sample"].with_context(fill_temporal=True)
+        now = fields.Datetime.now()
+        Sample = self.env["connection.sample"].with_context(fill_temporal=True, fill_until=now)
         for endpoint in self:
-            domain = [("endpoint_id", "=", endpoint.id), ("sampled_at", ">=", since)]
+            since = now - timedelta(hours=CHART_HOURS)
+            domain = [("endpoint_id", "=", endpoint._origin.id), ("sampled_at", ">=", since)]
             minutes = Sample.formatted_read_group(domain, ["minute"], ["pressure_max:max"])
             values = [(minute["minute"][-5:], minute["pressure_max:max"]) for minute in minutes]
             points = [{"x": time_of_day, "y": None if value is False else value} for time_of_day, value in values]
@@ -628,7 +632,7 @@ class ConnectionEndpoint(models.Model):
             password=endpoint.stored_password or from_environment or "",
             sslmode=endpoint.sslmode,
             is_trusted=endpoint.is_trusted,
-            dbname="pgbouncer" if endpoint.kind == "pgbouncer" else self.env.cr.dbname,
+            dbname=None if endpoint.kind == "pgbouncer" else self._own("current_database()"),
         )
 
     def _explain(self, error):

@@ -7,13 +7,13 @@ import pytz
 
 from odoo import api, fields, models
 from odoo.fields import Domain
-from odoo.tools import SQL
+from odoo.tools import SQL, format_datetime
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from .. import pressure
 from ..fields import NullableInteger, NullableReal
 from ..probes import postgres
-from .connection_endpoint import LEVELS, console_state
+from .connection_endpoint import EPOCH, FIGURES, LEVELS, MISSED_SAMPLES, console_state
 from .pgbouncer_database import database_state
 
 _logger = logging.getLogger(__name__)
@@ -45,16 +45,14 @@ POOL_COUNTERS = {
     "total_wait_time": "wait_time",
 }
 SESSION_COUNTERS = ("sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed")
-# Columns of the answer to postgres.ACTIVITY that a sample holds as they are.
+# Columns of the answer to postgres.ACTIVITY that tell nothing while sessions are hidden.
 ACTIVITY_COLUMNS = (
     "active_backends",
     "idle_backends",
     "idle_in_transaction_backends",
-    "hidden_backends",
     "blocked_backends",
     "xact_age",
     "idle_in_transaction_age",
-    "notification_queue_usage",
 )
 # PgBouncer's own database, which is its console.
 CONSOLE = "pgbouncer"
@@ -75,6 +73,7 @@ MAXIMA = (
     "capacity",
     "used_max",
     "waiting_max",
+    "waiting_mean_max",
     "pressure_max",
     "maxwait",
     "xact_age",
@@ -83,6 +82,8 @@ MAXIMA = (
     "reason",
 )
 SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
+
+TWICE = "Counted for the whole server, and again for its parts: look at one of them."
 
 # Fields to group by, and their seconds: Odoo's own grouping of times has nothing below an hour.
 BUCKETS = {"minute": 60, "ten_minutes": 600, "hour": 3600}
@@ -101,6 +102,11 @@ def _whole(value):
 def _known(combine, values):
     """What a function makes of values, None if one of them is unknown."""
     return None if None in values else combine(values)
+
+
+def _mean(column) -> SQL:
+    """The mean of a column of samples, each of which counts as often as it was taken."""
+    return SQL("sum(%s * sample_count) / sum(sample_count) FILTER (WHERE %s IS NOT NULL)", column, column)
 
 
 def gauge(label, aggregator="avg", decimals=1, **attributes):
@@ -189,16 +195,18 @@ class ConnectionSample(models.Model):
     # PgBouncer's counters
     waiting_mean = gauge(
         "Waiting between Samples",
-        aggregator="max",
         decimals=2,
         help="How many clients waited on average since the last sample, by the growth of total_wait_time: it shows"
         " queues that came and went between two looks. A wait counts when it has ended.",
     )
-    wait_time = gauge("Time Waited (s)", aggregator="sum", help="By all clients together: total_wait_time.")
-    xact_count = NullableInteger("Transactions", readonly=True, help="By the growth of total_xact_count.")
-    query_count = NullableInteger("Queries", readonly=True, help="By the growth of total_query_count.")
-    received = NullableInteger("Received (bytes)", readonly=True, help="From clients.")
-    sent = NullableInteger("Sent (bytes)", readonly=True, help="To clients.")
+    waiting_mean_max = gauge(
+        "Waiting between Samples, Maximum", aggregator="max", decimals=2, help="The most that waited on average."
+    )
+    wait_time = gauge("Time Waited (s)", aggregator="sum", help=f"By all clients together: total_wait_time. {TWICE}")
+    xact_count = NullableInteger("Transactions", readonly=True, help=f"total_xact_count. {TWICE}")
+    query_count = NullableInteger("Queries", readonly=True, help=f"total_query_count. {TWICE}")
+    received = NullableInteger("Received (bytes)", readonly=True, help=f"From clients. {TWICE}")
+    sent = NullableInteger("Sent (bytes)", readonly=True, help=f"To clients. {TWICE}")
 
     # Other columns of SHOW POOLS
     cl_active = gauge("Clients Active", help="With a server, or idle.")
@@ -240,7 +248,8 @@ class ConnectionSample(models.Model):
     sessions_killed = NullableInteger(readonly=True, help="Ended by an administrator. Since PostgreSQL 14.")
 
     _sampled_at_idx = models.Index("(sampled_at)")
-    _endpoint_idx = models.Index("(endpoint_id, sampled_at)")
+    # Otherwise the thinning would pass all the hours to find the oldest minute.
+    _minute_idx = models.Index("(sampled_at) WHERE period = 'minute'")
 
     @api.model
     def _cron_sample(self):
@@ -253,41 +262,45 @@ class ConnectionSample(models.Model):
 
         An endpoint that another worker measures at this moment is left to that one.
 
-        :return: endpoint -> whether it answered
+        :return: endpoint -> the session.Reading that it answered, or None; and what is wrong, or None
         """
-        endpoints = self._lock(endpoints.sudo())
-        samples, is_answered = [], {}
-        for endpoint, (answer, problem) in endpoints._measure().items():
+        measured = self._lock(endpoints.sudo())._measure()
+        samples = []
+        for endpoint, (answer, problem) in measured.items():
             last = endpoint._last_reading()
             now = fields.Datetime.now()
-            rows, last_seen, counters = [{"level": "unknown"}], last.last_seen, last.counters
+            rows, counters = [{"level": "unknown"}], (last.counters or {}) | {"waiting_since": {}}
             if answer:
                 make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
-                rows, counters = make_rows(answer, counters or {}, endpoint._thresholds_in_force())
-                last_seen = now
-            whole = rows[0] | {"reason": problem}
+                try:
+                    rows, counters = make_rows(answer, last.counters or {}, endpoint._thresholds_in_force())
+                except Exception as error:  # an answer that nobody foresaw must not cost the others their samples
+                    _logger.exception("%s gave an answer that cannot be used", endpoint.name)
+                    measured[endpoint] = answer, problem = None, f"{type(error).__name__}: {error}"
+            whole = rows[0]
+            whole["reason"] = "\n".join(filter(None, [problem, whole.get("reason")])) or None
             for row in [whole, *rows[1:]]:
                 samples.append(
                     row
-                    | {f"{name}_max": row.get(name) for name in ("used", "waiting", "pressure")}
+                    | {f"{name}_max": row.get(name) for name in ("used", "waiting", "waiting_mean", "pressure")}
                     | {"endpoint_id": endpoint.id, "sampled_at": now, "period": "minute", "sample_count": 1}
                     # What has no limit has no capacity either.
                     | {"capacity": row.get("capacity") or None}
                 )
+            last_seen = now if answer else last.last_seen
             endpoint._keep_reading(
-                {name: whole.get(name) for name in ("level", "pressure", "capacity", "used", "waiting", "maxwait")}
-                | {"sampled_at": now, "last_seen": last_seen, "last_error": problem, "counters": counters}
+                {name: whole.get(name) for name in FIGURES}
+                | {"sampled_at": now, "last_seen": last_seen, "last_error": whole["reason"], "counters": counters}
             )
             self._log(endpoint, whole)
-            is_answered[endpoint] = bool(answer)
         self._insert(samples)
-        return is_answered
+        return measured
 
     @api.model
     def _lock(self, endpoints):
         """Those of the endpoints that nobody else measures, until the transaction ends."""
         query = SQL(
-            "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_xact_lock(hashtext(%s), id)",
+            "SELECT id FROM unnest(%s::int[]) AS id WHERE pg_try_advisory_xact_lock(hashtext(%s), id)",
             endpoints.ids,
             self._table,
         )
@@ -340,21 +353,32 @@ class ConnectionSample(models.Model):
             "resets": {database["datid"]: database["stats_reset"] for database in databases},
             "counts": {database["datid"]: [database[name] for name in SESSION_COUNTERS] for database in databases},
         }
-        if not row["hidden_backends"]:  # else nobody knows whether there is one
-            row |= {name: row[name] or 0.0 for name in ("xact_age", "idle_in_transaction_age")}
-        used, idle_age = row["client_backends"], row["idle_in_transaction_age"]
+        used, hidden = row["client_backends"], row["hidden_backends"]
         capacity = pressure.postgresql_capacity(
             row["max_connections"], row["superuser_reserved_connections"], row["reserved_connections"]
         )
-        levels = [pressure.pressure_level(used, capacity, thresholds["postgresql_pressure"])]
-        if idle_age is not None:
-            levels.append(pressure.level(idle_age, thresholds["idle_in_transaction_age"]))
-        sample = {name: row[name] for name in ACTIVITY_COLUMNS} | {
+        levels = [
+            pressure.pressure_level(used, capacity, thresholds["postgresql_pressure"]),
+            pressure.level(row["idle_in_transaction_age"] or 0, thresholds["idle_in_transaction_age"]),
+        ]
+        sample = {
             "used": used,
             "capacity": capacity,
             "pressure": pressure.pressure(used, capacity),
-            "level": pressure.worst(levels),
+            "hidden_backends": hidden,
+            "notification_queue_usage": row["notification_queue_usage"],
         }
+        if not hidden:
+            sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
+        elif any(threshold is not None for threshold in thresholds["idle_in_transaction_age"]):
+            levels.append("unknown")
+            sample["reason"] = self.env._(
+                "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
+                "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
+                count=hidden,
+                role=row["role"],
+            )
+        sample["level"] = pressure.worst(levels)
         interval, grown = self._grown(counters, before)
         resets = before.get("resets", {})
         if grown and all(resets.get(name, reset) == reset for name, reset in counters["resets"].items()):
@@ -382,9 +406,14 @@ class ConnectionSample(models.Model):
             "counts": {
                 row.get("database"): [_whole(row.get(name)) for name in POOL_COUNTERS] for row in answers["SHOW STATS"]
             },
-            "waiting_samples": defaultdict(dict),
+            "waiting_since": defaultdict(dict),
         }
         interval, grown = self._grown(counters, before)
+
+        every = self.env["res.config.settings"]._sample_interval()
+        # After a gap nobody knows whether they waited all the time.
+        is_next = answer.read_at - before.get("read_at", 0) <= MISSED_SAMPLES * every
+        waited = before.get("waiting_since", {}) if is_next else {}
 
         pools = defaultdict(list)
         for row in answers["SHOW POOLS"]:
@@ -401,11 +430,14 @@ class ConnectionSample(models.Model):
             members[-1] |= self._counted(interval, grown, [name])
             is_paused = database_state(databases.get(name, {}), answers["SHOW STATE"]) == "paused"
             for sample in members:
-                before_that = before.get("waiting_samples", {}).get(name, {}).get(sample["user"] or "", 0)
-                count = pressure.waiting_samples(before_that, sample["waiting"], sample.get("waiting_mean"))
-                if count:
-                    counters["waiting_samples"][name][sample["user"] or ""] = count
+                key = sample["user"] or ""
+                since = pressure.waiting_since(
+                    waited.get(name, {}).get(key), answer.read_at, sample["waiting"], sample.get("waiting_mean")
+                )
+                if since:
+                    counters["waiting_since"][name][key] = since
                 sample["is_paused"] = is_paused
+                count = pressure.waiting_samples(since, answer.read_at, every)
                 sample["level"] = self._pool_level(sample, count, thresholds)
             samples += members
 
@@ -484,9 +516,10 @@ class ConnectionSample(models.Model):
     @api.model
     def _counted(self, interval, grown, names):
         """:return: what these databases together have done since the last sample, nothing if unknown"""
-        if not grown:
+        if not grown or not grown.keys() >= set(names):
             return {}
-        totals = [sum(counts) for counts in zip(*(grown[name] for name in names), strict=True)] or [0] * 5
+        totals = [sum(counts) for counts in zip(*(grown[name] for name in names), strict=True)]
+        totals = totals or [0] * len(POOL_COUNTERS)
         counted = dict(zip(POOL_COUNTERS.values(), totals, strict=True))
         counted["wait_time"] /= 1e6
         return counted | {
@@ -496,14 +529,12 @@ class ConnectionSample(models.Model):
 
     # Looking back
 
-    @api.depends_context("tz", "uid")
     @api.depends("sampled_at")
     def _compute_buckets(self):
         for sample in self:
             for name, seconds in BUCKETS.items():
-                start = sample.sampled_at and datetime.fromtimestamp(
-                    sample.sampled_at.replace(tzinfo=pytz.UTC).timestamp() // seconds * seconds, self.env.tz
-                )
+                step = timedelta(seconds=seconds)
+                start = sample.sampled_at and EPOCH + (sample.sampled_at - EPOCH) // step * step
                 sample[name] = start and start.strftime(BUCKET_FORMAT)
 
     def _field_to_sql(self, alias, field_expr, query=None):
@@ -511,50 +542,75 @@ class ConnectionSample(models.Model):
             return super()._field_to_sql(alias, field_expr, query)
         seconds = BUCKETS[field_expr]
         return SQL(
-            "to_char(to_timestamp(floor(EXTRACT(EPOCH FROM %s) / %s) * %s) AT TIME ZONE %s, 'YYYY-MM-DD HH24:MI')",
+            "to_char(timestamp 'epoch' + floor(EXTRACT(EPOCH FROM %s) / %s) * %s * interval '1 second',"
+            " 'YYYY-MM-DD HH24:MI')",
             super()._field_to_sql(alias, "sampled_at", query),
             seconds,
             seconds,
-            self.env.tz.zone,
         )
 
     @api.model
     def _search_bucket(self, name, operator, value):
         if operator != "in":
             return NotImplemented
-        starts = [self.env.tz.localize(datetime.strptime(text, BUCKET_FORMAT)) for text in value if text]
-        domains = []
-        for start in (start.astimezone(pytz.UTC).replace(tzinfo=None) for start in starts):
-            end = start + timedelta(seconds=BUCKETS[name])
-            domains.append([("sampled_at", ">=", start), ("sampled_at", "<", end)])
-        return Domain.OR(domains)
+        starts = [datetime.strptime(text, BUCKET_FORMAT) for text in value if text]
+        step = timedelta(seconds=BUCKETS[name])
+        return Domain.OR([("sampled_at", ">=", start), ("sampled_at", "<", start + step)] for start in starts)
+
+    def _read_group_select(self, aggregate_spec, query):
+        name, _colon, function = aggregate_spec.partition(":")
+        if function != "avg" or name not in MEANS:
+            return super()._read_group_select(aggregate_spec, query)
+        # A sample of an hour stands for as many as it is made of.
+        return _mean(self._field_to_sql(self._table, name, query))
 
     @api.model
     def formatted_read_group(self, domain, groupby=(), aggregates=(), *args, **kwargs):
-        if not self.env.context.get("fill_temporal") or not groupby or groupby[0] not in BUCKETS:
-            return super().formatted_read_group(domain, groupby, aggregates, *args, **kwargs)
-        times = ("sampled_at:min", "sampled_at:max")
-        groups = super().formatted_read_group(domain, groupby, [*aggregates, *times], *args, **kwargs)
-        return self._fill_gaps(groups, groupby[0])
+        buckets = [name for name in groupby if name in BUCKETS]
+        is_filled = self.env.context.get("fill_temporal") and groupby and groupby[0] in BUCKETS
+        more = ("sampled_at:min", "sampled_at:max", "period:array_agg_distinct") if is_filled else ()
+        groups = super().formatted_read_group(domain, groupby, [*aggregates, *more], *args, **kwargs)
+        if is_filled:
+            groups = self._fill_gaps(groups, groupby[0])
+        for group in groups:
+            for name in buckets:
+                group[name] = self._bucket_label(group[name])
+        return groups
+
+    @api.model
+    def _bucket_label(self, bucket):
+        """The time on the user's clock; with its zone in the hour that a clock passes twice."""
+        local = pytz.UTC.localize(datetime.strptime(bucket, BUCKET_FORMAT)).astimezone(self.env.tz)
+        summer, winter = (self.env.tz.localize(local.replace(tzinfo=None), is_dst=is_dst) for is_dst in (True, False))
+        is_passed_twice = summer.utcoffset() != winter.utcoffset()
+        return local.strftime(f"{BUCKET_FORMAT} %Z" if is_passed_twice else BUCKET_FORMAT)
 
     @api.model
     def _fill_gaps(self, groups, bucket):
         """Add an empty group for each time in which samples are missing, so that a graph has a gap
         there: Odoo does it for its own grouping of times. A minute between two samples is none, for
-        scheduled actions come some seconds late."""
+        scheduled actions come some seconds late; nor is what a sample of an hour stands for."""
         step = timedelta(seconds=BUCKETS[bucket])
-        patience = 1.5 * max(self.env["res.config.settings"]._sample_interval(), BUCKETS[bucket])
-        filled, previous, last = [], None, None
-        for group in groups:
-            start = datetime.strptime(group[bucket], BUCKET_FORMAT)
-            first, latest = (fields.Datetime.to_datetime(group.pop(f"sampled_at:{what}")) for what in ("min", "max"))
-            if last and (first - last).total_seconds() > patience:
-                for number in range(1, min(int((start - previous) / step), MAX_GAP)):
+        patience = timedelta(seconds=1.5 * self.env["res.config.settings"]._sample_interval())
+        filled, previous, covered = [], None, None
+
+        def fill(until, first):
+            if covered and first - covered > patience:
+                for number in range(1, min(int((until - previous) / step), MAX_GAP)):
                     label = (previous + number * step).strftime(BUCKET_FORMAT)
                     nothing = {bucket: label, "__count": 0, "__extra_domain": [(0, "=", 1)]}
                     filled.append(dict.fromkeys(group, False) | nothing)
+
+        for group in groups:
+            start = datetime.strptime(group[bucket], BUCKET_FORMAT)
+            first, latest = (fields.Datetime.to_datetime(group.pop(f"sampled_at:{what}")) for what in ("min", "max"))
+            if "hour" in group.pop("period:array_agg_distinct"):
+                latest += timedelta(hours=1)
+            fill(start, first)
             filled.append(group)
-            previous, last = start, max(latest, last or latest)
+            previous, covered = start, max(latest, covered or latest)
+        if until := self.env.context.get("fill_until"):
+            fill(until, until)
         return filled
 
     @api.model
@@ -568,8 +624,7 @@ class ConnectionSample(models.Model):
         ]
         newest = max(endpoints.filtered("sampled_at").mapped("sampled_at"), default=None)
         if newest:
-            age = int((fields.Datetime.now() - newest).total_seconds())
-            text = self.env._("The last sample is %s s old.", age)
+            text = self.env._("The last sample is of %s.", format_datetime(self.env, newest))
             notices.insert(0, {"type": "info", "text": text, "remedy": ""})
         return notices
 
@@ -598,10 +653,7 @@ class ConnectionSample(models.Model):
             "waiting_mean": SQL("sum(wait_time) / NULLIF(sum(interval), 0)"),
         }
         for name in MEANS:
-            column = SQL.identifier(name)
-            merged[name] = SQL(
-                "sum(%s * sample_count) / sum(sample_count) FILTER (WHERE %s IS NOT NULL)", column, column
-            )
+            merged[name] = _mean(SQL.identifier(name))
         merged |= {name: SQL("max(%s)", SQL.identifier(name)) for name in MAXIMA}
         merged |= {name: SQL("sum(%s)", SQL.identifier(name)) for name in SUMS}
         self.env.cr.execute(

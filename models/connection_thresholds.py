@@ -6,6 +6,8 @@ from odoo.exceptions import ValidationError
 from ..fields import NullableFloat
 from ..pressure import THRESHOLDS
 
+THRESHOLD_FIELDS = [f"{name}_{level}" for name in THRESHOLDS for level in ("warning", "critical")]
+
 
 def thresholds(get):
     """:param get: a function that returns the threshold with a field's name, False for an empty one
@@ -48,7 +50,7 @@ class ConnectionThresholds(models.AbstractModel):
     )
     idle_in_transaction_age_critical = NullableFloat("Idle in Transaction, Critical (s)")
 
-    @api.constrains(*(f"{name}_{level}" for name in THRESHOLDS for level in ("warning", "critical")))
+    @api.constrains(*THRESHOLD_FIELDS)
     def _check_thresholds(self):
         for record in self:
             for name, (warning, critical) in thresholds(record.__getitem__).items():

@@ -1,3 +1,5 @@
+from itertools import chain
+
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
@@ -6,16 +8,13 @@ from odoo.addons.base.models.ir_cron import _intervalTypes
 from ..fields import NullableInteger
 from ..pressure import THRESHOLDS
 from .connection_endpoint import EPOCH
+from .connection_thresholds import THRESHOLD_FIELDS
 
 # The numbers that are kept as system parameters, and what they are until somebody sets them.
 DEFAULTS = {
     "minute_days": 7,
     "sample_days": 400,
-    **{
-        f"{name}_{level}": value
-        for name, pair in THRESHOLDS.items()
-        for level, value in zip(("warning", "critical"), pair, strict=True)
-    },
+    **dict(zip(THRESHOLD_FIELDS, chain.from_iterable(THRESHOLDS.values()), strict=True)),
 }
 
 

@@ -7,10 +7,11 @@ The statistics are of a transaction's first look: run ``pg_stat_clear_snapshot()
 # transaction does not. Of a role's session that the asking one may not see, not even the kind is
 # known: if it works on a database it is taken for a client's.
 ACTIVITY = """
-SELECT current_setting('max_connections')::int AS max_connections,
+SELECT quote_ident(current_user) AS role,
+       current_setting('max_connections')::int AS max_connections,
        current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
        COALESCE(current_setting('reserved_connections', true), '0')::int AS reserved_connections,
-       pg_postmaster_start_time()::text AS started_at,
+       EXTRACT(EPOCH FROM pg_postmaster_start_time())::float8 AS started_at,
        100 * pg_notification_queue_usage() AS notification_queue_usage,
        count(*) AS client_backends,
        count(*) FILTER (WHERE is_hidden) AS hidden_backends,
@@ -28,14 +29,18 @@ SELECT current_setting('max_connections')::int AS max_connections,
 
 # How many sessions each database has had, and how they ended. Since PostgreSQL 14.
 SESSIONS = """
-SELECT datid::text AS datid, stats_reset::text AS stats_reset, sessions, sessions_abandoned, sessions_fatal,
-       sessions_killed
+SELECT datid::text AS datid, EXTRACT(EPOCH FROM stats_reset)::float8 AS stats_reset, sessions, sessions_abandoned,
+       sessions_fatal, sessions_killed
   FROM pg_stat_database
  WHERE datid > 0
 """
 
 
-def sample_queries(server_version):
-    """:param int server_version: as libpq tells it, e.g. 150018
-    :return: those of the queries that this PostgreSQL knows"""
-    return [ACTIVITY, SESSIONS] if server_version >= 140000 else [ACTIVITY]
+def sample_queries(server_version, timeout):
+    """The commands that make a sample. Behind a transaction pool, what they set ends with them.
+
+    :param int server_version: as libpq tells it, e.g. 150018
+    :param float timeout: seconds that PostgreSQL works on each query
+    """
+    queries = [ACTIVITY, SESSIONS] if server_version >= 140000 else [ACTIVITY]
+    return ["BEGIN READ ONLY", f"SET LOCAL statement_timeout = '{timeout}s'", *queries, "COMMIT"]

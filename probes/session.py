@@ -88,7 +88,7 @@ class SessionError(Exception):
 class Address:
     """Where a server is, and who asks.
 
-    :ivar str dbname: ``pgbouncer`` is a console, all others are PostgreSQL's
+    :ivar str dbname: a database of PostgreSQL; None is PgBouncer's console
     :ivar str host: a host name, an address, or the folder of a unix socket
     :ivar str sslmode: libpq's
     :ivar bool is_trusted: whether libpq may use its password file and its client certificate.
@@ -102,11 +102,11 @@ class Address:
     password: str = field(default="", repr=False)
     sslmode: str = "prefer"
     is_trusted: bool = False
-    dbname: str = "pgbouncer"
+    dbname: str | None = None
 
     @property
     def is_console(self):
-        return self.dbname == "pgbouncer"
+        return self.dbname is None
 
 
 class Reading(NamedTuple):
@@ -178,7 +178,7 @@ def _ask(address, hosts, commands, deadline):
         # the password file.
         connection = psycopg2.connect(
             async_=True,
-            dbname=address.dbname,
+            dbname="pgbouncer" if address.is_console else address.dbname,
             port=address.port,
             user=address.user,
             password=address.password,

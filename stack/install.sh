@@ -3,12 +3,13 @@
 #   .stack/odoo   an Odoo 19 source tree       .stack/venv   the Python environment
 #   .stack/node   the JavaScript checkers (only for "lint")
 #   .stack/servers-SUITE  PgBouncer and PostgreSQL of other Debian suites (only for "test")
-# Usage: stack/install.sh demo|test|lint
+#   .stack/exporters      Prometheus's exporters of both servers (only for "bench")
+# Usage: stack/install.sh demo|test|lint|bench
 # Downloads are kept in the user's cache folder, shared by all checkouts.
 # ODOO_SOURCE=/path  use this Odoo 19 source instead of Debian's package
 # DEBIAN_MIRROR=URL  where Debian's packages are, for a machine that is not Debian
 set -euo pipefail
-purpose=${1:?usage: stack/install.sh demo|test|lint}
+purpose=${1:?usage: stack/install.sh demo|test|lint|bench}
 cd "$(dirname "$0")/.."
 stack=$PWD/.stack
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/pgbouncer_monitor
@@ -159,6 +160,19 @@ make_venv() { # folder
         >>"$log" 2>&1 || fail "could not install the Python packages" "read the log above; is PyPI reachable?"
 }
 
+# What the samples are compared with, with the newest libraries: those that they ask for are too
+# old for this Python.
+fetch_exporters() { # folder
+    private_apt bookworm
+    step "Downloading Prometheus's exporters"
+    {
+        (cd "$apt/debs" && apt-get update && apt-get download prometheus-postgres-exporter) && unpack "$1" &&
+            "$python" -m venv "$1/venv" &&
+            "$1/venv/bin/pip" install --quiet --no-deps prometheus-pgbouncer-exporter==2.1.2 prometheus-client \
+                psycopg2-binary python-json-logger==2.0.7 PyYAML
+    } >>"$log" 2>&1 || fail "could not download Prometheus's exporters" "are the Debian mirror and PyPI reachable?"
+}
+
 make_node() { # folder
     step "Installing the JavaScript checkers"
     mkdir -p "$1"
@@ -194,4 +208,5 @@ if [ "$purpose" = test ]; then
         cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"
     done
 fi
+[ "$purpose" != bench ] || cached exporters-1 fetch_exporters exporters
 [ "$purpose" != lint ] || cached "node-$(cat stack/lint/*.js* | key)" make_node node

@@ -585,4 +585,5 @@ class Pair:
             "PGBOUNCER_ADMIN_PASSWORD": self.passwords[PgBouncer.admin],
             "PGBOUNCER_STATS": PgBouncer.stats,
             "PGBOUNCER_STATS_PASSWORD": self.passwords[PgBouncer.stats],
+            "SHOP_PASSWORD": self.passwords["shop"],
         }

@@ -83,9 +83,10 @@ def answering(answers, version="9.9"):
     """
 
     def run(questions, _timeout):
+        now = session.time.time()
         return {
             endpoint_id: session.Reading(
-                version, None, {command: by_id[endpoint_id].get(command, []) for command in commands}, time.time()
+                version, None, {command: by_id[endpoint_id].get(command, []) for command in commands}, now
             )
             for endpoint_id, (_address, commands) in questions.items()
         }

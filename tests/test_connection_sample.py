@@ -1,3 +1,4 @@
+import json
 import logging
 import time
 from contextlib import closing, contextmanager
@@ -34,7 +35,19 @@ ANSWERS = {
     "SHOW CONFIG": [{"key": "max_client_conn", "value": "100"}],
     "SHOW STATE": [{"key": "active", "value": "yes"}],
 }
-UNKNOWN = False
+
+
+class _Unknown:
+    """Equal to False alone, where 0 is equal to False in Python."""
+
+    def __eq__(self, other):
+        return other is False
+
+    def __repr__(self):
+        return "unknown"
+
+
+UNKNOWN = _Unknown()
 
 
 @tagged("-at_install", "post_install")
@@ -56,6 +69,16 @@ class SampleCase(ServerCase):
         [record] = logs.records
         self.line = f"{record.levelname} {record.getMessage()}"
         return self.Sample.search([("endpoint_id", "=", endpoint.id), ("id", ">", newest or 0)], order="id")
+
+    def execute(self, statement):
+        """As PostgreSQL's superuser, at once."""
+        with closing(connect()) as superuser, superuser.cursor() as cursor:
+            cursor.execute(statement)
+
+    def grant_monitor(self):
+        """Odoo's role may see the sessions of all roles."""
+        self.execute("GRANT pg_monitor TO odoo")
+        self.addCleanup(self.execute, "REVOKE pg_monitor FROM odoo")
 
     @contextmanager
     def clock_forward(self, seconds):
@@ -85,9 +108,8 @@ class SampleCase(ServerCase):
 
 class TestSampler(SampleCase):
     def test_postgresql(self):
+        self.grant_monitor()
         with closing(connect()) as superuser, superuser.cursor() as cursor:
-            cursor.execute("GRANT pg_monitor TO odoo")
-            self.addCleanup(self.revoke)
             self.client(connect(dbname="shop")).cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(4711)")
             self.start("SELECT pg_advisory_xact_lock(4711)")
             time.sleep(0.5)
@@ -110,10 +132,6 @@ class TestSampler(SampleCase):
         self.assertEqual(self.postgresql.level, "ok")
         self.assertEqual(self.postgresql.last_seen, sample.sampled_at)
 
-    def revoke(self):
-        with closing(connect()) as superuser, superuser.cursor() as cursor:
-            cursor.execute("REVOKE pg_monitor FROM odoo")
-
     def test_sessions_that_may_not_be_seen_are_counted_and_not_guessed(self):
         self.client(connect()).cursor().execute("BEGIN; SELECT txid_current()")
         sample = self.take(self.postgresql)
@@ -121,9 +139,15 @@ class TestSampler(SampleCase):
             cursor.execute("SELECT count(*) - 1 FROM pg_stat_activity WHERE backend_type = 'client backend'")
             self.assertEqual(sample.used, cursor.fetchone()[0])
         self.assertGreaterEqual(sample.hidden_backends, 1)
-        self.assertEqual(sample.idle_in_transaction_age, UNKNOWN, "not 0: a hidden session may be")
-        seen = sample.active_backends + sample.idle_backends + sample.idle_in_transaction_backends
-        self.assertEqual(seen + sample.hidden_backends, sample.used)
+        for name in ("active_backends", "idle_in_transaction_backends", "blocked_backends", "idle_in_transaction_age"):
+            self.assertEqual(sample[name], UNKNOWN, name)
+        self.assertEqual(sample.level, "unknown", "a hidden session may have been idle for an hour")
+        self.assertIn("GRANT pg_monitor TO odoo;", sample.reason)
+        self.postgresql.has_own_thresholds = True
+        self.postgresql.idle_in_transaction_age_warning = self.postgresql.idle_in_transaction_age_critical = False
+        self.assertEqual(self.take(self.postgresql).level, "ok", "nobody asks for it")
+        self.postgresql.write({"postgresql_pressure_critical": 0, "postgresql_pressure_warning": 0})
+        self.assertEqual(self.take(self.postgresql).level, "critical")
 
     def test_sessions_opened_between_samples(self):
         self.take(self.postgresql)
@@ -138,6 +162,7 @@ class TestSampler(SampleCase):
         wait_until(are_counted)
 
     def test_idle_in_transaction(self):
+        self.grant_monitor()
         self.postgresql.write({"has_own_thresholds": True, "idle_in_transaction_age_warning": 0.2})
         self.client(connect(user="odoo")).cursor().execute("BEGIN; SELECT txid_current()")
         time.sleep(0.3)
@@ -180,18 +205,31 @@ class TestSampler(SampleCase):
 
     def test_waiting_for_long_is_a_warning_and_then_critical(self):
         levels = []
-        for waiting in (1, 1, 1, 1, 3, 0):
-            with self.console(pools=[POOL | {"cl_waiting": waiting}]):
+        for minute, waiting in enumerate((1, 1, 1, 1, 3, 0)):
+            with self.console(pools=[POOL | {"cl_waiting": waiting}]), self.clock_forward(66 * minute):
                 levels.append(self.take()[1].level)
                 levels.append(self.line.split()[0])
         expected = ["ok", "INFO", *["warning", "WARNING"] * 3, "critical", "ERROR", "ok", "INFO"]
         self.assertEqual(levels, expected)
         self.assertEqual(self.endpoint.level, "ok")
 
+    def test_only_samples_in_a_row_count(self):
+        """Neither a button that is pressed again and again nor what was before a gap makes it worse."""
+        waiting = self.console(pools=[POOL | {"cl_waiting": 1}])
+        levels = []
+        for seconds in (0, 1, 2, 3, 4, 5, 60, 3600, 3660):
+            with self.console(pools=[POOL | {"cl_waiting": 1}]), self.clock_forward(seconds):
+                levels.append(self.take()[1].level)
+        self.assertEqual(levels, ["ok"] * 6 + ["warning", "ok", "warning"])
+        with self.clock_forward(3720), patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
+            self.take()
+        with waiting, self.clock_forward(3780):
+            self.assertEqual(self.take()[1].level, "ok", "after an unknown sample nobody knows")
+
     def test_queue_that_is_over_at_each_look_counts_as_waiting(self):
         levels = []
-        for wait_time in (0, 10**10, 2 * 10**10):
-            with self.console(stats=[STATS | {"total_wait_time": wait_time}]):
+        for minute, wait_time in enumerate((0, 10**10, 2 * 10**10)):
+            with self.console(stats=[STATS | {"total_wait_time": wait_time}]), self.clock_forward(60 * minute):
                 levels.append(self.take()[1].level)
         self.assertEqual(levels, ["ok", "ok", "warning"])
 
@@ -263,8 +301,8 @@ class TestSampler(SampleCase):
             self.take()
             whole, pool = self.take()
         for name in ("used", "waiting", "maxwait", "capacity", "pressure", "interval", "xact_count", "waiting_mean"):
-            self.assertIs(whole[name], UNKNOWN, name)
-            self.assertIs(pool[name], UNKNOWN, name)
+            self.assertEqual(whole[name], UNKNOWN, name)
+            self.assertEqual(pool[name], UNKNOWN, name)
         self.assertEqual((whole.level, pool.level), ("unknown", "unknown"))
         self.assertEqual(
             self.line,
@@ -288,8 +326,8 @@ class TestSampler(SampleCase):
         self.take(self.postgresql)
         with closing(connect(dbname=self.env.cr.dbname)) as superuser, superuser.cursor() as cursor:
             cursor.execute("SELECT pg_stat_reset()")
-        wait_until(lambda: self.take(self.postgresql).interval is UNKNOWN)
-        self.assertIs(self.take(self.postgresql).interval is UNKNOWN, False, "the next one is good again")
+        wait_until(lambda: self.take(self.postgresql).interval is False)
+        self.assertNotEqual(self.take(self.postgresql).interval, UNKNOWN, "the next one is good again")
 
     def test_no_answer_is_a_sample(self):
         seen = self.take()[0].sampled_at
@@ -314,15 +352,50 @@ class TestSampler(SampleCase):
         self.endpoint.port = closed_port()
         self.assertEqual((self.endpoint.level, self.endpoint.sampled_at), ("unknown", False))
 
-    def test_cron_measures_all_at_once(self):
-        other = self.endpoint.copy({"name": "Nobody", "port": closed_port()})
-        archived = self.endpoint.copy({"name": "Archived", "active": False})
+    def cron(self):
+        """Run it as Odoo does: the lines of its log."""
         with self.assertLogs(_logger, logging.INFO) as logs:
-            self.env.ref("pgbouncer_monitor.ir_cron_sample").method_direct_trigger()
-        self.assertEqual(len(logs.records), 3)
+            self.assertIs(self.env.ref("pgbouncer_monitor.ir_cron_sample").method_direct_trigger(), True)
+        return [record.getMessage() for record in logs.records]
+
+    def test_cron_measures_all_side_by_side(self):
+        silent = [self.endpoint.copy({"name": f"Silent {i}", "port": self.silent_server()}) for i in range(4)]
+        archived = self.endpoint.copy({"name": "Archived", "active": False})
+        started = time.monotonic()
+        self.assertEqual(len(self.cron()), 6)
+        self.assertLess(time.monotonic() - started, 4)
         endpoints = self.Sample.search([("sampled_at", ">=", "-1M")]).endpoint_id
-        self.assertLessEqual(self.endpoint + self.postgresql + other, endpoints)
+        self.assertLessEqual(self.endpoint.union(self.postgresql, *silent), endpoints)
         self.assertNotIn(archived, endpoints)
+
+    def test_cron_without_endpoints(self):
+        (self.endpoint + self.postgresql).active = False
+        self.assertIs(self.env.ref("pgbouncer_monitor.ir_cron_sample").method_direct_trigger(), True)
+
+    def test_one_that_cannot_be_measured_does_not_cost_the_others(self):
+        """Rights that are gone, and an answer that nobody foresaw."""
+        self.execute_here("REVOKE EXECUTE ON FUNCTION pg_stat_clear_snapshot() FROM PUBLIC")
+        self.addCleanup(self.execute_here, "GRANT EXECUTE ON FUNCTION pg_stat_clear_snapshot() TO PUBLIC")
+        postgresql, pgbouncer = self.cron()
+        self.assertIn("permission denied for function pg_stat_clear_snapshot", postgresql)
+        self.assertIn("level=unknown", postgresql)
+        self.assertIn("level=ok", pgbouncer)
+        with self.console(pools=[{"database": ["no", "text"]}]):
+            [sample] = self.take_with_traceback()
+        self.assertEqual(sample.level, "unknown")
+        self.assertIn("TypeError", sample.reason)
+        self.assertEqual(self.take()[0].level, "ok")
+
+    def take_with_traceback(self):
+        newest = self.Sample.search([], order="id desc", limit=1).id
+        with self.assertLogs(_logger, logging.ERROR):
+            self.Sample._sample(self.endpoint)
+        return self.Sample.search([("endpoint_id", "=", self.endpoint.id), ("id", ">", newest)])
+
+    def execute_here(self, statement):
+        """As the superuser, in Odoo's database."""
+        with closing(connect(dbname=self.env.cr.dbname)) as superuser, superuser.cursor() as cursor:
+            cursor.execute(statement)
 
     def test_measured_by_one_worker_at_a_time(self):
         with closing(connect(dbname=self.env.cr.dbname)) as other, other.cursor() as cursor:
@@ -349,7 +422,7 @@ class TestSampler(SampleCase):
             self.assertEqual(self.endpoint.level, "ok")
         whole = self.take()[0]
         self.assertEqual((whole.interval, whole.xact_count), (UNKNOWN, UNKNOWN), "the clock went back")
-        self.assertEqual(self.take()[0].interval is UNKNOWN, False)
+        self.assertNotEqual(self.take()[0].interval, UNKNOWN)
 
 
 class TestOwnAddress(SampleCase):
@@ -368,6 +441,7 @@ class TestOwnAddress(SampleCase):
         self.assertEqual(self.postgresql.action_test()["params"]["type"], "success")
 
     def test_if_it_fails_odoos_own_connection_tells(self):
+        self.grant_monitor()
         for values, problem in (
             ({"port": closed_port()}, "Nobody listens"),
             ({"port": int(variable("PGBOUNCER_PORT")), "user": "nobody", "password": "x"}, "refuses the role"),
@@ -380,6 +454,25 @@ class TestOwnAddress(SampleCase):
             self.assertIn("Odoo's own connection told instead", sample.reason)
             self.assertEqual(sample.level, "ok")
             self.assertIn(problem, self.postgresql.last_error)
+            notification = self.postgresql.action_test()["params"]
+            self.assertEqual(notification["type"], "danger", "that address does not work")
+            self.assertIn(problem, notification["message"])
+            self.assertEqual(self.postgresql.action_sample()["params"]["type"], "warning")
+
+    def test_leaves_nothing_behind_in_a_pool(self):
+        """An address that is a PgBouncer's: other clients get the same server after us."""
+        self.postgresql.write(
+            {"port": int(variable("PGBOUNCER_PORT")), "user": "shop", "password": variable("SHOP_PASSWORD")}
+        )
+        self.assertNotIn("Odoo's own", self.take(self.postgresql).reason)
+        with closing(connect_pooled(dbname=self.env.cr.dbname)) as shop, shop.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            self.assertEqual(cursor.fetchone(), ("0",))
+
+    def test_same_server_in_any_time_zone(self):
+        self.execute("ALTER ROLE postgres SET timezone TO 'Asia/Kathmandu'")
+        self.addCleanup(self.execute, "ALTER ROLE postgres RESET timezone")
+        self.assertFalse(self.take(self.postgresql).reason)
 
     def test_needs_a_role_and_a_port(self):
         for values, problem in (({"port": 0}, "between 1 and 65535"), ({"user": False}, "host and the user")):
@@ -388,8 +481,14 @@ class TestOwnAddress(SampleCase):
 
 
 class TestThresholds(SampleCase):
+    def setUp(self):
+        super().setUp()
+        self.grant_monitor()
+
     def settings(self, **values):
         settings = self.env["res.config.settings"].create(values)
+        self.env.flush_all()  # the web client saves in one request, and executes in the next
+        self.env.invalidate_all()
         settings.execute()
         return self.env["res.config.settings"].create({})
 
@@ -416,6 +515,11 @@ class TestThresholds(SampleCase):
         self.assertEqual(self.take(self.postgresql).level, "critical")
         self.postgresql.write({"has_own_thresholds": True, "postgresql_pressure_critical": 99})
         self.assertEqual(self.take(self.postgresql).level, "ok")
+        self.assertEqual(self.postgresql.maxwait_critical, 5, "the others are as they were")
+        self.postgresql.maxwait_critical = False
+        self.env.flush_all()
+        self.env.invalidate_all()
+        self.assertEqual(self.postgresql.maxwait_critical, UNKNOWN)
 
     def test_what_is_no_threshold_is_refused(self):
         for values in (
@@ -471,7 +575,7 @@ class TestHistory(SampleCase):
             self.add(0, used=2, used_max=2, pressure=10, pressure_max=10, maxwait=0)
             | {"interval": 60, "wait_time": 6, "xact_count": 5},
             self.add(1, used=4, used_max=4, pressure=30, pressure_max=30, maxwait=2)
-            | {"interval": 60, "wait_time": 60, "xact_count": 1},
+            | {"interval": 60, "wait_time": 60, "waiting_mean_max": 1, "xact_count": 1},
             self.add(2, level="unknown", reason="It was frozen."),
             self.add(3, level="warning", used=3, used_max=3, pressure=20, pressure_max=20, maxwait=0),
             self.add(5, database="shop", user="shop", used=1),
@@ -484,6 +588,7 @@ class TestHistory(SampleCase):
         self.assertEqual((whole.pressure, whole.pressure_max, whole.maxwait), (20, 30, 2))
         self.assertEqual((whole.xact_count, whole.interval, whole.wait_time), (6, 120, 66))
         self.assertAlmostEqual(whole.waiting_mean, 66 / 120, 4)
+        self.assertEqual(whole.waiting_mean_max, 1)
         self.assertEqual((whole.level, whole.reason), ("warning", "It was frozen."))
         self.assertEqual((pool.database, pool.user, pool.used, pool.xact_count), ("shop", "shop", 1, UNKNOWN))
         self.assertEqual((later.period, later.used), ("minute", 7))
@@ -519,7 +624,7 @@ class TestHistory(SampleCase):
         expected += [("10:05", UNKNOWN), ("10:06", 5)]
         groups = self.groups()
         self.assertEqual(groups, expected)
-        self.assertIsNot(groups[1][1], UNKNOWN, "0 is not unknown")
+        self.assertNotEqual(groups[1][1], UNKNOWN, "0 is not unknown")
 
     def test_sample_that_comes_some_seconds_late_is_no_gap(self):
         """A scheduled action every 66 seconds leaves out a minute now and then."""
@@ -531,11 +636,32 @@ class TestHistory(SampleCase):
         self.assertEqual(self.groups("minute", "Asia/Kathmandu")[0], ("15:45", 1))
         self.assertEqual(self.groups("ten_minutes"), [("10:00", 1), ("10:10", 3)])
         self.assertEqual(self.groups("hour", "America/New_York"), [("05:00", 3)])
-        found = self.Sample.with_context(tz="Asia/Kathmandu").search([("ten_minutes", "=", "2026-03-02 15:55")])
-        self.assertEqual(found.mapped("used"), [3, 2], "the ten minutes of the whole world")
-        found = self.Sample.with_context(tz="Asia/Kathmandu").search([("minute", "=", "2026-03-02 15:59")])
-        self.assertEqual(found.mapped("used"), [2])
-        self.assertEqual(found.minute, "2026-03-02 15:59")
+        Sample = self.Sample.with_context(tz="Asia/Kathmandu")
+        first, second = Sample.formatted_read_group([], ["ten_minutes"], ["__count"])
+        self.assertEqual(second["ten_minutes"], "2026-03-02 15:55")
+        self.assertEqual(Sample.search(second["__extra_domain"]).mapped("used"), [3, 2], "what a click opens")
+        self.assertEqual(Sample.search(first["__extra_domain"]).ten_minutes, "2026-03-02 10:00", "in UTC")
+
+    def test_hour_that_a_clock_passes_twice(self):
+        """On 25 October 2026 at 3 o'clock, Berlin's clocks are set back to 2."""
+        night = {"sampled_at": fields.Datetime.to_datetime("2026-10-25 00:30:00")}
+        later = {"sampled_at": fields.Datetime.to_datetime("2026-10-25 01:30:00")}
+        self.insert(self.add(0, used=1) | night, self.add(0, used=2) | later)
+        groups = self.Sample.with_context(tz="Europe/Berlin").formatted_read_group([], ["hour"], ["used:max"])
+        labels = [(group["hour"], group["used:max"]) for group in groups]
+        self.assertEqual(labels, [("2026-10-25 02:00 CEST", 1), ("2026-10-25 02:00 CET", 2)])
+
+    def test_hours_are_no_gaps(self):
+        self.insert(*(self.add(60 * number, used=number, period="hour") for number in (0, 1, 3)))
+        self.assertEqual([used for _minute, used in self.groups("hour")], [0, 1, UNKNOWN, 3])
+        used = [used for _minute, used in self.groups()]
+        self.assertEqual(used[:3] + used[-1:], [0, 1, UNKNOWN, 3])
+
+    def test_means_of_hours_and_minutes(self):
+        """A sample of an hour weighs as much as the samples that it stands for."""
+        self.insert(self.add(0, used=10, period="hour", sample_count=60), self.add(60, used=71), self.add(61))
+        [[used]] = self.Sample._read_group([], [], ["used:avg"])
+        self.assertEqual(used, 11)
 
     def test_unknown_is_empty_when_exported(self):
         self.insert(self.add(0))
@@ -548,6 +674,9 @@ class TestHistory(SampleCase):
         with freeze_time(self.START + timedelta(minutes=30)):
             self.env.invalidate_all()
             self.assertIn("300", self.endpoint.pressure_chart)
+            *_gap, last = json.loads(self.endpoint.pressure_chart)[0]["values"]
+            self.assertEqual(last["y"], None, "nothing is known since")
+        self.assertFalse(self.env["connection.endpoint"].new({}).pressure_chart)
 
     def test_is_read_by_viewers_and_written_by_nobody(self):
         self.insert(self.add(0))

@@ -57,7 +57,14 @@ class TestPressure(BaseCase):
         self.assertIsNone(pressure.mean_waiting(None, 50))
         self.assertIsNone(pressure.mean_waiting(100, 0))
         self.assertIsNone(pressure.mean_waiting(100, -60), "the clock was set back")
-        self.assertEqual(pressure.waiting_samples(3, 40, 12), 4)
-        self.assertEqual(pressure.waiting_samples(3, 0, 1.5), 4, "a queue that was over at both looks")
-        self.assertEqual(pressure.waiting_samples(3, 0, 0.2), 0)
-        self.assertEqual(pressure.waiting_samples(0, None, None), 0)
+
+    def test_waiting_in_a_row(self):
+        self.assertEqual(pressure.waiting_since(None, 100, 40, 12), 100, "they begin")
+        self.assertEqual(pressure.waiting_since(40, 100, 40, 12), 40, "they go on")
+        self.assertEqual(pressure.waiting_since(40, 100, 0, 1.5), 40, "a queue that was over at both looks")
+        self.assertEqual(pressure.waiting_since(400, 100, 1, None), 100, "the clock was set back")
+        self.assertIsNone(pressure.waiting_since(40, 100, 0, 0.2))
+        self.assertIsNone(pressure.waiting_since(40, 100, None, None))
+        for now, count in ((40, 1), (45, 1), (100, 2), (106, 2), (172, 3)):
+            self.assertEqual(pressure.waiting_samples(40, now, 60), count)
+        self.assertEqual(pressure.waiting_samples(None, 100, 60), 0)

@@ -1,31 +1,13 @@
 """The part of lists.py that runs inside `odoo shell`, where ``env`` is known."""
 
-import json
-import os
-import sys
-import time
 from contextlib import closing
 from functools import partial
 
 import psycopg2
 from lxml import etree
+from measure import env, finish, measure, parameters
 
-RUNS = 20
 PAGE = 80
-parameters = json.loads(os.environ["BENCH"])
-env = globals()["env"]
-
-
-def measure(call):
-    """Milliseconds of each run; the first one warms up and does not count."""
-    times = []
-    for _run in range(RUNS + 1):
-        env.cr.rollback()
-        env.invalidate_all()
-        started = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - started) * 1000)
-    return times[1:]
 
 
 def bare_show(command):
@@ -61,7 +43,4 @@ def measure_list(model):
     return len(ask()), measure(ask), measure(partial(read, limit=PAGE)), measure(read)
 
 
-results = {model: measure_list(model) for model in [*parameters["models"], "pg.stat.activity"]}
-with open(parameters["output"], "w") as output:
-    json.dump(results, output)
-sys.exit()
+finish({model: measure_list(model) for model in [*parameters["models"], "pg.stat.activity"]})

@@ -319,10 +319,11 @@ def test_thinning_that_is_cut_off(sampler):
     """The connection is lost while an hour becomes one sample: nothing is lost or counted twice."""
     execute = sampler.pair.postgresql.execute
     hours, minutes = 10, 60
+    endpoint = sampler.record("connection_endpoint_postgresql")
     execute(
         "INSERT INTO connection_sample (endpoint_id, sampled_at, period, sample_count, level, used, xact_count) "
-        f"SELECT {sampler.record('connection_endpoint_postgresql')}, timestamp '2026-01-01' + number * interval '1 min',"
-        f" 'minute', 1, 'ok', 3, 5 FROM generate_series(0, {hours * minutes - 1}) AS number",
+        f"SELECT {endpoint}, timestamp '2026-01-01' + number * interval '1 minute', 'minute', 1, 'ok', 3, 5 "
+        f"FROM generate_series(0, {hours * minutes - 1}) AS number",
         dbname="samples",
     )
     vacuum = sampler.client.call("ir.cron", "search", [["cron_name", "ilike", "Auto-vacuum"]])

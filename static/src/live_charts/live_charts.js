@@ -7,7 +7,7 @@ import { graphView } from "@web/views/graph/graph_view";
 import { PivotController } from "@web/views/pivot/pivot_controller";
 import { pivotView } from "@web/views/pivot/pivot_view";
 
-/** Shows above a chart of live rows what is missing from them: see connection.live. */
+/** Shows above a chart of live rows what is missing from them: see connection.notices. */
 const withNotices = (Controller) =>
     class extends Controller {
         setup() {

@@ -15,7 +15,7 @@ const REFRESH_DELAY_FACTOR = 5;
 // After so many milliseconds without an answer the user is told that the rows are old.
 const PATIENCE = 15000;
 
-/** Keeps what the server says about its reading beside the rows: see connection.live. */
+/** Keeps what the server says about its reading beside the rows: see connection.notices. */
 export class LiveListModel extends RelationalModel {
     setup() {
         super.setup(...arguments);

@@ -6,6 +6,12 @@ import {
 
 /** The line of Odoo's dashboards with its axes: from 0, and with the time of day. */
 class PressureChartField extends JournalDashboardGraphField {
+    /** Odoo's own reads the data of the first record only. */
+    renderChart() {
+        this.data = JSON.parse(this.props.record.data[this.props.name]);
+        super.renderChart();
+    }
+
     getLineChartConfig() {
         const config = super.getLineChartConfig();
         config.options.scales = {

@@ -1,0 +1,75 @@
+"""What the benchmarks share: servers with many pools, and an Odoo that watches them."""
+
+import json
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from servers import LOCALHOST, MODULE, STACK, Odoo, Pair, PgBouncer, data_root, free_port, step
+
+DATABASE = "bench"
+QUERY = "SELECT 'a query of a shop, of the usual length, that somebody wants to read'"
+
+
+class Crowd:
+    """Clients, each with a pool and a backend of its own."""
+
+    def __init__(self, size):
+        root = data_root() / "bench"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(STACK / "bench-odoo", ignore_errors=True)
+        ports = {"postgresql": free_port(), "pgbouncer": free_port()}
+        self.pair = Pair(root, ports, Pair.new_passwords())
+        self.pair.postgresql.max_connections = size + 100
+        target = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
+        self.pair.pgbouncer.databases = {f"shop{number}": target for number in range(size)}
+        self.pair.pgbouncer.settings = {"max_client_conn": 2 * size, "default_pool_size": 1}
+        options = self.pair.odoo_options() | {"db_port": ports["postgresql"]}
+        self.odoo = Odoo(STACK / "bench-odoo", free_port(), free_port(), options)
+        login = {"user": PgBouncer.stats, "password": self.pair.passwords[PgBouncer.stats]}
+        self.address = {"host": LOCALHOST, "port": ports["pgbouncer"]}
+        self.endpoint = {"name": "Bench", **self.address, **login}
+        self.console = {"dbname": "pgbouncer", **self.address, **login}
+        self.clients = []
+
+    def grow(self, count):
+        """Until there are so many clients."""
+        step(f"Opening {count} pools")
+        for number in range(len(self.clients), count):
+            password = self.pair.passwords["shop"]
+            client = psycopg2.connect(dbname=f"shop{number}", user="shop", password=password, **self.address)
+            client.cursor().execute(QUERY)
+            self.clients.append(client)
+
+    def run_in_odoo(self, script, parameters):
+        """Run a file of this folder in `odoo shell`.
+
+        :param dict parameters: what ``measure.parameters`` will hold
+        :return: what it gave to ``measure.finish``
+        """
+        folder, output = Path(__file__).parent, STACK / "bench.json"
+        os.environ["BENCH"] = json.dumps(parameters | {"output": str(output)})
+        # The shell has no folder to import from, and it alone knows `env`.
+        setup = f"import sys; sys.path.insert(0, {str(folder)!r}); import builtins; builtins.env = env\n"
+        self.odoo.run("shell", "-d", DATABASE, "--no-http", input=(setup + (folder / script).read_text()).encode())
+        return json.loads(output.read_text())
+
+
+@contextmanager
+def crowd(size):
+    """A Crowd that may grow to this size, with the module installed."""
+    made = Crowd(size)
+    try:
+        made.pair.start()
+        step(f"Installing {MODULE}")
+        made.odoo.install(DATABASE)
+        yield made
+    finally:
+        for client in made.clients:
+            client.close()
+        made.pair.stop()

@@ -1,0 +1,149 @@
+"""What a run of the sampler costs, and whether a long history makes it or the graphs slow.
+
+1. With 1,000 pools, clients and backends, in one run: the bare queries that a run asks, the whole
+   run with what it stores, and a scrape of the same servers by each of Prometheus's exporters.
+2. With one day of minutes of 20 pools, and then with a year of them, not thinned: the graphs, and
+   the run; how many bytes a sample takes, and how fast old hours are thinned.
+
+`make bench` prints milliseconds, the median and in brackets the minimum and maximum.
+"""
+
+import json
+import statistics
+import subprocess
+import time
+from contextlib import closing, contextmanager
+
+import requests
+from crowd import DATABASE, crowd
+
+from servers import LOCALHOST, STACK, free_port, step
+
+POOLS = 1000
+SCRAPES = 20
+# Each endpoint's own sample comes on top of those of its pools.
+SERIES = 20 + 2
+DAYS = 365
+
+
+def main():
+    with crowd(POOLS) as servers:
+        servers.grow(POOLS)
+        step("Measuring a run, and the exporters")
+        results = measure(servers, "cost")
+        for name, scrape in (("postgres exporter", postgres_exporter), ("pgbouncer exporter", pgbouncer_exporter)):
+            with scrape(servers) as url:
+                results[name] = scrapes(url)
+        show(results)
+        bare, stored = (statistics.median(results[name]) for name in ("bare queries", "stored run"))
+        exporters = sum(statistics.median(results[name]) for name in results if "exporter" in name)
+        print(f"stored run / bare queries: {stored / bare:.1f}; exporters / stored run: {exporters / stored:.1f}")
+
+        for client in servers.clients[20:]:
+            client.close()
+        fill(servers, 1)
+        day = measure(servers, "history")
+        fill(servers, DAYS)
+        year = measure(servers, "history")
+        print(f"{'':32}{'a day':>28}{'a year':>28}{'ratio':>8}")
+        for name in day:
+            ratio = statistics.median(year[name]) / statistics.median(day[name])
+            print(f"{name:32}{line(day[name])}{line(year[name])}{ratio:8.1f}")
+        with closing(servers.pair.postgresql.connect(DATABASE)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*), pg_relation_size('connection_sample') / count(*), "
+                "pg_indexes_size('connection_sample') / count(*) FROM connection_sample"
+            )
+            print("{} samples, {} bytes each in the table and {} in its indexes".format(*cursor.fetchone()))
+        show(measure(servers, "thinning"))
+
+
+def measure(servers, what):
+    parameters = {"what": what, "console": servers.console, "endpoint": servers.endpoint}
+    return servers.run_in_odoo("samples_in_odoo.py", parameters)
+
+
+def fill(servers, days):
+    """Samples of every minute of so many days up to now."""
+    step(f"Filling a history of {days} days")
+    with closing(servers.pair.postgresql.connect(DATABASE)) as connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE connection_sample")
+        cursor.execute("SET session_replication_role = replica")  # no trigger for each row
+        cursor.execute(
+            """
+            INSERT INTO connection_sample (
+                   endpoint_id, database, "user", sampled_at, period, sample_count, interval, level, is_paused,
+                   capacity, used, used_max, waiting, waiting_max, maxwait, pressure, pressure_max, waiting_mean,
+                   wait_time, xact_count, query_count, received, sent, cl_active, cl_active_cancel_req,
+                   cl_waiting_cancel_req, sv_active_cancel, sv_being_canceled, sv_idle, sv_used, sv_tested, sv_login)
+            SELECT endpoint.id, CASE WHEN series > 2 THEN 'shop' || series END, CASE WHEN series > 2 THEN 'shop' END,
+                   minute, 'minute', 1, 60, 'ok', false, 20, used, used, 0, 0, 0, 5 * used, 5 * used, 0.1, 6, 12345,
+                   34567, 123456789, 987654321, 30, 0, 0, 0, 0, 5, 0, 0, 0
+              FROM generate_series(now() AT TIME ZONE 'UTC' - %s * interval '1 day', now() AT TIME ZONE 'UTC',
+                                   interval '1 minute') AS minute,
+                   generate_series(1, %s) AS series,
+                   LATERAL (SELECT (series * extract(minute FROM minute))::int %% 20 AS used) AS used,
+                   LATERAL (SELECT id FROM connection_endpoint
+                             WHERE kind = CASE series WHEN 1 THEN 'postgresql' ELSE 'pgbouncer' END) AS endpoint
+            """,
+            [days, SERIES],
+        )
+        cursor.execute("VACUUM ANALYZE connection_sample")
+
+
+def scrapes(url):
+    times = []
+    for _scrape in range(SCRAPES + 1):
+        started = time.perf_counter()
+        requests.get(url, timeout=60, proxies={"http": ""}).raise_for_status()
+        times.append((time.perf_counter() - started) * 1000)
+    return times[1:]
+
+
+@contextmanager
+def running(command, port, **options):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    url = f"http://{LOCALHOST}:{port}/metrics"
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                requests.get(url, timeout=60, proxies={"http": ""})
+                break
+            except requests.ConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def postgres_exporter(servers):
+    port, postgresql = free_port(), servers.pair.postgresql
+    source = f"postgresql://postgres:{postgresql.password}@{LOCALHOST}:{postgresql.port}/postgres?sslmode=disable"
+    program = str(STACK / "exporters/usr/bin/prometheus-postgres-exporter")
+    return running([program, f"--web.listen-address={LOCALHOST}:{port}"], port, env={"DATA_SOURCE_NAME": source})
+
+
+def pgbouncer_exporter(servers):
+    port, endpoint = free_port(), servers.endpoint
+    dsn = f"postgresql://{endpoint['user']}:{endpoint['password']}@{LOCALHOST}:{endpoint['port']}/pgbouncer"
+    configuration = STACK / "bench-odoo" / "exporter.json"  # JSON is YAML, too
+    settings = {"exporter_host": LOCALHOST, "exporter_port": port, "pgbouncers": [{"dsn": dsn}]}
+    configuration.write_text(json.dumps(settings))
+    return running([str(STACK / "exporters/venv/bin/pgbouncer-exporter"), f"--config={configuration}"], port)
+
+
+def line(times):
+    return f"{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})".rjust(28)
+
+
+def show(results):
+    for name, times in results.items():
+        print(f"{name:32}{line(times)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
