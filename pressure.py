@@ -57,8 +57,10 @@ def level(value, thresholds):
     """
     if value is None:
         return "unknown"
-    warning, critical = (value > 0 and threshold is not None and value >= threshold for threshold in thresholds)
-    return "critical" if critical else "warning" if warning else "ok"
+    warning, critical = thresholds
+    if value > 0 and critical is not None and value >= critical:
+        return "critical"
+    return "warning" if value > 0 and warning is not None and value >= warning else "ok"
 
 
 def pressure_level(demand, capacity, thresholds):
@@ -80,11 +82,17 @@ def increase(now, before):
         counter is missing, or went down: the server or its statistics were started anew, and what
         was counted in between cannot be known.
     """
-    pairs = {name: (values, (before or {}).get(name, [0] * len(values))) for name, values in now.items()}
-    if before is None or any(None in (*values, *old) for values, old in pairs.values()):
+    if before is None:
         return None
-    increases = {name: [value - old for value, old in zip(*pair, strict=True)] for name, pair in pairs.items()}
-    return None if any(value < 0 for values in increases.values() for value in values) else increases
+    increases = {}
+    for name, values in now.items():
+        old = before.get(name, [0] * len(values))
+        if None in values or None in old:
+            return None
+        increases[name] = [value - before_that for value, before_that in zip(values, old, strict=True)]
+        if min(increases[name]) < 0:
+            return None
+    return increases
 
 
 def mean_waiting(waited_seconds, interval):

@@ -23,6 +23,6 @@ class ConnectionReading(models.Model):
     used = NullableFloat()
     waiting = NullableFloat()
     maxwait = NullableFloat()
-    counters = fields.Json(prefetch=False, help="What the server counted, and when it was read.")
+    counters = fields.Text(prefetch=False, help="What the server had counted when it was read, as JSON.")
 
     _endpoint_uniq = models.UniqueIndex("(endpoint_id)")

@@ -61,9 +61,10 @@ class PgbouncerDatabase(models.Model):
     @api.model
     def _make_rows(self, endpoint_id, rows, state_rows):
         made = super()._make_rows(endpoint_id, rows)
+        whole = console_state(state_rows)
         for row in made:
             row.setdefault("reserve_pool_size", row.get("reserve_pool"))
-            row["state"] = database_state(row, state_rows)
+            row["state"] = database_state(row, whole)
         return made
 
     def action_reconnect(self):
@@ -76,13 +77,12 @@ class PgbouncerDatabase(models.Model):
         return self.endpoint_id._command("RESUME", self.name)
 
 
-def database_state(row, state_rows):
+def database_state(row, state):
     """active, paused, disabled or unknown.
 
     :param dict row: of SHOW DATABASES
-    :param list state_rows: of SHOW STATE, none before 1.19
+    :param str state: console_state of the whole PgBouncer
     """
-    state = console_state(state_rows)
     if row.get("paused") or state in ("paused", "suspended"):
         return "paused"
     if row.get("disabled"):

@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from ..fields import NullableFloat, NullableInteger
+from .connection_endpoint import console_state
 from .pgbouncer_database import DATABASE_STATES, database_state
 
 
@@ -84,7 +85,8 @@ class PgbouncerPool(models.Model):
     @api.model
     def _make_rows(self, endpoint_id, rows, databases, state_rows):
         made = super()._make_rows(endpoint_id, rows)
-        state = {database.get("name"): database_state(database, state_rows) for database in databases}
+        whole = console_state(state_rows)
+        state = {database.get("name"): database_state(database, whole) for database in databases}
         for row in made:
             row["state"] = state.get(row["database"], "unknown")
             seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")

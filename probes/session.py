@@ -223,11 +223,10 @@ def _run(connection, address, command, deadline):
     if not cursor.description:
         return []
     columns = [column.name for column in cursor.description]
-    return [dict(zip(columns, map(_decode, row), strict=True)) for row in cursor]
-
-
-def _decode(value):
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+    return [
+        dict(zip(columns, [v.decode(errors="replace") if isinstance(v, bytes) else v for v in row], strict=True))
+        for row in cursor
+    ]
 
 
 def _process_start(connection):

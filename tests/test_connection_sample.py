@@ -552,7 +552,7 @@ class TestHistory(SampleCase):
         """A sample so many minutes after START."""
         return {
             "endpoint_id": self.endpoint.id,
-            "sampled_at": self.START + timedelta(minutes=minutes),
+            "sampled_at": fields.Datetime.to_string(self.START + timedelta(minutes=minutes)),
             "period": "minute",
             "sample_count": 1,
             "level": "ok",
@@ -644,8 +644,7 @@ class TestHistory(SampleCase):
 
     def test_hour_that_a_clock_passes_twice(self):
         """On 25 October 2026 at 3 o'clock, Berlin's clocks are set back to 2."""
-        night = {"sampled_at": fields.Datetime.to_datetime("2026-10-25 00:30:00")}
-        later = {"sampled_at": fields.Datetime.to_datetime("2026-10-25 01:30:00")}
+        night, later = {"sampled_at": "2026-10-25 00:30:00"}, {"sampled_at": "2026-10-25 01:30:00"}
         self.insert(self.add(0, used=1) | night, self.add(0, used=2) | later)
         groups = self.Sample.with_context(tz="Europe/Berlin").formatted_read_group([], ["hour"], ["used:max"])
         labels = [(group["hour"], group["used:max"]) for group in groups]
