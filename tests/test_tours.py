@@ -1,10 +1,12 @@
 import threading
 import time
+from datetime import timedelta
 from unittest.mock import DEFAULT, patch
 
 import psycopg2
 from psycopg2.extras import wait_select
 
+from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools.misc import file_path
@@ -127,6 +129,44 @@ class TestTours(HttpCase):
             with self.subTest(name):
                 self.start_tour(f"/odoo/pgbouncer-{name}", "pgbouncer_monitor_tiny", login="admin", timeout=120)
         self.start_tour("/odoo/pgbouncer-configuration", "pgbouncer_monitor_setting", login="admin", timeout=120)
+
+    def test_sample(self):
+        self.env["connection.endpoint"].create(endpoint_values())
+        client = connect_pooled(dbname=TINY)
+        self.addCleanup(client.close)
+        client.cursor().execute("SELECT 1")
+        self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_sample", login="admin", timeout=120)
+
+    def test_history(self):
+        pgbouncer = self.env["connection.endpoint"].create(endpoint_values())
+        postgresql = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
+        start = fields.Datetime.now().replace(second=0) - timedelta(minutes=30)
+        pressures = {pgbouncer: {0: 10, 3: 0, 4: 40}, postgresql: {0: 20, 3: None, 4: 50}}
+        self.env["connection.sample"]._insert(
+            [
+                {
+                    "endpoint_id": endpoint.id,
+                    "sampled_at": fields.Datetime.to_string(start + timedelta(minutes=minute)),
+                    "period": "minute",
+                    "sample_count": 1,
+                    "level": "ok" if value is not None else "unknown",
+                    "reason": None if value is not None else "It was frozen.",
+                    "pressure": value,
+                    "pressure_max": value,
+                }
+                for endpoint, values in pressures.items()
+                for minute, value in values.items()
+            ]
+        )
+        self.start_tour("/odoo/connection-history", "pgbouncer_monitor_history", login="admin", timeout=120)
+
+    def test_thresholds(self):
+        self.start_tour("/odoo/settings", "pgbouncer_monitor_thresholds", login="admin", timeout=120)
+        number = self.env["res.config.settings"]._number
+        self.assertIs(number("maxwait_critical"), False)
+        self.assertEqual(str(number("maxwait_warning")), "0.0")
+        self.assertIs(number("sample_days"), False)
+        self.assertEqual(number("minute_days"), 7)
 
     def test_endpoint(self):
         values = endpoint_values()

@@ -224,3 +224,68 @@ tours.add("pgbouncer_monitor_setting", {
         { trigger: ".o_data_row:has(td:contains(max_client_conn)) td[name=value]:contains(1000)" },
     ],
 });
+
+tours.add("pgbouncer_monitor_sample", {
+    steps: () => [
+        {
+            content: "It was never measured",
+            trigger: ".o_data_row:contains(Test PgBouncer) .badge:contains(Unknown)",
+        },
+        { trigger: ".o_data_row:contains(Test PgBouncer) td[name=name]", run: "click" },
+        { trigger: "button[name=action_sample]", run: "click" },
+        { trigger: ".o_notification:contains(/of 1,?000 connections are used/)" },
+        { trigger: "div[name=level]:contains(OK)" },
+        { trigger: "div[name=pressure_chart] canvas" },
+        { trigger: "button[name=action_open_samples]", run: "click" },
+        { trigger: ".o_graph_canvas_container canvas" },
+        { trigger: ".o_live_notice:contains(The last sample is of)" },
+        { trigger: ".o_switch_view.o_list", run: "click" },
+        { trigger: ".o_data_row td[name=user]:contains(shop)" },
+    ],
+});
+
+tours.add("pgbouncer_monitor_history", {
+    steps: () => [
+        {
+            content: "What is unknown is no 0, and what is missing is a gap",
+            trigger: ".o_graph_canvas_container canvas",
+            run() {
+                const canvas = document.querySelector(".o_graph_canvas_container canvas");
+                const { datasets } = window.Chart.getChart(canvas).data;
+                const shown = JSON.stringify(
+                    Object.fromEntries(datasets.map((d) => [d.label, d.data])),
+                );
+                const expected = JSON.stringify({
+                    "PostgreSQL of this Odoo": [20, null, null, null, 50],
+                    "Test PgBouncer": [10, null, null, 0, 40],
+                });
+                if (shown !== expected) {
+                    throw new Error(`${shown} instead of ${expected}`);
+                }
+            },
+        },
+        { trigger: ".o_switch_view.o_pivot", run: "click" },
+        { trigger: ".o_pivot th:contains(Samples)" },
+        { trigger: ".o_switch_view.o_list", run: "click" },
+        {
+            content: "An unknown pressure is empty",
+            trigger:
+                ".o_data_row:contains(It was frozen.):has(.badge:contains(Unknown)) td[name=pressure]:empty",
+        },
+    ],
+});
+
+tours.add("pgbouncer_monitor_thresholds", {
+    steps: () => [
+        { trigger: ".settings_tab [data-key=pgbouncer_monitor]", run: "click" },
+        {
+            content: "Emptied is never",
+            trigger: "div[name=maxwait_critical] input",
+            run: "clear && press Tab",
+        },
+        { trigger: "div[name=maxwait_warning] input", run: "edit 0 && press Tab" },
+        { trigger: "div[name=sample_days] input", run: "clear && press Tab" },
+        { trigger: ".o_form_button_save", run: "click" },
+        { trigger: ".o_form_button_save:disabled, .settings:not(:has(.o_dirty_warning))" },
+    ],
+});
