@@ -1,6 +1,6 @@
 {
     "name": "PgBouncer Monitor",
-    "summary": "See PostgreSQL's sessions and PgBouncer's pools live, and who is behind them",
+    "summary": "See PostgreSQL's sessions and PgBouncer's pools live, who is behind them, and look back",
     "version": "19.0.1.0.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",
