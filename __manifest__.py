@@ -6,6 +6,7 @@
     "author": "pgbouncer_monitor contributors",
     "license": "LGPL-3",
     "depends": ["mail"],
+    "uninstall_hook": "uninstall_hook",
     "data": [
         "security/pgbouncer_monitor_groups.xml",
         "security/ir.model.access.csv",

@@ -214,7 +214,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create([self.browse()._own_thresholds(vals) for vals in vals_list])
+        endpoints = super().create([self.browse()._with_thresholds(vals) for vals in vals_list])
         endpoints.sudo().is_trusted = self._may_trust()
         return endpoints
 
@@ -227,7 +227,7 @@ class ConnectionEndpoint(models.Model):
                 super(ConnectionEndpoint, endpoint.sudo()).write(
                     {"stored_password": False, "is_trusted": self._may_trust()}
                 )
-        return super().write(self._own_thresholds(vals))
+        return super().write(self._with_thresholds(vals))
 
     @api.model
     def _may_trust(self):
@@ -247,7 +247,7 @@ class ConnectionEndpoint(models.Model):
             "%(server)s %(version)s answered the user %(user)s.",
             server=self._label("kind"),
             version=answer.version,
-            user=self.user or self._own("current_user"),
+            user=self.user or self._own_connection("current_user"),
         )
         return self._notification(title, message, "success", {"tag": "soft_reload"})
 
@@ -283,7 +283,7 @@ class ConnectionEndpoint(models.Model):
         return self._notification(title, self.last_error, "danger", {"tag": "soft_reload"})
 
     @api.model
-    def _own(self, expression):
+    def _own_connection(self, expression):
         """:return: what PostgreSQL says of Odoo's own connection, e.g. current_user"""
         return self.env.execute_query(SQL("SELECT %s", SQL(expression)))[0][0]
 
@@ -536,7 +536,7 @@ class ConnectionEndpoint(models.Model):
         version = self.env.cr._cnx.info.parameter_status("server_version").partition(" ")[0]
         try:
             with self.env.cr.savepoint(flush=False):
-                before = self._own("current_setting('statement_timeout')")
+                before = self._own_connection("current_setting('statement_timeout')")
                 for command in (timeout, "SELECT pg_stat_clear_snapshot()"):
                     self.env.cr.execute(command, log_exceptions=False)
                 answers = {}
@@ -561,7 +561,7 @@ class ConnectionEndpoint(models.Model):
         reading = self.sudo().reading_ids
         return reading.write(values) if reading else reading.create(values)
 
-    def _own_thresholds(self, vals):
+    def _with_thresholds(self, vals):
         """Values with which thresholds of its own begin: those that are in force, where no others are given."""
         if not vals.get("has_own_thresholds") or (self and all(self.mapped("has_own_thresholds"))):
             return vals
@@ -577,7 +577,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.onchange("has_own_thresholds")
     def _onchange_has_own_thresholds(self):
-        self.update(self.browse()._own_thresholds({"has_own_thresholds": self.has_own_thresholds}))
+        self.update(self.browse()._with_thresholds({"has_own_thresholds": self.has_own_thresholds}))
 
     @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
     def _compute_reading(self):
@@ -632,7 +632,7 @@ class ConnectionEndpoint(models.Model):
             password=endpoint.stored_password or from_environment or "",
             sslmode=endpoint.sslmode,
             is_trusted=endpoint.is_trusted,
-            dbname=None if endpoint.kind == "pgbouncer" else self._own("current_database()"),
+            dbname=None if endpoint.kind == "pgbouncer" else self._own_connection("current_database()"),
         )
 
     def _explain(self, error):

@@ -213,9 +213,13 @@ def test_upgrade(run_odoo):
 
 
 def test_uninstall_leaves_nothing(run_odoo, pair):
+    pair.postgresql.execute(
+        f"INSERT INTO ir_config_parameter (key, value) VALUES ('{MODULE}.maxwait_critical', '7')", dbname="life"
+    )
     run_odoo("shell", "--no-http", script=f"env.ref('base.module_{MODULE}').button_immediate_uninstall()")
     left = pair.postgresql.execute(
         f"SELECT 'data: ' || name FROM ir_model_data WHERE module = '{MODULE}' "
+        f"UNION SELECT 'parameter: ' || key FROM ir_config_parameter WHERE key LIKE '{MODULE}.%' "
         "UNION SELECT 'model: ' || model FROM ir_model WHERE model ~ '^(connection|pgbouncer|pg)[.]' "
         "UNION SELECT 'table: ' || relname FROM pg_class WHERE relname ~ '^(connection|pgbouncer)_' "
         "UNION SELECT 'group: ' || name::text FROM res_groups_privilege WHERE name->>'en_US' = 'Database Connections'",
