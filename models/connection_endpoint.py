@@ -30,7 +30,7 @@ MISSED_SAMPLES = 3
 CHART_HOURS = 6
 # What an endpoint shows of connection.reading: the figures of the last sample, and how it was taken.
 FIGURES = ("level", "pressure", "used", "capacity", "waiting", "maxwait")
-READING_FIELDS = (*FIGURES, "sampled_at", "last_seen", "last_error")
+READING_FIELDS = (*FIGURES, "pool_pressure", "sampled_at", "last_seen", "last_error")
 
 
 def console_state(rows):
@@ -114,6 +114,13 @@ class ConnectionEndpoint(models.Model):
         compute_sudo=True,
         digits=(16, 1),
         help="Used in percent of the capacity.",
+    )
+    pool_pressure = NullableFloat(
+        "Pressure of the Fullest Pool (%)",
+        compute="_compute_reading",
+        compute_sudo=True,
+        digits=(16, 1),
+        help="Servers in use and clients waiting, in percent of the pool's size. Above 100 somebody waits.",
     )
     used = NullableInteger(
         compute="_compute_reading",
@@ -575,6 +582,11 @@ class ConnectionEndpoint(models.Model):
         """:return: name -> (warning, critical), None for what is never reached"""
         return thresholds(self.__getitem__ if self.has_own_thresholds else self.env["res.config.settings"]._number)
 
+    @api.onchange("host")
+    def _onchange_host(self):
+        if self.kind == "postgresql" and self.host and not self.port:
+            self.port = 5432
+
     @api.onchange("has_own_thresholds")
     def _onchange_has_own_thresholds(self):
         self.update(self.browse()._with_thresholds({"has_own_thresholds": self.has_own_thresholds}))
@@ -586,8 +598,11 @@ class ConnectionEndpoint(models.Model):
             reading = endpoint._last_reading()
             for name in READING_FIELDS:
                 endpoint[name] = reading[name]
-            if not reading or not endpoint.active:
+            if not endpoint.active:
                 endpoint.level = "unknown"
+            elif not reading:
+                endpoint.level = "unknown"
+                endpoint.last_error = self.env._("It was not measured yet at this address.")
             elif reading.sampled_at < too_old:
                 endpoint.level = "unknown"
                 endpoint.last_error = self.env._(

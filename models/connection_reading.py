@@ -19,6 +19,7 @@ class ConnectionReading(models.Model):
     last_seen = fields.Datetime(help="When a sample last got an answer.")
     last_error = fields.Text(help="What is wrong since then.")
     pressure = NullableFloat()
+    pool_pressure = NullableFloat()
     capacity = NullableFloat()
     used = NullableFloat()
     waiting = NullableFloat()

@@ -183,11 +183,12 @@ class TestSampler(SampleCase):
         self.assertEqual((pool.user, pool.cl_active, pool.sv_idle), ("shop", 5, 0))
         [clients] = [int(row["items"]) for row in psql("SHOW LISTS") if row["list"] == "used_clients"]
         self.assertEqual((whole.used, whole.capacity, whole.waiting), (clients, 1000, 3))
+        self.assertEqual(self.endpoint.pool_pressure, 160)
         self.assertEqual(whole.maxwait, pool.maxwait)
         self.assertRegex(
             self.line,
             rf'^[A-Z]+ connection pressure endpoint="Test PgBouncer" pressure=[\d.]+% used={clients}/1000 waiting=3 '
-            rf"maxwait={pool.maxwait:.3f}s level={whole.level}$",
+            rf"maxwait={pool.maxwait:.3f}s level={whole.level}",
         )
 
     def test_burst_between_two_samples_is_seen(self):
@@ -243,6 +244,7 @@ class TestSampler(SampleCase):
                 pool = self.take()[1]
                 self.assertAlmostEqual(pool.maxwait, microseconds / 1e6, 3)
                 self.assertEqual(pool.level, level)
+                self.assertEqual("Longest Wait" in (self.endpoint.last_error or ""), level != "ok", "what it was")
 
     def test_pool_sizes(self):
         """The user's own size goes before the database's; a database with several pools, or with a limit
@@ -266,6 +268,7 @@ class TestSampler(SampleCase):
             whole, _pool, limited = self.take()
         self.assertEqual((limited.used, limited.capacity, limited.pressure, limited.level), (4, 5, 80, "warning"))
         self.assertEqual(whole.level, "warning", "as bad as its worst part")
+        self.assertEqual(whole.reason, "shop: PgBouncer's Connections, Warning (%)")
 
     def test_database_that_is_not_listed(self):
         """PgBouncer leaves out those that its “*” made and nobody uses."""
@@ -307,7 +310,7 @@ class TestSampler(SampleCase):
         self.assertEqual(
             self.line,
             'WARNING connection pressure endpoint="Test PgBouncer" pressure=-% used=-/- waiting=- maxwait=-s '
-            "level=unknown",
+            'level=unknown reason="The server did not tell enough to judge: PgBouncer\'s Connections, Warning (%)"',
         )
 
     def test_restart_makes_the_interval_unknown(self):
@@ -630,6 +633,12 @@ class TestHistory(SampleCase):
         """A scheduled action every 66 seconds leaves out a minute now and then."""
         self.insert(*(self.add(1.1 * number, used=number) for number in range(20)))
         self.assertEqual([used for _minute, used in self.groups()], list(range(20)))
+
+    def test_longer_interval_is_no_gap(self):
+        self.env.ref("pgbouncer_monitor.ir_cron_sample").interval_number = 5
+        self.insert(*(self.add(minute, used=minute) for minute in (0, 5, 10, 20)))
+        used = [used for _minute, used in self.groups()]
+        self.assertEqual((used[:3], used[3:-1], used[-1]), ([0, 5, 10], [UNKNOWN] * 9, 20))
 
     def test_times_are_the_users(self):
         self.insert(self.add(0, used=1), self.add(14, used=2), self.add(16, used=3))

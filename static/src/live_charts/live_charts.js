@@ -1,6 +1,7 @@
 import { onWillStart } from "@odoo/owl";
 import { registry } from "@web/core/registry";
 import { useService } from "@web/core/utils/hooks";
+import { GraphRenderer } from "@web/views/graph/graph_renderer";
 import { GraphController } from "@web/views/graph/graph_controller";
 import { GraphModel } from "@web/views/graph/graph_model";
 import { graphView } from "@web/views/graph/graph_view";
@@ -52,10 +53,22 @@ class LivePivotController extends withNotices(PivotController) {
     static template = "pgbouncer_monitor.LivePivotView";
 }
 
+/** Straight lines between what was measured: Odoo's own bulge. */
+class HistoryGraphRenderer extends GraphRenderer {
+    getLineChartData() {
+        const data = super.getLineChartData();
+        for (const dataset of data.datasets) {
+            dataset.cubicInterpolationMode = "default";
+        }
+        return data;
+    }
+}
+
 registry.category("views").add("live_graph", { ...graphView, Controller: LiveGraphController });
 registry.category("views").add("history_graph", {
     ...graphView,
     Controller: LiveGraphController,
     Model: HistoryGraphModel,
+    Renderer: HistoryGraphRenderer,
 });
 registry.category("views").add("live_pivot", { ...pivotView, Controller: LivePivotController });
