@@ -116,7 +116,7 @@ class ConnectionEndpoint(models.Model):
         help="Used in percent of the capacity.",
     )
     pool_pressure = NullableFloat(
-        "Pressure of the Fullest Pool (%)",
+        "Fullest Pool (%)",
         compute="_compute_reading",
         compute_sudo=True,
         digits=(16, 1),
