@@ -68,9 +68,9 @@ def pressure_level(demand, capacity, thresholds):
     return "ok" if capacity == 0 else level(pressure(demand, capacity), thresholds)
 
 
-def worst(levels):
-    """The worst of some levels, "unknown" if there is none."""
-    return max(levels, key=LEVELS.index, default="unknown")
+def severity(level):
+    """A number that is the higher the worse a level is."""
+    return LEVELS.index(level)
 
 
 def increase(now, before):

@@ -376,13 +376,14 @@ class ConnectionSample(models.Model):
             sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
         elif any(threshold is not None for threshold in thresholds["idle_in_transaction_age"]):
             levels["hidden_backends"] = "unknown"
+        self._judge(sample, levels)
+        if sample["level"] == levels.get("hidden_backends"):
             sample["reason"] = self.env._(
                 "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
                 "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
                 count=hidden,
                 role=row["role"],
             )
-        self._judge(sample, levels)
         interval, grown = self._grown(counters, before)
         resets = before.get("resets", {})
         if grown and all(resets.get(name, reset) == reset for name, reset in counters["resets"].items()):
@@ -461,7 +462,7 @@ class ConnectionSample(models.Model):
         if is_paused:
             levels["is_paused"] = "warning"
         self._judge(whole, levels)
-        worst = max([whole, *samples], key=lambda sample: pressure.LEVELS.index(sample["level"]))
+        worst = max([whole, *samples], key=lambda sample: pressure.severity(sample["level"]))
         if worst is not whole:  # as bad as its worst part
             where = "/".join(filter(None, [worst["database"], worst["user"]]))
             whole |= {"level": worst["level"], "reason": f"{where}: {worst['reason']}"}
@@ -525,14 +526,14 @@ class ConnectionSample(models.Model):
 
         :param dict levels: the name of what was judged, a threshold's or a field's -> its level
         """
-        name = max(levels, key=lambda name: pressure.LEVELS.index(levels[name]))
+        name = max(levels, key=lambda name: pressure.severity(levels[name]))
         sample["level"] = levels[name]
         if sample["level"] != "ok":
             fields_of = self._fields | self.env["connection.endpoint"]._fields
             field = fields_of.get(f"{name}_{sample['level']}") or fields_of.get(name) or fields_of[f"{name}_warning"]
             label = field._description_string(self.env)
             unknown = self.env._("The server did not tell enough to judge: %s", label)
-            sample.setdefault("reason", unknown if sample["level"] == "unknown" else label)
+            sample["reason"] = unknown if sample["level"] == "unknown" else label
 
     @api.model
     def _grown(self, counters, before):

@@ -147,7 +147,9 @@ class TestSampler(SampleCase):
         self.postgresql.idle_in_transaction_age_warning = self.postgresql.idle_in_transaction_age_critical = False
         self.assertEqual(self.take(self.postgresql).level, "ok", "nobody asks for it")
         self.postgresql.write({"postgresql_pressure_critical": 0, "postgresql_pressure_warning": 0})
-        self.assertEqual(self.take(self.postgresql).level, "critical")
+        self.postgresql.idle_in_transaction_age_warning = 60
+        sample = self.take(self.postgresql)
+        self.assertEqual((sample.level, sample.reason), ("critical", "PostgreSQL's Connections, Critical (%)"))
 
     def test_sessions_opened_between_samples(self):
         self.take(self.postgresql)

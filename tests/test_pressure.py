@@ -38,10 +38,9 @@ class TestPressure(BaseCase):
         self.assertEqual(pressure.pressure_level(95, None, (75, 90)), "unknown")
         self.assertEqual(pressure.pressure_level(None, 100, (75, 90)), "unknown")
 
-    def test_worst(self):
-        self.assertEqual(pressure.worst(["ok", "critical", "warning", "unknown"]), "critical")
-        self.assertEqual(pressure.worst(["ok", "unknown"]), "unknown", "it may hide anything")
-        self.assertEqual(pressure.worst([]), "unknown")
+    def test_severity(self):
+        levels = sorted(["critical", "ok", "warning", "unknown"], key=pressure.severity)
+        self.assertEqual(levels, ["ok", "unknown", "warning", "critical"], "what is unknown may hide anything")
 
     def test_increase(self):
         before = {"shop": [10, 100]}
