@@ -108,7 +108,7 @@ def test_nobody_listens(address):
 def test_postgresql_is_not_pgbouncer(pair, address):
     for user in ("nobody", "postgres"):
         answer, _seconds = refusal(address(pair.postgresql, user=user, password=pair.passwords["postgres"]))
-        assert answer.reason == "not_pgbouncer", answer.detail
+        assert answer.reason == "wrong_server", answer.detail
 
 
 def test_a_database_named_pgbouncer_is_not_pgbouncer(pair, address):
@@ -117,12 +117,12 @@ def test_a_database_named_pgbouncer_is_not_pgbouncer(pair, address):
         answer, _seconds = refusal(address(pair.postgresql, user="postgres", password=pair.passwords["postgres"]))
     finally:
         pair.postgresql.execute("DROP DATABASE pgbouncer")
-    assert answer.reason == "not_pgbouncer", answer
+    assert answer.reason == "wrong_server", answer
 
 
 @pytest.mark.parametrize("sslmode", ["prefer", "disable"])
 def test_web_server_is_not_pgbouncer(address, web_server, sslmode):
-    assert refusal(address(web_server, sslmode=sslmode))[0].reason == "not_pgbouncer"
+    assert refusal(address(web_server, sslmode=sslmode))[0].reason == "wrong_server"
 
 
 def test_tls_required(pgbouncer, new_pgbouncer, address, folder):
@@ -249,7 +249,7 @@ def test_peer_that_never_comes_to_the_point(address, bytes_each_time):
 
         threading.Thread(target=lambda: swallow(serve), daemon=True).start()
         answer, seconds = refusal(address(server.getsockname()[1]))
-    assert answer.reason in ("timeout", "not_pgbouncer", "other")
+    assert answer.reason in ("timeout", "wrong_server", "other")
     assert seconds < TIMEOUT + 0.5
 
 
