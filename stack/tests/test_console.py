@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -352,13 +353,15 @@ def test_name_in_another_encoding(pgbouncer, pair, address):
     """A client may call itself anything: it must not blind us."""
     environment = dict(os.environ, PGAPPNAME=os.fsdecode(b"Kass\xe9"), PGPASSWORD=pair.passwords["shop"])
     target = f"host={LOCALHOST} port={pgbouncer.port} user=shop dbname=shop"
-    client = subprocess.Popen(
-        ["psql", "--no-psqlrc", "--command=SELECT pg_sleep(30)", target], env=environment, stdout=subprocess.DEVNULL
-    )
+    command = ["psql", "--no-psqlrc", "--command=SELECT pg_sleep(30)", target]
+    start = partial(subprocess.Popen, command, env=environment, stdout=subprocess.DEVNULL)
+    client = start()
     try:
         deadline = time.monotonic() + 5
         while not (rows := [row for row in read(address(pgbouncer), "SHOW CLIENTS") if row["database"] == "shop"]):
             assert time.monotonic() < deadline
+            if client.poll() is not None:  # 1.24 refuses such a name now and then
+                client = start()
         assert rows[0].get("application_name", "Kass\ufffd") == "Kass\ufffd"
     finally:
         client.kill()
