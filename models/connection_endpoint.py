@@ -506,14 +506,11 @@ class ConnectionEndpoint(models.Model):
 
     def _check_reading(self, reading, own):
         """:return: what `_measure` says of this endpoint"""
-        if not reading:
-            answer, problem = own, None
-        else:
-            answer, problem = session.check(reading), None
-            if self.kind == "postgresql":
-                answer, problem = self._check_postgresql(answer, own)
+        answer, problem = session.check(reading) if reading else own, None
+        if reading and self.kind == "postgresql":
+            answer, problem = self._check_postgresql(answer, own)
         if isinstance(answer, session.SessionError):
-            return None, "\n".join(filter(None, [problem, *self._explain(answer)]))
+            return None, "\n".join(self._explain(answer))
         return answer, problem
 
     def _check_postgresql(self, answer, own):

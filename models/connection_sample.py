@@ -121,7 +121,7 @@ def bucket_field(name, label):
         label,
         compute="_compute_buckets",
         search=lambda self, operator, value: self._search_bucket(name, operator, value),
-        help="The beginning of the time that the sample falls into, on the user's clock.",
+        help="The beginning of the time that the sample falls into: in UTC, and in groups on the user's clock.",
     )
 
 
@@ -643,7 +643,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _notices(self):
-        """How old the newest sample is, and which endpoints are not measured as they should be."""
+        """Of when the newest sample is, and what was wrong with the last one of each endpoint."""
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         notices = [
             {"type": "warning", "text": f"{endpoint.name}: {endpoint.last_error}", "remedy": ""}
