@@ -4,23 +4,27 @@ Plain functions, without I/O and without Odoo. None is "unknown" everywhere: not
 could not be read becomes a number or an "ok".
 """
 
+import math
+from typing import NamedTuple
+
 # From harmless to worst. What is unknown may hide anything, so it is worse than "ok".
 LEVELS = ("ok", "unknown", "warning", "critical")
+# Severities as digits: of what is well, what is not known, and what an alert is about.
+WELL, UNKNOWN, *BAD = "0123"
 
-# What is measured -> from which value on it is a warning, and from which on critical; None is never.
-THRESHOLDS = {
-    # Percent of the connections that PostgreSQL has for ordinary roles: CrunchyData's pgmonitor.
-    "postgresql_pressure": (75.0, 90.0),
-    # Percent of max_client_conn or max_db_connections: the Grafana mixin of PgBouncer's exporter.
-    "pgbouncer_pressure": (80.0, 90.0),
-    # Samples in a row in which clients waited. A short queue is normal under load, one that
-    # stays is not: a minute or five of it is what others' rules wait for before they alert.
-    "waiting_samples": (2.0, 5.0),
-    # Seconds that the first client in the queue has waited: what a user of a web page notices.
-    "maxwait": (1.0, 5.0),
-    # Seconds that a session has been idle in a transaction: CrunchyData's pgmonitor.
-    "idle_in_transaction_age": (300.0, 900.0),
-}
+# An incident is over once a value has fallen to less than this share of the lowest threshold: what
+# sways around a threshold is one incident, not many. A judgement, with no source in the field.
+HYSTERESIS = 0.9
+
+
+class Rule(NamedTuple):
+    """When a value is bad, when that is an alert, and when the alert is over."""
+
+    thresholds: tuple  # (warning, critical); None for what is never reached
+    samples: int = 1  # in so many samples …
+    of_samples: int = 1  # … of the last so many
+    good_samples: int = 1  # over after so many in a row
+    is_count: bool = False  # its value is a number of samples in a row
 
 
 def postgresql_capacity(max_connections, superuser_reserved_connections, reserved_connections=0):
@@ -63,11 +67,6 @@ def level(value, thresholds):
     return "warning" if value > 0 and warning is not None and value >= warning else "ok"
 
 
-def pressure_level(demand, capacity, thresholds):
-    """The level of demand against capacity. What has no limit is not under pressure."""
-    return "ok" if capacity == 0 else level(pressure(demand, capacity), thresholds)
-
-
 def severity(level):
     """A number that is the higher the worse a level is."""
     return LEVELS.index(level)
@@ -106,19 +105,86 @@ def mean_waiting(waited_seconds, interval):
     return waited_seconds / interval
 
 
-def waiting_since(before, now, waiting, waiting_mean):
-    """Since when clients have waited at each look: at its moment, or on average one of them all the
-    time since the look before.
+def digit(value, rule):
+    """The severity of a value in a history: also of one that is not bad, but too near to the lowest
+    threshold for an incident to end, it is not known whether it is well."""
+    if bad := severity(level(value, rule.thresholds)):
+        return str(bad)
+    limit = HYSTERESIS * min(threshold for threshold in rule.thresholds if threshold is not None)
+    # Of a threshold of a few samples, one less is still too near.
+    limit = math.floor(limit) if rule.is_count else limit
+    return WELL if value <= 0 or value < limit else UNKNOWN
 
-    :param float before: what it was at the last look, None if nobody waited then
-    :param float now: the time of this look, in seconds
-    :return: the time, or None if nobody waits
+
+class Memory:
+    """What the last samples of a server tell about the next one: in how many of them something
+    has been so, and how bad they were.
+
+    Keys are tuples of texts and None.
+
+    :param dict kept: what ``keep`` returned; None if there is nothing
+    :param float now: the time of this sample, in seconds
+    :param float every: the seconds between two samples: looks that follow each other more quickly
+        do not make more of it
+    :param float patience: the seconds after which a sample is missing: after a gap nobody knows
+        whether something was so all the time
     """
-    waited = bool(waiting) or (waiting_mean or 0) >= 1
-    return min(before or now, now) if waited else None
+
+    def __init__(self, kept, now, every, patience):
+        elapsed = now - kept["judged_at"] if kept else math.inf
+        self.now = now
+        self.every = every
+        self.is_gap = not 0 <= elapsed <= patience
+        self.is_repeat = not self.is_gap and elapsed < every / 2
+        self.judged_at = kept["judged_at"] if self.is_repeat else now
+        self.before, self.histories = (
+            ({}, {})
+            if self.is_gap
+            else ({tuple(key): value for *key, value in kept[name]} for name in ("since", "histories"))
+        )
+        self.since = {}
+
+    def count(self, key, is_so):
+        """:return: in how many samples in a row it has been so, this one included"""
+        if not is_so:
+            return 0
+        self.since[key] = min(self.before.get(key, self.now), self.now)
+        return 1 + round((self.now - self.since[key]) / self.every)
+
+    def add(self, found, others, length, uncertain=()):
+        """Add this sample to ``histories``: key -> text of digits, the severities of the last
+        samples, the newest last. What is not there was well in all of them.
+
+        :param dict found: key -> `digit` of what is not well
+        :param str others: the digit of all that is not found
+        :param int length: how many samples are remembered
+        :param uncertain: keys of which nobody knows after a gap whether they were well
+        """
+        before = dict.fromkeys(uncertain, UNKNOWN * length) if self.is_gap else self.histories
+        self.histories = {}
+        for key in before.keys() | found.keys():
+            past, now = before.get(key, WELL).rjust(length, WELL), found.get(key, others)
+            if self.is_repeat:  # the worse of the two counts
+                past, now = past[:-1], max(past[-1], now)
+            history = (past + now)[-length:]
+            if history.strip(WELL):
+                self.histories[key] = history
+
+    def keep(self):
+        """:return: what JSON can hold"""
+        return {"judged_at": self.judged_at} | {
+            name: [[*key, value] for key, value in getattr(self, name).items()] for name in ("since", "histories")
+        }
 
 
-def waiting_samples(since, now, interval):
-    """In how many samples in a row clients have waited, this one included: looks that follow each
-    other more quickly than the interval do not make more of it."""
-    return 0 if since is None else 1 + round((now - since) / interval)
+def alert_level(history, rule):
+    """The level of an alert that the samples of a history, the newest of them included, call for:
+    "ok" for none. What is unknown is neither bad nor good."""
+    worst = sorted(history[-rule.of_samples :], reverse=True)[rule.samples - 1]
+    reached = min(worst, history[-1])
+    return LEVELS[int(reached)] if reached in BAD else "ok"
+
+
+def is_over(history, rule):
+    """Whether an alert ends with the newest sample of a history."""
+    return not history[-rule.good_samples :].strip(WELL)

@@ -14,7 +14,6 @@ from odoo.tools import SQL
 from .. import pressure
 from ..fields import NullableFloat, NullableInteger
 from ..probes import postgres, session
-from .connection_thresholds import THRESHOLD_FIELDS, thresholds
 
 # How long the servers of one list, or of one run of the sampler, may take together, in seconds.
 CONSOLE_TIMEOUT = 3.0
@@ -24,7 +23,9 @@ PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
 EPOCH = datetime(1970, 1, 1)
 LEVELS = [(level, level.upper() if level == "ok" else level.capitalize()) for level in pressure.LEVELS]
 # What a sample of a PgBouncer is made of.
-SAMPLE_COMMANDS = [f"SHOW {what}" for what in ("POOLS", "STATS", "DATABASES", "USERS", "LISTS", "STATE", "CONFIG")]
+SAMPLE_COMMANDS = [
+    f"SHOW {what}" for what in ("POOLS", "STATS", "DATABASES", "USERS", "LISTS", "STATE", "CONFIG", "SERVERS")
+]
 # An endpoint of which no sample came for so many intervals is not watched any more.
 MISSED_SAMPLES = 3
 CHART_HOURS = 6
@@ -53,7 +54,7 @@ class ConnectionEndpoint(models.Model):
     """
 
     _name = "connection.endpoint"
-    _inherit = ["mail.thread", "connection.thresholds"]
+    _inherit = ["mail.thread", "mail.activity.mixin"]
     _description = "Connection Endpoint"
     _order = "kind desc, name, id"
 
@@ -96,9 +97,16 @@ class ConnectionEndpoint(models.Model):
         default="prefer",
         tracking=True,
     )
-    has_own_thresholds = fields.Boolean(
-        "Thresholds of Its Own", tracking=True, help="Otherwise those of the Settings are in force."
+    responsible_id = fields.Many2one(
+        "res.users",
+        default=lambda self: self.env.user.filtered("active"),
+        tracking=True,
+        domain=[("share", "=", False)],
+        help="Who gets an activity while an alert lasts. If that user is archived or not a Viewer: the first Manager.",
     )
+    rule_ids = fields.One2many("connection.rule", "endpoint_id", "Rules of Its Own")
+    alert_ids = fields.One2many("connection.alert", "endpoint_id")
+    open_alert_count = fields.Integer("Open Alerts", compute="_compute_open_alert_count")
 
     # What the last sample found.
     reading_ids = fields.One2many("connection.reading", "endpoint_id", groups=fields.NO_ACCESS, copy=False)
@@ -221,8 +229,9 @@ class ConnectionEndpoint(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create([self.browse()._with_thresholds(vals) for vals in vals_list])
+        endpoints = super().create(vals_list)
         endpoints.sudo().is_trusted = self._may_trust()
+        endpoints.sudo().message_subscribe(self._managers().partner_id.ids)
         return endpoints
 
     def write(self, vals):
@@ -234,7 +243,11 @@ class ConnectionEndpoint(models.Model):
                 super(ConnectionEndpoint, endpoint.sudo()).write(
                     {"stored_password": False, "is_trusted": self._may_trust()}
                 )
-        return super().write(self._with_thresholds(vals))
+        result = super().write(vals)
+        if vals.get("active") is False:
+            self.sudo().alert_ids.filtered(lambda alert: not alert.closed_at)._end("archived")
+            self.env["connection.alert"].sudo()._tell(self.sudo())
+        return result
 
     @api.model
     def _may_trust(self):
@@ -297,6 +310,10 @@ class ConnectionEndpoint(models.Model):
     def _label(self, name):
         """The user's word for the value of a selection."""
         return dict(self._fields[name]._description_selection(self.env))[self[name]]
+
+    def action_open_alerts(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.connection_alert_action")
+        return action | {"domain": [("endpoint_id", "=", self.id)]}
 
     def action_open_samples(self):
         """The history of this endpoint; of a PgBouncer, that of its pools."""
@@ -412,6 +429,104 @@ class ConnectionEndpoint(models.Model):
             },
         }
 
+    # Alerts
+
+    @api.depends("alert_ids.closed_at")
+    def _compute_open_alert_count(self):
+        lasting = [("endpoint_id", "in", self.ids), ("closed_at", "=", False)]
+        counts = dict(self.env["connection.alert"]._read_group(lasting, ["endpoint_id"], ["__count"]))
+        for endpoint in self:
+            endpoint.open_alert_count = counts.get(endpoint._origin, 0)
+
+    @api.model
+    def _managers(self):
+        users = self.env.ref("pgbouncer_monitor.group_manager").sudo().all_user_ids
+        return users.filtered(lambda user: user.active and not user.share).sorted("id")
+
+    def _plan_activity(self, alerts):
+        """Have an activity while alerts last, for whoever is responsible."""
+        kind = ["pgbouncer_monitor.mail_activity_alert"]
+        if not alerts:
+            self.activity_unlink(kind)
+            return
+        summary = ", ".join(map(self.env["connection.rule"]._label, alerts.grouped("rule")))
+        if planned := self.activity_search(kind):
+            planned.summary = summary
+            return
+        responsible = self.responsible_id
+        if not responsible.active or not responsible.has_group("pgbouncer_monitor.group_viewer"):
+            responsible = self._managers()[:1]
+        if responsible:
+            # He gets the message: no second one about the activity.
+            quiet = self.with_context(mail_activity_quick_update=True)
+            quiet.activity_schedule(*kind, user_id=responsible.id, summary=summary)
+
+    def _post_alert(self, title, values):
+        """Post in the chatter what followers of alerts shall know, and in the Discuss channel what all
+        its members may know.
+
+        :param dict values: for the template connection_alert_message
+        """
+        bot = self.env.ref("base.partner_root")
+        values = values | {"title": title, "url": f"{self.get_base_url()}/odoo/"}
+        # A mail server that hangs must not keep the sampler waiting: the mail queue sends it. Whoever asked
+        # for the sample is told, too.
+        self.with_context(mail_notify_force_send=False, mail_notify_author=True).message_post_with_source(
+            "pgbouncer_monitor.connection_alert_message",
+            render_values=values,
+            subtype_xmlid="pgbouncer_monitor.mt_alert",
+            subject=f"{title}: {self.name}",
+            author_id=bot.id,
+        )
+        self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger()
+        if channel := self._alert_channel():
+            body = self.env["ir.qweb"]._render(
+                "pgbouncer_monitor.connection_alert_message", values | {"endpoint": self, "evidence": None}
+            )
+            channel.message_post(body=body, author_id=bot.id, subtype_xmlid="mail.mt_comment")
+
+    @api.model
+    def _alert_channel(self):
+        """The Discuss channel that alerts are also posted to, or none."""
+        channel_id = self.env["ir.config_parameter"].sudo().get_param("pgbouncer_monitor.alert_channel_id")
+        return self.env["discuss.channel"].sudo().browse(int(channel_id or 0)).exists()
+
+    def _notify_get_recipients(self, message, msg_vals=False, **kwargs):
+        """An alert shows who is connected: it is not sent to a follower who may not see that any more."""
+        recipients = super()._notify_get_recipients(message, msg_vals=msg_vals, **kwargs)
+        if message.subtype_id != self.env.ref("pgbouncer_monitor.mt_alert"):
+            return recipients
+        users = self.env["res.users"].sudo().browse(recipient["uid"] for recipient in recipients if recipient["uid"])
+        readers = users.filtered(lambda user: user.has_group("pgbouncer_monitor.group_viewer")).ids
+        return [recipient for recipient in recipients if recipient["uid"] in readers]
+
+    def action_send_test_alert(self):
+        """Post a message as an alert would, and tell the user where it goes."""
+        self.ensure_one()
+        self.check_access("write")
+        part = {
+            "heading": self.env._("This is a test"),
+            "lines": [
+                self.env._("%s asked for it. An alert looks like this, and goes the same ways.", self.env.user.name)
+            ],
+        }
+        self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [part]})
+        subtype = self.env.ref("pgbouncer_monitor.mt_alert")
+        followers = self.sudo().message_follower_ids.filtered(lambda follower: subtype in follower.subtype_ids)
+        names = [*followers.partner_id.mapped("name"), *self._alert_channel().mapped("display_name")]
+        told = self.env._("It is in the chatter, and goes to: %s.", ", ".join(names))
+        if not names:
+            told = self.env._("It is in the chatter. Nobody follows the alerts of this endpoint.")
+        title = self.env._("A test alert was sent")
+        return self._notification(title, told, "success" if names else "warning", {"tag": "soft_reload"})
+
+    @api.ondelete(at_uninstall=False)
+    def _keep_alerts(self):
+        """They are over, and stay when the endpoint, and with it the chatter, is gone."""
+        alerts = self.sudo().alert_ids.filtered(lambda alert: not alert.closed_at)
+        alerts._end("deleted")
+        alerts.told_level = "ok"
+
     @api.ondelete(at_uninstall=False)
     def _keep_postgresql(self):
         if "postgresql" in self.mapped("kind"):
@@ -502,6 +617,9 @@ class ConnectionEndpoint(models.Model):
             others = executor.submit(session.run, questions, CONSOLE_TIMEOUT)
             own = self._read_own() if "postgresql" in self.mapped("kind") else None
             readings = others.result()
+        known = self.env.cr.cache.setdefault(self._name, {})
+        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
+            known[endpoint.id] = session.check(readings[endpoint.id])
         return {endpoint: endpoint._check_reading(readings.get(endpoint.id), own) for endpoint in self}
 
     def _check_reading(self, reading, own):
@@ -565,28 +683,13 @@ class ConnectionEndpoint(models.Model):
         reading = self.sudo().reading_ids
         return reading.write(values) if reading else reading.create(values)
 
-    def _with_thresholds(self, vals):
-        """Values with which thresholds of its own begin: those that are in force, where no others are given."""
-        if not vals.get("has_own_thresholds") or (self and all(self.mapped("has_own_thresholds"))):
-            return vals
-        number = self.env["res.config.settings"]._number
-        return {field: number(field) for field in THRESHOLD_FIELDS} | vals
-
     def _address_key(self):
         return f"{self.user or ''}@{self.host or ''}:{self.port or ''} {self.sslmode}"
-
-    def _thresholds_in_force(self):
-        """:return: name -> (warning, critical), None for what is never reached"""
-        return thresholds(self.__getitem__ if self.has_own_thresholds else self.env["res.config.settings"]._number)
 
     @api.onchange("host")
     def _onchange_host(self):
         if self.kind == "postgresql" and self.host and not self.port:
             self.port = 5432
-
-    @api.onchange("has_own_thresholds")
-    def _onchange_has_own_thresholds(self):
-        self.update(self.browse()._with_thresholds({"has_own_thresholds": self.has_own_thresholds}))
 
     @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
     def _compute_reading(self):

@@ -16,7 +16,7 @@ from odoo.tools.constants import GC_UNLINK_LIMIT
 from .. import pressure
 from ..fields import NullableInteger, NullableReal
 from ..probes import postgres
-from .connection_endpoint import EPOCH, FIGURES, LEVELS, MISSED_SAMPLES, console_state
+from .connection_endpoint import EPOCH, FIGURES, LEVELS, console_state
 from .pgbouncer_database import database_state
 
 _logger = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ POOL_COLUMNS = (
     "sv_tested",
     "sv_login",
 )
+# The servers that a pool has.
+POOL_SERVERS = ("used", *(name for name in POOL_COLUMNS if name.startswith("sv_")))
+# Rules about a queue, which is in a pool, and so in its database, too.
+QUEUES = ("waiting_samples", "maxwait")
 # Columns of SHOW STATS that only grow, and the fields that hold by how much. The wait is in microseconds.
 POOL_COUNTERS = {
     "total_xact_count": "xact_count",
@@ -57,6 +61,8 @@ ACTIVITY_COLUMNS = (
     "xact_age",
     "idle_in_transaction_age",
 )
+# Ages that rules judge, and that hidden sessions may exceed.
+AGES = ("xact_age", "idle_in_transaction_age")
 # PgBouncer's own database, which is its console.
 CONSOLE = "pgbouncer"
 
@@ -79,6 +85,7 @@ MAXIMA = (
     "waiting_mean_max",
     "pressure_max",
     "maxwait",
+    "blocked_age",
     "xact_age",
     "idle_in_transaction_age",
     "notification_queue_usage",
@@ -234,6 +241,11 @@ class ConnectionSample(models.Model):
         help="Of other roles: the states, ages and locks of these may not be seen. GRANT pg_monitor shows them.",
     )
     blocked_backends = gauge("Backends Blocked", help="Waiting for a lock. Unknown while backends are hidden.")
+    blocked_age = gauge(
+        "Longest Blocked (s)",
+        aggregator="max",
+        help="For how long a backend has waited for a lock. Before PostgreSQL 14: since its query began.",
+    )
     xact_age = gauge("Oldest Transaction (s)", aggregator="max", help="Unknown while backends are hidden.")
     idle_in_transaction_age = gauge(
         "Longest Idle in Transaction (s)",
@@ -257,6 +269,7 @@ class ConnectionSample(models.Model):
     @api.model
     def _cron_sample(self):
         self._sample(self.env["connection.endpoint"].search([("active", "=", True)]))
+        self.env["connection.alert"]._send_again()
 
     @api.model
     def _sample(self, endpoints):
@@ -268,38 +281,126 @@ class ConnectionSample(models.Model):
         :return: endpoint -> the session.Reading that it answered, or None; and what is wrong, or None
         """
         measured = self._lock(endpoints.sudo())._measure()
-        samples = []
-        for endpoint, (answer, problem) in measured.items():
+        watched = self.env["connection.endpoint"].sudo().union(*measured)
+        Alert = self.env["connection.alert"].sudo()
+        rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._open(watched)
+        every, patience = self.env["res.config.settings"]._sample_interval(), watched._sample_patience()
+        now = fields.Datetime.now()
+        samples, changed = [], Alert.browse()
+        for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
+            (answer, problem), in_force = measured[endpoint], rules[endpoint]
             last = endpoint._last_reading()
-            now = fields.Datetime.to_string(fields.Datetime.now())
             before = json.loads(last.counters or "{}")
-            rows, counters = [{"level": "unknown"}], before | {"waiting_since": {}}
+            memory = pressure.Memory(before.get("memory"), (now - EPOCH).total_seconds(), every, patience)
+            rows, counters = [{"level": "unknown", "values": {}}], before
             if answer:
                 make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
                 try:
-                    rows, counters = make_rows(answer, before, endpoint._thresholds_in_force())
+                    rows, counters = make_rows(answer, before, in_force, memory)
                 except Exception as error:  # an answer that nobody foresaw must not cost the others their samples
                     _logger.exception("%s gave an answer that cannot be used", endpoint.name)
                     measured[endpoint] = answer, problem = None, f"{type(error).__name__}: {error}"
             whole = rows[0]
             whole["reason"] = "\n".join(filter(None, [problem, whole.get("reason")])) or None
+            # These two measure no connections, and so make no sample's level.
+            whole["values"]["unanswered_samples"] = memory.count(("unanswered_samples", None, None), not answer)
+            if "pool_growth" in in_force and endpoint.kind == "postgresql":
+                demand = _known(sum, [whole.get("used"), self._pool_growth(measured, samples)])
+                whole["values"]["pool_growth"] = pressure.pressure(demand, whole.get("capacity"))
+            found = self._found(rows, in_force)
+            memory.add(
+                {key: digit for key, (digit, _sample) in found.items()},
+                pressure.WELL if answer else pressure.UNKNOWN,
+                max((max(rule.of_samples, rule.good_samples) for rule in in_force.values()), default=1),
+                uncertain=alerts[endpoint],
+            )
+            found = {key: sample for key, (_digit, sample) in found.items()}
+            changed |= Alert._follow(endpoint, alerts[endpoint], in_force, found, memory.histories)
             for row in rows:
-                row.update(endpoint_id=endpoint.id, sampled_at=now, period="minute", sample_count=1)
+                del row["values"]
+                row.update(endpoint_id=endpoint.id, sampled_at=fields.Datetime.to_string(now))
+                row.update(period="minute", sample_count=1)
                 row["capacity"] = row.get("capacity") or None  # what has no limit has none
                 for name in ("used", "waiting", "waiting_mean", "pressure"):
                     row[f"{name}_max"] = row.get(name)
             samples += rows
-            last_seen = now if answer else last.last_seen
             pools = [row["pressure"] for row in rows if row.get("user") and row["pressure"] is not None]
             endpoint._keep_reading(
                 {name: whole.get(name) for name in FIGURES}
-                | {"pool_pressure": max(pools, default=None), "counters": json.dumps(counters)}
-                | {"sampled_at": now, "last_seen": last_seen, "last_error": whole["reason"]}
+                | {"pool_pressure": max(pools, default=None)}
+                | {"sampled_at": now, "last_seen": now if answer else last.last_seen, "last_error": whole["reason"]}
+                | {"counters": json.dumps(counters | {"memory": memory.keep()})}
             )
             self._log(endpoint, whole)
         if samples:
             self._insert(samples)
+        changed._gather()
+        Alert._tell(watched)
         return measured
+
+    @api.model
+    def _found(self, rows, rules):
+        """What is not well in the samples of one endpoint.
+
+        :return: (rule, database, user) -> its pressure.digit, and the sample
+        """
+        found = {}
+        for row in sorted(rows, key=lambda row: not row.get("user")):  # pools before their databases
+            database, user = row.get("database"), row.get("user")
+            for name, value in row["values"].items():
+                key = name, database, user
+                if name == "paused_samples":  # that is never a pool alone
+                    key = name, None if rows[0]["is_paused"] else database, None
+                elif name in QUEUES and database and not user and any(other[:2] == key[:2] for other in found):
+                    continue  # its pools tell who waits
+                digit = pressure.digit(value, rules[name]) if name in rules else pressure.WELL
+                if digit != pressure.WELL:
+                    found[key] = digit, row
+        return found
+
+    @api.model
+    def _pool_growth(self, measured, samples):
+        """How many more servers the pools may open to the PostgreSQL of this Odoo, without their
+        reserves. Of a database counts what has a server there now: PostgreSQL itself must know it.
+
+        :param dict measured: see `_sample`
+        :param list samples: of all PgBouncers
+        :return: the number, or None if a PgBouncer did not tell
+        """
+        consoles = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer"), ("active", "=", True)])
+        answers = {console.id: measured.get(console, (None, None))[0] for console in consoles}
+        if not all(answers.values()):
+            return None
+        servers = [
+            [endpoint_id, row.get("database"), row.get("remote_pid"), row.get("local_port"), row.get("user")]
+            for endpoint_id, answer in answers.items()
+            for row in answer.answers["SHOW SERVERS"]
+        ]
+        query = SQL(
+            """
+            SELECT DISTINCT (server->>0)::int, server->>1
+              FROM jsonb_array_elements(%s::jsonb) AS server
+              JOIN pg_stat_activity
+                ON pid = (server->>2)::int
+               AND COALESCE(client_port, -1) IN (-1, (server->>3)::int)
+               AND usename = server->>4
+            """,
+            json.dumps(servers),
+        )
+        of_databases = defaultdict(list)
+        for sample in samples:
+            of_databases[sample["endpoint_id"], sample.get("database")].append(sample)
+        growth = 0
+        for key in self.env.execute_query(query):
+            pools = [sample for sample in of_databases[key] if sample.get("user")]
+            if any(pool["capacity"] is None for pool in pools):
+                return None
+            room = sum(max(pool["capacity"] - sum(pool[name] or 0 for name in POOL_SERVERS), 0) for pool in pools)
+            for limit in of_databases[key]:
+                if not limit.get("user") and limit["capacity"] and limit["used"] is not None:
+                    room = min(room, max(limit["capacity"] - limit["used"], 0))
+            growth += room
+        return growth
 
     @api.model
     def _lock(self, endpoints):
@@ -341,12 +442,12 @@ class ConnectionSample(models.Model):
         )
 
     @api.model
-    def _postgresql_rows(self, answer, before, thresholds):
+    def _postgresql_rows(self, answer, before, rules, _memory):
         """Make one sample of what PostgreSQL answered.
 
         :param session.Reading answer: of ``postgres.sample_queries``
         :param dict before: the counters that this returned the last time
-        :param dict thresholds: name -> (warning, critical)
+        :param dict rules: name -> pressure.Rule
         :return: a list of one dictionary of values, and the counters of this time
         """
         [row] = answer.answers[postgres.ACTIVITY]
@@ -360,24 +461,23 @@ class ConnectionSample(models.Model):
         capacity = pressure.postgresql_capacity(
             row["max_connections"], row["superuser_reserved_connections"], row["reserved_connections"]
         )
-        idle_age = row["idle_in_transaction_age"] or 0
-        levels = {
-            "postgresql_pressure": pressure.pressure_level(used, capacity, thresholds["postgresql_pressure"]),
-            "idle_in_transaction_age": pressure.level(idle_age, thresholds["idle_in_transaction_age"]),
-        }
         sample = {
             "used": used,
             "capacity": capacity,
             "pressure": pressure.pressure(used, capacity),
             "hidden_backends": hidden,
+            "blocked_age": row["blocked_age"],
             "notification_queue_usage": row["notification_queue_usage"],
         }
+        values = {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
+        for name in AGES:
+            values[name] = row[name] or 0
+            if hidden and name in rules and pressure.level(values[name], rules[name].thresholds) == "ok":
+                values[name] = None
         if not hidden:
             sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
-        elif any(threshold is not None for threshold in thresholds["idle_in_transaction_age"]):
-            levels["hidden_backends"] = "unknown"
-        self._judge(sample, levels)
-        if sample["level"] == levels.get("hidden_backends"):
+        self._judge(sample, rules, values)
+        if hidden and sample["level"] == "unknown" and None in map(values.get, AGES):
             sample["reason"] = self.env._(
                 "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
                 "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
@@ -392,13 +492,14 @@ class ConnectionSample(models.Model):
         return [sample], counters
 
     @api.model
-    def _pgbouncer_rows(self, answer, before, thresholds):
+    def _pgbouncer_rows(self, answer, before, rules, memory):
         """Make samples of what a console answered: of the whole PgBouncer, which comes first, of
         each pool, and of each database that has a limit of its own or several pools.
 
         :param session.Reading answer: of ``SAMPLE_COMMANDS``
         :param dict before: the counters that this returned the last time
-        :param dict thresholds: name -> (warning, critical)
+        :param dict rules: name -> pressure.Rule
+        :param pressure.Memory memory: of the samples before
         :return: a list of dictionaries of values, and the counters of this time
         """
         answers = answer.answers
@@ -411,14 +512,8 @@ class ConnectionSample(models.Model):
             "counts": {
                 row.get("database"): [_whole(row.get(name)) for name in POOL_COUNTERS] for row in answers["SHOW STATS"]
             },
-            "waiting_since": defaultdict(dict),
         }
         interval, grown = self._grown(counters, before)
-
-        every = self.env["res.config.settings"]._sample_interval()
-        # After a gap nobody knows whether they waited all the time.
-        is_next = answer.read_at - before.get("read_at", 0) <= MISSED_SAMPLES * every
-        waited = before.get("waiting_since", {}) if is_next else {}
 
         state = console_state(answers["SHOW STATE"])
         pools = defaultdict(list)
@@ -436,15 +531,8 @@ class ConnectionSample(models.Model):
             members[-1].update(self._counted(interval, grown and grown.get(name)))
             is_paused = database_state(databases.get(name, {}), state) == "paused"
             for sample in members:
-                key = sample["user"] or ""
-                since = pressure.waiting_since(
-                    waited.get(name, {}).get(key), answer.read_at, sample["waiting"], sample.get("waiting_mean")
-                )
-                if since:
-                    counters["waiting_since"][name][key] = since
                 sample["is_paused"] = is_paused
-                count = pressure.waiting_samples(since, answer.read_at, every)
-                self._judge(sample, self._pool_levels(sample, count, thresholds))
+                self._judge_pool(sample, rules, memory)
             samples += members
 
         of_pools = [sample for sample in samples if sample["user"]]
@@ -458,10 +546,11 @@ class ConnectionSample(models.Model):
             "maxwait": _known(max, [0.0, *(sample["maxwait"] for sample in of_pools)]),
             "is_paused": is_paused,
         }
-        levels = {"pgbouncer_pressure": pressure.pressure_level(used, capacity, thresholds["pgbouncer_pressure"])}
-        if is_paused:
-            levels["is_paused"] = "warning"
-        self._judge(whole, levels)
+        values = {
+            "pgbouncer_pressure": 0 if capacity == 0 else whole["pressure"],
+            "paused_samples": memory.count(("paused_samples", None, None), is_paused),
+        }
+        self._judge(whole, rules, values)
         worst = max([whole, *samples], key=lambda sample: pressure.severity(sample["level"]))
         if worst is not whole:  # as bad as its worst part
             where = "/".join(filter(None, [worst["database"], worst["user"]]))
@@ -504,36 +593,46 @@ class ConnectionSample(models.Model):
         }
 
     @api.model
-    def _pool_levels(self, sample, waiting_samples, thresholds):
-        """:return: the name of what was judged -> its level"""
-        levels = {
-            "maxwait": pressure.level(sample["maxwait"], thresholds["maxwait"]),
-            "waiting_samples": pressure.level(waiting_samples, thresholds["waiting_samples"]),
+    def _judge_pool(self, sample, rules, memory):
+        """Judge the sample of a pool, or of a database."""
+        key = sample["database"], sample["user"]
+        used, waiting, capacity = sample["used"], sample["waiting"], sample["capacity"]
+        # Also a queue that was over at both looks, if on average one client waited between them.
+        has_waited = bool(waiting) or (sample.get("waiting_mean") or 0) >= 1
+        values = {
+            "maxwait": sample["maxwait"],
+            "waiting_samples": memory.count(("waiting_samples", *key), has_waited),
+            "paused_samples": memory.count(("paused_samples", *key), sample["is_paused"]),
         }
-        used, capacity = sample["used"], sample["capacity"]
+        is_unknown = False
         if sample["user"] is None:
-            levels["pgbouncer_pressure"] = pressure.pressure_level(used, capacity, thresholds["pgbouncer_pressure"])
+            values["pgbouncer_pressure"] = 0 if capacity == 0 else sample["pressure"]
         # SHOW DATABASES leaves out those that “*” made and nobody uses: nothing presses there.
-        elif sample["pressure"] is None and capacity != 0 and (used, sample["waiting"]) != (0, 0):
-            levels["pressure"] = "unknown"
-        if sample["is_paused"]:
-            levels["is_paused"] = "warning"
-        return levels
+        elif sample["pressure"] is None and capacity != 0:
+            is_unknown = (used, waiting) != (0, 0)
+        self._judge(sample, rules, values, unknown=["pressure"] * is_unknown)
 
     @api.model
-    def _judge(self, sample, levels):
-        """Give a sample the worst of some levels, and the reason if it is bad.
+    def _judge(self, sample, rules, values, unknown=()):
+        """Give a sample the worst level of some values, and the reason if it is bad.
 
-        :param dict levels: the name of what was judged, a threshold's or a field's -> its level
+        :param dict rules: name -> pressure.Rule
+        :param dict values: name of a rule -> the measured value
+        :param unknown: names of fields that nobody could tell, though they matter
         """
-        name = max(levels, key=lambda name: pressure.severity(levels[name]))
-        sample["level"] = levels[name]
-        if sample["level"] != "ok":
-            fields_of = self._fields | self.env["connection.endpoint"]._fields
-            field = fields_of.get(f"{name}_{sample['level']}") or fields_of.get(name) or fields_of[f"{name}_warning"]
-            label = field._description_string(self.env)
-            unknown = self.env._("The server did not tell enough to judge: %s", label)
-            sample["reason"] = unknown if sample["level"] == "unknown" else label
+        sample["values"] = values
+        levels = dict.fromkeys(unknown, "unknown")
+        levels |= {name: pressure.level(values[name], rules[name].thresholds) for name in values if name in rules}
+        name = max(levels, key=lambda name: pressure.severity(levels[name]), default=None)
+        sample["level"] = levels.get(name, "ok")
+        if sample["level"] == "ok":
+            return
+        Rule = self.env["connection.rule"]
+        label = Rule._label(name) if name in rules else self._fields[name]._description_string(self.env)
+        if sample["level"] == "unknown":
+            sample["reason"] = self.env._("The server did not tell enough to judge: %s", label)
+        else:
+            sample["reason"] = f"{label}: {Rule._tell_value(name, values[name])}"
 
     @api.model
     def _grown(self, counters, before):

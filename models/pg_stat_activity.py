@@ -343,12 +343,17 @@ class PgStatActivity(models.Model):
         themselves. In a deadlock there are none, and all that take part in it are shown. A
         prepared transaction (0) has no session."""
         blocked = self.search([("blocked_by", "!=", False)])
+        return self._open([("pid", "in", list(self._root_blockers(blocked)))])
+
+    def _root_blockers(self, blocked):
+        """:param blocked: all sessions that wait for a lock
+        :return: the PIDs at the root of what these sessions wait for, see `action_open_blockers`"""
         waits_for = {session.pid: set(map(int, session.blocked_by.split(", "))) for session in blocked}
         chain, found = set(), set(self.mapped("pid"))
         while found:
             chain |= found
             found = set().union(*(waits_for.get(pid, ()) for pid in found)) - chain
-        return self._open([("pid", "in", list(chain - waits_for.keys() or chain))])
+        return chain - waits_for.keys() or chain
 
     def action_open_pool(self):
         return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])

@@ -1,35 +1,43 @@
-from itertools import chain
+import math
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from odoo.addons.base.models.ir_cron import _intervalTypes
 
-from ..fields import NullableInteger
-from ..pressure import THRESHOLDS
+from ..fields import NullableFloat, NullableInteger
 from .connection_endpoint import EPOCH
-from .connection_thresholds import THRESHOLD_FIELDS
 
 # The numbers that are kept as system parameters, and what they are until somebody sets them.
 DEFAULTS = {
     "minute_days": 7,
     "sample_days": 400,
-    **dict(zip(THRESHOLD_FIELDS, chain.from_iterable(THRESHOLDS.values()), strict=True)),
+    # The repeat_interval of Prometheus's Alertmanager.
+    "reminder_hours": 4.0,
 }
 
 
-# It has to be named because it inherits two models, and so looks like a wizard of its own.
-class ResConfigSettings(models.TransientModel):  # pylint: disable=no-wizard-in-models
-    _name = "res.config.settings"
-    _inherit = ["res.config.settings", "connection.thresholds"]
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
 
     # Odoo's own `config_parameter` turns 0 and empty into the default: these are read and written here.
     is_sampling = fields.Boolean("Log Connection Pressure")
     sample_minutes = fields.Integer("Sampling Interval (minutes)")
     minute_days = NullableInteger("Days of Minutes", help="After so many days the samples of an hour become one.")
-    sample_days = NullableInteger("Days of History", help="After so many days samples are deleted.")
+    sample_days = NullableInteger(
+        "Days of History", help="After so many days samples, and alerts that are over, are deleted."
+    )
+    connection_rule_ids = fields.Many2many(
+        "connection.rule", default=lambda self: self.env["connection.rule"].search([("endpoint_id", "=", False)])
+    )
+    reminder_hours = NullableFloat("Hours until a Reminder", help="Empty: there are no reminders.")
+    alert_channel_id = fields.Many2one(
+        "discuss.channel",
+        config_parameter="pgbouncer_monitor.alert_channel_id",
+        help="All its members see the alerts there, without the sessions.",
+    )
 
-    @api.constrains("sample_minutes", "minute_days", "sample_days")
+    @api.constrains("sample_minutes", "minute_days", "sample_days", "reminder_hours")
     def _check_sampling(self):
         for settings in self:
             if settings.sample_minutes < 1:
@@ -43,6 +51,10 @@ class ResConfigSettings(models.TransientModel):  # pylint: disable=no-wizard-in-
                             "Connection pressure: enter at least 1 day, or nothing to keep the samples as they are."
                         )
                     )
+            if settings.reminder_hours is not False and not 0 < settings.reminder_hours < math.inf:
+                raise ValidationError(
+                    self.env._("Alerts: enter more than 0 hours until a reminder, or nothing for no reminders.")
+                )
 
     @api.model
     def get_values(self):

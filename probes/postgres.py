@@ -5,7 +5,9 @@ The statistics are of a transaction's first look: run ``pg_stat_clear_snapshot()
 
 # One row: how the connections are used, ages in seconds. The asking session counts, but its own
 # transaction does not. Of a role's session that the asking one may not see, not even the kind is
-# known: if it works on a database it is taken for a client's.
+# known: if it works on a database it is taken for a client's. Whoever waits for a lock may be seen
+# in pg_locks, which is only looked at if somebody may wait; since when, PostgreSQL tells since
+# version 14: before, the beginning of the query is the nearest that is known.
 ACTIVITY = """
 SELECT quote_ident(current_user) AS role,
        current_setting('max_connections')::int AS max_connections,
@@ -22,7 +24,16 @@ SELECT quote_ident(current_user) AS role,
        EXTRACT(EPOCH FROM clock_timestamp() - min(xact_start) FILTER (WHERE pid <> pg_backend_pid()))::float8
            AS xact_age,
        EXTRACT(EPOCH FROM clock_timestamp() - min(state_change) FILTER (WHERE starts_with(state, 'idle in transaction'))
-           )::float8 AS idle_in_transaction_age
+           )::float8 AS idle_in_transaction_age,
+       CASE WHEN count(*) FILTER (WHERE wait_event_type = 'Lock' OR is_hidden) = 0 THEN 0
+            ELSE COALESCE(
+                EXTRACT(EPOCH FROM clock_timestamp() - COALESCE(
+                    (SELECT min((to_jsonb(lock)->>'waitstart')::timestamptz) FROM pg_locks AS lock WHERE NOT granted),
+                    min(query_start) FILTER (WHERE wait_event_type = 'Lock')
+                )),
+                CASE WHEN current_setting('server_version_num')::int >= 140000 THEN 0 END
+            )
+       END::float8 AS blocked_age
   FROM (SELECT *, query = '<insufficient privilege>' AS is_hidden FROM pg_stat_activity) AS activity
  WHERE backend_type = 'client backend' OR is_hidden AND datid IS NOT NULL AND usesysid IS NOT NULL
 """

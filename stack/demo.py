@@ -43,7 +43,7 @@ PORTS = {"postgresql": 25432, "pgbouncer": 26432, "odoo": 28069, "gevent": 28072
 
 # What `make load` runs: short sales of a few popular products. 60 clients on 20 server
 # connections wait for a connection, and some of those that have one for a row.
-LOAD_SECONDS = 60
+LOAD_SECONDS = 180
 LOAD_CLIENTS = 60
 LOAD_SCRIPT = """\\set product random(1, 8)
 BEGIN;
@@ -61,6 +61,7 @@ BLOCK_POOL_SIZE = 5
 SETUP = """
 admin = env.ref("base.user_admin")
 admin.password = {password!r}
+admin.notification_type = "inbox"  # there is no mail server
 endpoint = env["connection.endpoint"].search([("name", "=", "Demo PgBouncer")])
 values = {endpoint!r}
 if endpoint:
@@ -151,6 +152,7 @@ class Demo:
     def set_up(self):
         endpoint = {
             "name": "Demo PgBouncer",
+            "responsible_id": 2,
             "host": LOCALHOST,
             "port": self.ports["pgbouncer"],
             "user": PgBouncer.stats,

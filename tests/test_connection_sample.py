@@ -6,12 +6,15 @@ from datetime import timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
+from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import POLL_OK
 from psycopg2.extras import wait_select
 
 from odoo import fields
 from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Command
 from odoo.tests import freeze_time, new_test_user, tagged
+from odoo.tools import mute_logger
 
 from ..models.connection_sample import _logger
 from ..probes import session
@@ -69,6 +72,15 @@ class SampleCase(ServerCase):
         [record] = logs.records
         self.line = f"{record.levelname} {record.getMessage()}"
         return self.Sample.search([("endpoint_id", "=", endpoint.id), ("id", ">", newest or 0)], order="id")
+
+    def set_rule(self, name, endpoint=None, **values):
+        """Change a rule, of all endpoints or of one of them."""
+        Rule = self.env["connection.rule"]
+        rule = Rule.search([("rule", "=", name), ("endpoint_id", "=", endpoint.id if endpoint else False)])
+        if rule:
+            rule.write(values)
+        else:
+            rule.create({"rule": name, "endpoint_id": endpoint.id} | values)
 
     def execute(self, statement):
         """As PostgreSQL's superuser, at once."""
@@ -143,13 +155,14 @@ class TestSampler(SampleCase):
             self.assertEqual(sample[name], UNKNOWN, name)
         self.assertEqual(sample.level, "unknown", "a hidden session may have been idle for an hour")
         self.assertIn("GRANT pg_monitor TO odoo;", sample.reason)
-        self.postgresql.has_own_thresholds = True
-        self.postgresql.idle_in_transaction_age_warning = self.postgresql.idle_in_transaction_age_critical = False
+        self.set_rule("xact_age", is_on=False)
+        self.set_rule("idle_in_transaction_age", warning=False, critical=False)
         self.assertEqual(self.take(self.postgresql).level, "ok", "nobody asks for it")
-        self.postgresql.write({"postgresql_pressure_critical": 0, "postgresql_pressure_warning": 0})
-        self.postgresql.idle_in_transaction_age_warning = 60
+        self.set_rule("postgresql_pressure", warning=0, critical=0)
+        self.set_rule("idle_in_transaction_age", warning=60)
         sample = self.take(self.postgresql)
-        self.assertEqual((sample.level, sample.reason), ("critical", "PostgreSQL's Connections, Critical (%)"))
+        self.assertEqual(sample.level, "critical")
+        self.assertEqual(sample.reason, f"PostgreSQL's Connections: {sample.pressure:.1f} %".replace(".0 %", " %"))
 
     def test_sessions_opened_between_samples(self):
         self.take(self.postgresql)
@@ -165,7 +178,7 @@ class TestSampler(SampleCase):
 
     def test_idle_in_transaction(self):
         self.grant_monitor()
-        self.postgresql.write({"has_own_thresholds": True, "idle_in_transaction_age_warning": 0.2})
+        self.set_rule("idle_in_transaction_age", warning=0.2)
         self.client(connect(user="odoo")).cursor().execute("BEGIN; SELECT txid_current()")
         time.sleep(0.3)
         self.assertEqual(self.take(self.postgresql).level, "warning")
@@ -270,7 +283,7 @@ class TestSampler(SampleCase):
             whole, _pool, limited = self.take()
         self.assertEqual((limited.used, limited.capacity, limited.pressure, limited.level), (4, 5, 80, "warning"))
         self.assertEqual(whole.level, "warning", "as bad as its worst part")
-        self.assertEqual(whole.reason, "shop: PgBouncer's Connections, Warning (%)")
+        self.assertEqual(whole.reason, "shop: PgBouncer's Connections: 80 %")
 
     def test_database_that_is_not_listed(self):
         """PgBouncer leaves out those that its “*” made and nobody uses."""
@@ -312,7 +325,7 @@ class TestSampler(SampleCase):
         self.assertEqual(
             self.line,
             'WARNING connection pressure endpoint="Test PgBouncer" pressure=-% used=-/- waiting=- maxwait=-s '
-            'level=unknown reason="The server did not tell enough to judge: PgBouncer\'s Connections, Warning (%)"',
+            'level=unknown reason="The server did not tell enough to judge: PgBouncer\'s Connections"',
         )
 
     def test_restart_makes_the_interval_unknown(self):
@@ -381,7 +394,7 @@ class TestSampler(SampleCase):
         """Rights that are gone, and an answer that nobody foresaw."""
         self.execute_here("REVOKE EXECUTE ON FUNCTION pg_stat_clear_snapshot() FROM PUBLIC")
         self.addCleanup(self.execute_here, "GRANT EXECUTE ON FUNCTION pg_stat_clear_snapshot() TO PUBLIC")
-        postgresql, pgbouncer = self.cron()
+        pgbouncer, postgresql = self.cron()
         self.assertIn("permission denied for function pg_stat_clear_snapshot", postgresql)
         self.assertIn("level=unknown", postgresql)
         self.assertIn("level=ok", pgbouncer)
@@ -498,47 +511,59 @@ class TestThresholds(SampleCase):
         return self.env["res.config.settings"].create({})
 
     def test_zero_and_empty_stay(self):
+        settings = self.settings(minute_days=False, sample_days=30, reminder_hours=0.5)
+        self.assertEqual((settings.minute_days, settings.sample_days, settings.reminder_hours), (False, 30, 0.5))
+        settings = self.settings(reminder_hours=False)
+        self.assertEqual((settings.minute_days, settings.reminder_hours), (UNKNOWN, UNKNOWN), "the others too")
+
+    def test_rules_are_in_force(self):
         settings = self.env["res.config.settings"].create({})
-        self.assertEqual((settings.postgresql_pressure_warning, settings.postgresql_pressure_critical), (75, 90))
-        settings = self.settings(postgresql_pressure_warning=0, maxwait_critical=False)
-        self.assertIsNot(settings.postgresql_pressure_warning, False)
-        self.assertEqual(settings.postgresql_pressure_warning, 0)
-        self.assertIs(settings.maxwait_critical, False)
-        settings = self.settings(postgresql_pressure_warning=False, maxwait_critical=0, maxwait_warning=0)
-        self.assertIs(settings.postgresql_pressure_warning, False)
-        self.assertIsNot(settings.maxwait_critical, False)
-        settings = self.settings(minute_days=False, sample_days=30)
-        self.assertEqual((settings.minute_days, settings.sample_days), (False, 30))
-        self.assertIs(settings.postgresql_pressure_warning, False, "the others too")
+        [rule] = settings.connection_rule_ids.filtered(lambda rule: rule.rule == "postgresql_pressure")
+        self.assertEqual((rule.warning, rule.critical), (75, 90))
 
-    def test_are_in_force(self):
-        self.settings(postgresql_pressure_warning=0)
-        self.assertEqual(self.take(self.postgresql).level, "warning")
-        self.settings(postgresql_pressure_warning=False)
-        self.assertEqual(self.take(self.postgresql).level, "ok")
-        self.settings(postgresql_pressure_critical=0.5)
-        self.assertEqual(self.take(self.postgresql).level, "critical")
-        self.postgresql.write({"has_own_thresholds": True, "postgresql_pressure_critical": 99})
-        self.assertEqual(self.take(self.postgresql).level, "ok")
-        self.assertEqual(self.postgresql.maxwait_critical, 5, "the others are as they were")
-        self.postgresql.maxwait_critical = False
-        self.env.flush_all()
-        self.env.invalidate_all()
-        self.assertEqual(self.postgresql.maxwait_critical, UNKNOWN)
+        def level(warning, critical):
+            self.settings(connection_rule_ids=[Command.update(rule.id, {"warning": warning, "critical": critical})])
+            return self.take(self.postgresql).level
 
-    def test_what_is_no_threshold_is_refused(self):
-        for values in (
-            {"postgresql_pressure_warning": -1},
-            {"maxwait_warning": float("nan")},
-            {"maxwait_critical": float("inf")},
-            {"maxwait_warning": 6, "maxwait_critical": 5},
-            {"sample_minutes": 0},
-            {"minute_days": 0},
-        ):
+        self.assertEqual(level(0, 90), "warning", "0 is anything above 0")
+        self.assertEqual(level(False, 90), "ok")
+        self.assertEqual(level(False, 0.5), "critical")
+        self.set_rule("postgresql_pressure", self.postgresql, critical=99)
+        self.assertEqual(self.take(self.postgresql).level, "ok")
+        own = self.postgresql.rule_ids
+        self.assertEqual((own.warning, own.samples, own.of_samples), (UNKNOWN, 2, 3), "the rest as in the common one")
+        own.is_on = False
+        rule.is_on = True
+        self.assertEqual(self.take(self.postgresql).level, "ok", "off for this endpoint")
+        own.unlink()
+        self.assertEqual(self.take(self.postgresql).level, "critical", "the common one again")
+
+    def test_what_is_no_setting_is_refused(self):
+        for values in ({"sample_minutes": 0}, {"minute_days": 0}, {"reminder_hours": 0}):
             with self.assertRaises(ValidationError, msg=values):
                 self.env["res.config.settings"].create(values)
-        with self.assertRaises(ValidationError):
-            self.endpoint.write({"maxwait_warning": 6, "maxwait_critical": 5})
+
+    def test_what_is_no_rule_is_refused(self):
+        for values in (
+            {"warning": -1},
+            {"warning": float("nan")},
+            {"critical": float("inf")},
+            {"warning": 6, "critical": 5},
+            {"samples": 0},
+            {"samples": 3, "of_samples": 2},
+            {"of_samples": 61},
+            {"good_samples": 0},
+        ):
+            with self.assertRaises(ValidationError, msg=values):
+                self.set_rule("maxwait", **values)
+        with self.assertRaisesRegex(ValidationError, "is no rule for PostgreSQL of this Odoo"):
+            self.set_rule("maxwait", self.postgresql)
+        self.set_rule("maxwait", self.endpoint)
+        with self.assertRaises(UniqueViolation), mute_logger("odoo.sql_db"), self.env.cr.savepoint():
+            self.env["connection.rule"].create({"rule": "maxwait", "endpoint_id": self.endpoint.id})
+        common = self.env["connection.rule"].search([("rule", "=", "maxwait"), ("endpoint_id", "=", False)])
+        with self.assertRaisesRegex(UserError, "Switch it off"):
+            common.unlink()
 
     def test_interval(self):
         cron = self.env.ref("pgbouncer_monitor.ir_cron_sample")

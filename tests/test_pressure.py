@@ -1,3 +1,5 @@
+import json
+
 from odoo.tests import BaseCase, tagged
 
 from .. import pressure
@@ -32,12 +34,6 @@ class TestPressure(BaseCase):
         self.assertEqual(pressure.level(0, (0, 5)), "ok")
         self.assertEqual(pressure.level(0.1, (0, 5)), "warning", "0 is anything above 0")
 
-    def test_pressure_level(self):
-        self.assertEqual(pressure.pressure_level(95, 100, (75, 90)), "critical")
-        self.assertEqual(pressure.pressure_level(95, 0, (75, 90)), "ok", "no limit")
-        self.assertEqual(pressure.pressure_level(95, None, (75, 90)), "unknown")
-        self.assertEqual(pressure.pressure_level(None, 100, (75, 90)), "unknown")
-
     def test_severity(self):
         levels = sorted(["critical", "ok", "warning", "unknown"], key=pressure.severity)
         self.assertEqual(levels, ["ok", "unknown", "warning", "critical"], "what is unknown may hide anything")
@@ -57,13 +53,73 @@ class TestPressure(BaseCase):
         self.assertIsNone(pressure.mean_waiting(100, 0))
         self.assertIsNone(pressure.mean_waiting(100, -60), "the clock was set back")
 
-    def test_waiting_in_a_row(self):
-        self.assertEqual(pressure.waiting_since(None, 100, 40, 12), 100, "they begin")
-        self.assertEqual(pressure.waiting_since(40, 100, 40, 12), 40, "they go on")
-        self.assertEqual(pressure.waiting_since(40, 100, 0, 1.5), 40, "a queue that was over at both looks")
-        self.assertEqual(pressure.waiting_since(400, 100, 1, None), 100, "the clock was set back")
-        self.assertIsNone(pressure.waiting_since(40, 100, 0, 0.2))
-        self.assertIsNone(pressure.waiting_since(40, 100, None, None))
-        for now, count in ((40, 1), (45, 1), (100, 2), (106, 2), (172, 3)):
-            self.assertEqual(pressure.waiting_samples(40, now, 60), count)
-        self.assertEqual(pressure.waiting_samples(None, 100, 60), 0)
+    def test_digit(self):
+        """How near to a threshold a value is still too near for an incident to end."""
+        rule = pressure.Rule((75, 90))
+        for value, digit in ((90, "3"), (89.9, "2"), (75, "2"), (74.9, "1"), (67.5, "1"), (67.4, "0"), (None, "1")):
+            self.assertEqual(pressure.digit(value, rule), digit, value)
+        count = pressure.Rule((2, 5), is_count=True)
+        for value, digit in ((5, "3"), (4, "2"), (2, "2"), (1, "1"), (0, "0")):
+            self.assertEqual(pressure.digit(value, count), digit, value)
+        self.assertEqual(pressure.digit(0, pressure.Rule((0, None))), "0")
+        self.assertEqual(pressure.digit(1, pressure.Rule((None, 2), is_count=True)), "1")
+        self.assertEqual(pressure.digit(0, pressure.Rule((1, None), is_count=True)), "0")
+
+    def test_alert_level(self):
+        rule = pressure.Rule((75, 90), samples=2, of_samples=3)
+        for history, level in (
+            ("002", "ok"),
+            ("022", "warning"),
+            ("202", "warning"),
+            ("220", "ok"),  # the newest is well
+            ("221", "ok"),  # or nobody knows how it is
+            ("032", "warning"),
+            ("033", "critical"),
+            ("323", "critical"),
+            ("212", "warning"),  # what is unknown is not bad, nor well
+            ("112", "ok"),
+            ("2002", "ok"),  # too long ago
+        ):
+            self.assertEqual(pressure.alert_level(history, rule), level, history)
+        self.assertEqual(pressure.alert_level("03", pressure.Rule((75, 90))), "critical", "at once")
+
+    def test_is_over(self):
+        rule = pressure.Rule((75, 90), good_samples=3)
+        for history, is_over in (("2000", True), ("200", False), ("0100", False), ("0010", False), ("", True)):
+            self.assertEqual(pressure.is_over(history, rule), is_over, history)
+
+    def memory(self, kept, now):
+        return pressure.Memory(json.loads(json.dumps(kept)), now, every=60, patience=183)
+
+    def test_samples_in_a_row(self):
+        memory = self.memory(None, 40)
+        self.assertEqual(memory.count(("waits",), True), 1)
+        for now, count in ((45, 1), (100, 2), (166, 3), (232, 4), (230, 1), (416, 1)):
+            memory.add({}, "0", 3)
+            memory = self.memory(memory.keep(), now)
+            self.assertEqual(memory.count(("waits",), True), count, now)
+        memory.add({}, "0", 3)
+        memory = self.memory(memory.keep(), 470)
+        self.assertEqual(memory.count(("waits",), False), 0)
+        memory = self.memory(memory.keep(), 530)
+        self.assertEqual(memory.count(("waits",), True), 1)
+
+    def test_histories(self):
+        def add(now, found, others="0"):
+            memory = self.memory(self.kept, now)
+            memory.add({("pool", None): found} if found else {}, others, 3, uncertain=[("open", "x")])
+            self.kept = memory.keep()
+            return {key[0]: history for key, history in memory.histories.items()}
+
+        self.kept = None
+        self.assertEqual(add(0, "2"), {"pool": "002", "open": "110"}, "nobody knows how it was before")
+        self.assertEqual(add(60, "3"), {"pool": "023", "open": "100"})
+        self.assertEqual(add(70, "2"), {"pool": "023", "open": "100"}, "too soon: the worse of the two counts")
+        self.assertEqual(add(80, ""), {"pool": "023", "open": "100"})
+        self.assertEqual(add(120, "", "1"), {"pool": "231", "open": "001"}, "no answer")
+        self.assertEqual(add(180, ""), {"pool": "310", "open": "010"})
+        self.assertEqual(add(240, ""), {"pool": "100", "open": "100"})
+        self.assertEqual(add(300, ""), {}, "what is well is not remembered")
+        add(360, "3")
+        self.assertEqual(add(600, "2"), {"pool": "002", "open": "110"}, "after a gap")
+        self.assertEqual(add(500, "2"), {"pool": "002", "open": "110"}, "the clock was set back")

@@ -163,8 +163,9 @@ class TestTours(HttpCase):
     def test_thresholds(self):
         self.start_tour("/odoo/settings", "pgbouncer_monitor_thresholds", login="admin", timeout=120)
         number = self.env["res.config.settings"]._number
-        self.assertIs(number("maxwait_critical"), False)
-        self.assertEqual(str(number("maxwait_warning")), "0.0")
+        rule = self.env["connection.rule"].search([("rule", "=", "maxwait"), ("endpoint_id", "=", False)])
+        self.assertIs(rule.critical, False)
+        self.assertEqual(str(rule.warning), "0.0")
         self.assertIs(number("sample_days"), False)
         self.assertEqual(number("minute_days"), 7)
 

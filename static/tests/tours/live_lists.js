@@ -280,10 +280,21 @@ tours.add("pgbouncer_monitor_thresholds", {
         { trigger: ".settings_tab [data-key=pgbouncer_monitor]", run: "click" },
         {
             content: "Emptied is never",
-            trigger: "div[name=maxwait_critical] input",
+            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=critical]",
+            run: "click",
+        },
+        {
+            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=critical] input",
             run: "clear && press Tab",
         },
-        { trigger: "div[name=maxwait_warning] input", run: "edit 0 && press Tab" },
+        {
+            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=warning]",
+            run: "click",
+        },
+        {
+            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=warning] input",
+            run: "edit 0 && press Tab",
+        },
         { trigger: "div[name=sample_days] input", run: "clear && press Tab" },
         { trigger: ".o_form_button_save", run: "click" },
         { trigger: ".o_form_button_save:disabled, .settings:not(:has(.o_dirty_warning))" },
