@@ -268,8 +268,19 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _cron_sample(self):
-        self._sample(self.env["connection.endpoint"].search([("active", "=", True)]))
+        endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
+        self._sample(endpoints)
+        self.env["ir.cron"]._commit_progress()  # whatever becomes of the messages
+        self.env["connection.alert"]._tell(endpoints)
         self.env["connection.alert"]._send_again()
+        while True:
+            try:
+                self.env["ir.cron"]._commit_progress()
+                return
+            except Exception as error:
+                # They are told. Odoo wakes up its bus and its mail queue after that, one by one, and each
+                # needs a connection, of which there may be none just now: they come by themselves later.
+                _logger.warning("Browsers and the mail queue hear of the alerts later: %s", error)
 
     @api.model
     def _sample(self, endpoints):
@@ -335,7 +346,6 @@ class ConnectionSample(models.Model):
         if samples:
             self._insert(samples)
         changed._gather()
-        Alert._tell(watched)
         return measured
 
     @api.model

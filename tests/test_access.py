@@ -16,8 +16,8 @@ LIVE_MODELS = (
     "pgbouncer.stat",
     "pgbouncer.setting",
 )
-MODELS = (*LIVE_MODELS, "connection.endpoint", "connection.sample")
-# Buttons that change something on a server.
+MODELS = (*LIVE_MODELS, "connection.endpoint", "connection.sample", "connection.rule", "connection.alert")
+# Buttons that change something.
 ACTIONS = (
     ("pg.stat.activity", "action_cancel"),
     ("pg.stat.activity", "action_terminate"),
@@ -28,6 +28,8 @@ ACTIONS = (
     ("connection.endpoint", "action_reconnect"),
     ("connection.endpoint", "action_pause"),
     ("connection.endpoint", "action_resume"),
+    ("connection.endpoint", "action_send_test_alert"),
+    ("connection.alert", "action_acknowledge"),
 )
 
 
@@ -39,6 +41,17 @@ class TestAccess(HttpCase):
         cls.env["connection.endpoint"].search([]).active = False
         cls.endpoint = cls.env["connection.endpoint"].create(
             {"name": "Somewhere", "host": "127.0.0.1", "port": 1, "user": "u", "password": "p4ss"}
+        )
+        cls.alert = cls.env["connection.alert"].create(
+            {
+                "endpoint_id": cls.endpoint.id,
+                "endpoint_name": cls.endpoint.name,
+                "rule": "blocked_age",
+                "level": "critical",
+                "opened_at": fields.Datetime.now(),
+                "evidence": "PID 1",
+                "queries": "SELECT 'a secret'",
+            }
         )
         cls.nobody = new_test_user(cls.env, "nobody", groups="base.group_user,base.group_allow_export")
         cls.viewer = new_test_user(cls.env, "viewer", groups="pgbouncer_monitor.group_viewer")
@@ -75,7 +88,7 @@ class TestAccess(HttpCase):
                 ("export_data", [[1], ["display_name"]]),
             ):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
-            if model != "connection.endpoint":
+            if model in (*LIVE_MODELS, "connection.sample"):
                 self.assertEqual(self.call_kw(model, "get_notices"), "odoo.exceptions.AccessError", model)
             self.assertEqual(self.json_2(self.nobody, model, "search_read", domain=[]).status_code, 403, model)
         self.assertEqual(
@@ -123,6 +136,7 @@ class TestAccess(HttpCase):
             "pg.stat.activity": self.env["pg.stat.activity"].search(domain).id,
             "pgbouncer.database": self.env["pgbouncer.database"].search([]).id,
             "connection.endpoint": self.endpoint.id,
+            "connection.alert": self.alert.id,
         }
         for login in ("nobody", "viewer"):
             self.authenticate(login, login)
@@ -130,6 +144,7 @@ class TestAccess(HttpCase):
                 answer = self.call_kw(model, method, [ids[model]])
                 self.assertEqual(answer, "odoo.exceptions.AccessError", (login, model, method))
         session.cursor().execute("SELECT 1")  # nobody has ended it
+        self.assertFalse(self.alert.acknowledged_at)
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
     def test_nobody_reads_a_password_by_rpc(self):
@@ -149,6 +164,33 @@ class TestAccess(HttpCase):
         self.authenticate("manager", "manager")
         result = self.call_kw("pg.stat.activity", "web_search_read", [["query", "ilike", "pg_stat"]], {"query": {}})
         self.assertIn("pg_stat_activity", result["records"][0]["query"])
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_queries_of_an_alert_are_for_managers(self):
+        self.authenticate("viewer", "viewer")
+        self.assertIn("PID 1", self.call_kw("connection.alert", "read", [self.alert.id])[0]["evidence"])
+        for method, args in (
+            ("read", [[self.alert.id], ["queries"]]),
+            ("web_search_read", [[], {"queries": {}}]),
+            ("search_count", [[("queries", "ilike", "secret")]]),
+            ("web_read_group", [[], ["queries"], []]),
+        ):
+            self.assertEqual(self.call_kw("connection.alert", method, *args), "odoo.exceptions.AccessError", method)
+        self.assertNotIn("queries", self.call_kw("connection.alert", "fields_get"))
+        self.authenticate("manager", "manager")
+        [read] = self.call_kw("connection.alert", "read", [self.alert.id], ["queries"])
+        self.assertIn("a secret", read["queries"])
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_who_writes_alerts_and_rules(self):
+        rule = self.env["connection.rule"].search([("rule", "=", "maxwait")])
+        for login in ("viewer", "manager", "admin"):
+            self.authenticate(login, login)
+            for method, args in (("write", [[self.alert.id], {"level": "ok"}]), ("unlink", [[self.alert.id]])):
+                answer = self.call_kw("connection.alert", method, *args)
+                self.assertEqual(answer, "odoo.exceptions.AccessError", (login, method))
+            answer = self.call_kw("connection.rule", "write", [rule.id], {"warning": 2})
+            self.assertEqual(answer, "odoo.exceptions.AccessError" if login == "viewer" else True, login)
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model", "odoo.sql_db")
     def test_live_rows_cannot_be_written(self):

@@ -7,7 +7,7 @@ from contextlib import closing
 import polib
 import pytest
 
-from conftest import direct_odoo
+from conftest import add_endpoint, direct_odoo
 from servers import (
     CHECKOUT,
     LOCALHOST,
@@ -23,21 +23,6 @@ from servers import (
 # CONSOLE_TIMEOUT of the endpoint, plus the second that a list may take beside it.
 LIST_SECONDS = 3 + 1
 POOLS = {"database": {}, "endpoint_id": {"fields": {"display_name": {}}}}
-
-
-def add_endpoint(client, pair, name, server, **values):
-    return client.call(
-        "connection.endpoint",
-        "create",
-        {
-            "name": name,
-            "host": LOCALHOST,
-            "port": getattr(server, "port", server),
-            "user": PgBouncer.stats,
-            "password": pair.passwords[PgBouncer.stats],
-        }
-        | values,
-    )
 
 
 def read_pools(client):

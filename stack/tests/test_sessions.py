@@ -12,9 +12,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from test_odoo import add_endpoint
 
-from conftest import OdooClient, direct_odoo
+from conftest import OdooClient, add_endpoint, direct_odoo
 from servers import LOCALHOST, Pair, ServerError, data_root, free_port, make_folder, postgresql_program
 
 POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie"}

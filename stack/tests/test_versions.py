@@ -13,9 +13,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2.extras import wait_select
-from test_odoo import add_endpoint
 
-from conftest import OdooClient, direct_odoo
+from conftest import OdooClient, add_endpoint, direct_odoo
 from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free_port, make_folder
 
 # Of each model: the command, its key, and how the names of the columns begin that change from one
