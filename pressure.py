@@ -132,24 +132,22 @@ class Memory:
 
     def __init__(self, kept, now, every, patience):
         elapsed = now - kept["judged_at"] if kept else math.inf
-        self.now = now
-        self.every = every
         self.is_gap = not 0 <= elapsed <= patience
         self.is_repeat = not self.is_gap and elapsed < every / 2
         self.judged_at = kept["judged_at"] if self.is_repeat else now
         self.before, self.histories = (
             ({}, {})
             if self.is_gap
-            else ({tuple(key): value for *key, value in kept[name]} for name in ("since", "histories"))
+            else ({tuple(key): value for *key, value in kept[name]} for name in ("counts", "histories"))
         )
-        self.since = {}
+        self.counts = {}
 
     def count(self, key, is_so):
         """:return: in how many samples in a row it has been so, this one included"""
         if not is_so:
             return 0
-        self.since[key] = min(self.before.get(key, self.now), self.now)
-        return 1 + round((self.now - self.since[key]) / self.every)
+        self.counts[key] = max(self.before.get(key, 0) + (not self.is_repeat), 1)
+        return self.counts[key]
 
     def add(self, found, others, length, uncertain=()):
         """Add this sample to ``histories``: key -> text of digits, the severities of the last
@@ -173,7 +171,7 @@ class Memory:
     def keep(self):
         """:return: what JSON can hold"""
         return {"judged_at": self.judged_at} | {
-            name: [[*key, value] for key, value in getattr(self, name).items()] for name in ("since", "histories")
+            name: [[*key, value] for key, value in getattr(self, name).items()] for name in ("counts", "histories")
         }
 
 

@@ -1,3 +1,4 @@
+import functools
 import logging
 from datetime import timedelta
 
@@ -7,9 +8,9 @@ from odoo.fields import Domain
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from .. import pressure
-from ..fields import NullableFloat
-from .connection_endpoint import EPOCH, LEVELS
-from .connection_rule import RULE_LABELS
+from ..fields import NullableFloat, selection_label
+from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH, LEVELS
+from .connection_rule import RULE_LABELS, RULES, tell_duration
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +23,9 @@ SEND_AGAIN_AFTER = timedelta(minutes=10)
 MAX_NAMED = 10
 # … so many sessions are shown, of so many that were looked at.
 MAX_SESSIONS = 5
-MAX_LOOKED_AT = 200
+MAX_LOOKED_AT = 1000
+# Rules that are not about what sessions do.
+NO_SESSIONS = ("paused_samples", "unanswered_samples")
 SESSION_FIELDS = (
     "pid",
     "usename",
@@ -34,21 +37,12 @@ SESSION_FIELDS = (
     "state",
     "state_age",
     "xact_age",
-    "wait_event_type",
-    "wait_event",
+    "is_hidden",
     "blocked_by",
     "query",
     "endpoint_id",
     "pool_id",
 )
-
-
-def tell_duration(seconds):
-    """Hours and minutes, or minutes and seconds, in units that need no translation."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min"), (0 if hours else seconds, "s"))
-    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
 class ConnectionAlert(models.Model):
@@ -109,8 +103,8 @@ class ConnectionAlert(models.Model):
     _open_uniq = models.UniqueIndex(
         "(endpoint_id, rule, COALESCE(database, ''), COALESCE(\"user\", '')) WHERE closed_at IS NULL"
     )
-    _opened_at_idx = models.Index("(opened_at)")
     _told_at_idx = models.Index("(told_at)")
+    _told_level_idx = models.Index("(told_level) WHERE told_level IN ('warning', 'critical')")
 
     @api.depends("rule", "endpoint_name", "database", "user")
     def _compute_display_name(self):
@@ -142,7 +136,7 @@ class ConnectionAlert(models.Model):
     # Following what the samples find
 
     @api.model
-    def _open(self, endpoints):
+    def _lasting(self, endpoints):
         """:return: endpoint -> (rule, database, user) -> its alert that is not over"""
         alerts = {endpoint: {} for endpoint in endpoints}
         for alert in self.search([("endpoint_id", "in", endpoints.ids), ("closed_at", "=", False)]):
@@ -153,7 +147,7 @@ class ConnectionAlert(models.Model):
     def _follow(self, endpoint, alerts, rules, found, histories):
         """Open, change and end the alerts of an endpoint by its new sample.
 
-        :param dict alerts: of `_open`
+        :param dict alerts: of `_lasting`
         :param dict rules: name -> pressure.Rule
         :param dict found: (rule, database, user) -> values of the sample that is not well there
         :param dict histories: of pressure.Memory, this sample included; that of an incident that is over is forgotten
@@ -200,6 +194,12 @@ class ConnectionAlert(models.Model):
             if sample["hidden_backends"]:
                 text += " " + self.env._("What %s sessions of other roles do is hidden.", sample["hidden_backends"])
             return text
+        if sample.get("database") and not sample["user"]:
+            return self.env._(
+                "%(used)s servers are connected, the limit is %(capacity)s; %(waiting)s clients wait, the first for "
+                "%(maxwait)s s. Since the last sample %(mean)s waited on average.",
+                **figures,
+            )
         if sample.get("database"):
             return self.env._(
                 "%(used)s of %(capacity)s servers work; %(waiting)s clients wait, the first for %(maxwait)s s. Since "
@@ -213,57 +213,88 @@ class ConnectionAlert(models.Model):
         the queries for those who may."""
         if not self:
             return
+        self.env.flush_all()  # what fails in there must undo nothing else
         try:
-            with self.env.cr.savepoint():
+            with self.env["connection.endpoint"]._time_limit(CONSOLE_TIMEOUT / 3):
                 Session = self.env["pg.stat.activity"].sudo()
                 own_pid = self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
-                in_transaction = [("xact_start", "!=", False), ("pid", "!=", own_pid)]
-                sessions, problem = Session.search_fetch(in_transaction, SESSION_FIELDS, limit=MAX_LOOKED_AT), None
+                clients = Domain("backend_type", "=", "client backend") & Domain("xact_start", "!=", False)
+                telling = (clients | Domain("is_hidden", "=", True)) & Domain("pid", "!=", own_pid)
+                sessions, problem = Session.search_fetch(telling, SESSION_FIELDS, limit=MAX_LOOKED_AT), None
         except Exception as error:  # what is not known about an alert must not cost it
             _logger.exception("What ran could not be read")
-            sessions, problem = self.env["pg.stat.activity"], str(error).strip()
+            sessions = self.env["pg.stat.activity"]
+            problem = self.env._("What ran could not be read: %s", str(error).strip())
         blocked = sessions.filtered("blocked_by")
         roots = blocked._root_blockers(blocked)
         for alert in self:
-            shown = alert._involved(sessions, roots)[:MAX_SESSIONS]
-            values = {"sessions": shown, "roots": roots, "problem": problem}
+            involved = alert._involved(sessions, roots)
+            hidden = involved.filtered("is_hidden")
+            shown = (involved - hidden)[:MAX_SESSIONS]
+            if not problem and hidden:
+                problem = self.env._(
+                    "Of %s sessions of other roles Odoo's role may not see what they do. GRANT pg_monitor shows them.",
+                    len(hidden),
+                )
+            elif not problem and not shown and len(sessions) < MAX_LOOKED_AT:
+                problem = self.env._("None of its sessions was in a transaction on the PostgreSQL of this Odoo.")
+            values = {"problem": problem, "lines": [alert._session_line(session, roots) for session in shown]}
+            values["queries"] = [(session.pid, session.query) for session in shown]
             render = self.env["ir.qweb"]._render
-            alert.evidence = render("pgbouncer_monitor.connection_alert_sessions", values)
-            alert.queries = bool(shown) and render("pgbouncer_monitor.connection_alert_queries", values)
+            if alert.rule not in NO_SESSIONS:
+                alert.evidence = render("pgbouncer_monitor.connection_alert_sessions", values)
+                alert.queries = bool(shown) and render("pgbouncer_monitor.connection_alert_queries", values)
 
     def _involved(self, sessions, roots):
         """Those of the sessions that the alert is about, the most telling first.
 
         :param roots: the PIDs of those that block others and wait for none
         """
-        if self.rule in ("paused_samples", "unanswered_samples"):
-            return sessions.browse()
         if self.endpoint_id.kind == "pgbouncer":
             sessions = sessions.filtered(lambda session: session.endpoint_id == self.endpoint_id)
-        if self.user:
-            pool_id = self.env["pgbouncer.pool"]._row_id(self.endpoint_id.id, self.database, self.user)
-            sessions = sessions.filtered(lambda session: session.pool_id.id == pool_id)
+        if self.database:
+            pool_id = functools.partial(self.env["pgbouncer.pool"]._row_id, self.endpoint_id.id, self.database)
+            sessions = sessions.filtered(lambda session: session.pool_id.id == pool_id(self.user or session.usename))
         if self.rule == "idle_in_transaction_age":
-            idle = sessions.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
+            idle = sessions.filtered(
+                lambda session: session.is_hidden or (session.state or "").startswith("idle in transaction")
+            )
             return idle.sorted("state_age", reverse=True)
         return sessions.sorted(lambda session: session.pid not in roots)
+
+    def _session_line(self, session, roots):
+        client = session.pooled_client or session.client_addr or self.env._("unix socket")
+        line = self.env._(
+            "PID %(pid)s: %(user)s on %(database)s, %(name)s, client %(client)s: %(state)s, transaction open for "
+            "%(age)s.",
+            pid=session.pid,
+            user=session.usename,
+            database=session.datname,
+            name=session.application_name or self.env._("no application name"),
+            client=client,
+            state=session.state,
+            age=self.env["connection.rule"]._tell_value("xact_age", session.xact_age),
+        )
+        if session.blocked_by:
+            return line + " " + self.env._("It waits for PID %s.", session.blocked_by)
+        return line + " " + self.env._("It blocks others.") if session.pid in roots else line
 
     # Telling
 
     @api.model
-    def _tell(self, endpoints):
-        """Post what is new about these endpoints in their chatters, at most one message for each,
-        and plan or end the activities. What cannot be told now is told the next time."""
+    def _tell(self):
+        """Post what is new in the chatters of the endpoints, at most one message for each, and plan or
+        end the activities. What cannot be told now is told the next time."""
         now = fields.Datetime.now()
+        self.search([("closed_at", "=", False), ("endpoint_id.active", "=", False)])._end("archived")
         untold = Domain("closed_at", "=", False) | Domain("told_level", "in", ("warning", "critical"))
-        recent = Domain("told_at", ">", now - GROUP_INTERVAL)
-        alerts = self.search(Domain("endpoint_id", "in", endpoints.ids) & (untold | recent))
-        for endpoint, of_endpoint in alerts.grouped("endpoint_id").items():
+        alerts = self.search(untold | Domain("told_at", ">", now - GROUP_INTERVAL))
+        for endpoint, of_endpoint in alerts.filtered("endpoint_id").grouped("endpoint_id").items():
             try:
                 with self.env.cr.savepoint():
                     of_endpoint._tell_endpoint(now)
             except Exception:  # a message that fails must not cost the samples
-                _logger.exception("The alerts of %s could not be told; the next sample tries again", endpoint.name)
+                _logger.exception("The alerts of %s could not be told; the next run tries again", endpoint.name)
 
     def _tell_endpoint(self, now):
         """:param self: the alerts of one endpoint that are open, or whose end is not told, or that were
@@ -272,23 +303,19 @@ class ConnectionAlert(models.Model):
         lasting = self.filtered(lambda alert: not alert.closed_at)
         last_told = max(filter(None, self.mapped("told_at")), default=EPOCH)
         hours = self.env["res.config.settings"]._number("reminder_hours")
-        if any(of_rule._is_urgent() for of_rule in self.grouped("rule").values()) or (
-            news and now - last_told >= GROUP_INTERVAL
-        ):
-            self._post(news, lasting - news)
-        elif (
-            hours is not False
-            and now - last_told >= timedelta(hours=hours)
-            and not all(alert.acknowledged_at for alert in lasting)
-        ):
-            news = lasting
-            self._post(lasting, self.browse(), is_reminder=True)
-        else:
-            return
+        is_due = any(of_rule._is_urgent() for of_rule in self.grouped("rule").values())
+        is_due = is_due or (bool(news) and now - last_told >= GROUP_INTERVAL)
+        if not is_due:
+            if hours is False or now - last_told < timedelta(hours=hours):
+                return
+            news = lasting.filtered(lambda alert: not alert.acknowledged_at)
+            if not news:
+                return
+        self.endpoint_id._plan_activity(lasting)  # first: whoever is responsible follows from then on
+        news._post(lasting - news, is_reminder=not is_due)
         for alert in news:
             alert.told_level = "ok" if alert.closed_at else alert.level
         news.told_at = now
-        self.endpoint_id._plan_activity(lasting)
 
     def _is_news(self):
         """Whether it opened, got worse or ended since it was told last."""
@@ -306,33 +333,40 @@ class ConnectionAlert(models.Model):
             return True
         return bool(news) and all(alert.closed_at for alert in self)
 
-    def _post(self, news, others, is_reminder=False):
-        """:param news: the alerts that the message is about
-        :param others: those of the endpoint that last, and of which there is no news"""
+    def _post(self, others, is_reminder=False):
+        """Tell these alerts of one endpoint.
+
+        :param others: those that last, and of which there is no news"""
         Rule = self.env["connection.rule"]
         rules = Rule._in_force(self.endpoint_id)[self.endpoint_id]
-        lasting = news.filtered(lambda alert: not alert.closed_at)
+        lasting = self.filtered(lambda alert: not alert.closed_at)
         lasting = lasting.sorted(lambda alert: pressure.severity(alert.level), reverse=True)
         parts = [
             {
                 "heading": of_rule._heading(),
                 "description": not of_rule[0].closed_at and Rule._descriptions()[of_rule[0].rule],
-                "lines": [alert._line(rules.get(alert.rule)) for alert in of_rule[:MAX_NAMED]],
-                "more": max(len(of_rule) - MAX_NAMED, 0),
-                "advice": not of_rule[0].closed_at and of_rule[0].advice,
+                "lines": [alert._line(rules.get(alert.rule), is_reminder) for alert in of_rule[:MAX_NAMED]],
+                "more": self.env._("… and %s more", len(of_rule) - MAX_NAMED) if len(of_rule) > MAX_NAMED else None,
+                "advice": None if of_rule[0].closed_at else self.env._("What to do first: %s", of_rule[0].advice),
             }
-            for alerts in (lasting, news - lasting)
+            for alerts in (lasting, self - lasting)
             for of_rule in alerts.grouped("rule").values()
         ]
-        what = lasting[0]._word("level") if lasting else self.env._("Over")
         if is_reminder:
-            what = self.env._("Still %s", what.lower())
-        labels = ", ".join(map(Rule._label, news.grouped("rule")))
+            what = self.env._("Not over")
+        elif lasting:
+            what = lasting[0]._word("level")
+        elif set(self.mapped("rule")) & set(others.mapped("rule")):
+            what = self.env._("Partly over")
+        else:
+            what = self.env._("Over")
+        labels = ", ".join(map(Rule._label, self.grouped("rule")))
+        not_over = ", ".join(map(Rule._label, others.grouped("rule")))
         values = {
             "parts": parts,
-            "others": ", ".join(map(Rule._label, others.grouped("rule"))),
-            "evidence": lasting[:1].evidence,
-            "alert": (lasting or news)[0],
+            "others": not_over and self.env._("Not over: %s", not_over),
+            "evidence": None if is_reminder else lasting[:1].evidence,
+            "alert": (lasting or self)[0],
         }
         self.endpoint_id._post_alert(f"{what}: {labels}", values)
 
@@ -341,7 +375,7 @@ class ConnectionAlert(models.Model):
         label = self.env["connection.rule"]._label(self[0].rule)
         return self.env._("%s: over", label) if self[0].closed_at else f"{label}: {self[0]._word('level')}"
 
-    def _line(self, rule):
+    def _line(self, rule, is_reminder):
         """What a message says of one alert.
 
         :param pressure.Rule rule: that is in force; None if it was switched off
@@ -358,20 +392,28 @@ class ConnectionAlert(models.Model):
                 **values,
             )
             return line if self.ending == "well" else f"{line} {self._word('ending')}."
+        if is_reminder:
+            return self.env._(
+                "%(where)sopen since %(opened)s UTC. Worst at %(worst_at)s: %(worst)s.",
+                opened=self.opened_at,
+                worst_at=self.worst_at,
+                **values,
+            )
         thresholds = dict(zip(("warning", "critical"), rule.thresholds, strict=True)) if rule else {}
         threshold = thresholds.get(self.level)
         if threshold is not None:
             values["worst"] = self.env._(
                 "%(worst)s (%(level)s from %(threshold)s)",
                 worst=values["worst"],
-                level=self._word("level").lower(),
-                threshold=f"{threshold:g}",
+                level=self._word("level"),
+                threshold=f"{threshold:g}"
+                if RULES[self.rule][1] == "samples"
+                else self.env["connection.rule"]._tell_value(self.rule, threshold),
             )
         return self.env._("%(where)s%(worst)s. %(situation)s", situation=self.situation or "", **values)
 
     def _word(self, name):
-        """The user's word for the value of a selection."""
-        return dict(self._fields[name]._description_selection(self.env))[self[name]]
+        return selection_label(self, name, self[name])
 
     def action_acknowledge(self):
         """Somebody looks after it: no more reminders. It is said in the chatter."""
@@ -380,6 +422,8 @@ class ConnectionAlert(models.Model):
             if not lasting:
                 raise UserError(self.env._("It is over already: there is nothing to look after."))
             endpoint.check_access("write")
+            # Both write into the alerts: the one that comes too late would lose its samples.
+            self.env["connection.sample"]._wait_for(endpoint)
             lasting.sudo().write({"acknowledged_by": self.env.uid, "acknowledged_at": fields.Datetime.now()})
             names = ", ".join(lasting.mapped("display_name"))
             endpoint.message_post(body=self.env._("Acknowledged: %s", names), subtype_xmlid="mail.mt_note")
@@ -388,14 +432,17 @@ class ConnectionAlert(models.Model):
     def _send_again(self):
         """Odoo does not try again what a mail server did not take: for a day, this does."""
         now = fields.Datetime.now()
-        mails = self.env["mail.mail"].search(
+        failed = self.env["mail.notification"].search(
             [
-                ("state", "=", "exception"),
-                ("subtype_id", "=", self.env.ref("pgbouncer_monitor.mt_alert").id),
-                ("notification_ids.failure_type", "=", "mail_smtp"),
-                ("write_date", "<", now - SEND_AGAIN_AFTER),
-                ("create_date", ">", now - timedelta(days=1)),
+                ("author_id", "=", self.env.ref("base.partner_root").id),
+                ("notification_status", "=", "exception"),
+                ("failure_type", "in", ("mail_smtp", "unknown")),
+                ("mail_message_id.subtype_id", "=", self.env.ref("pgbouncer_monitor.mt_alert").id),
+                ("mail_message_id.create_date", ">", now - timedelta(days=1)),
             ]
+        )
+        mails = failed.mail_mail_id.filtered(
+            lambda mail: mail.state == "exception" and mail.write_date < now - SEND_AGAIN_AFTER
         )
         if mails:
             mails.mark_outgoing()

@@ -3,6 +3,7 @@ import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import psycopg2.errors
@@ -12,7 +13,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
 from .. import pressure
-from ..fields import NullableFloat, NullableInteger
+from ..fields import NullableFloat, NullableInteger, selection_label
 from ..probes import postgres, session
 
 # How long the servers of one list, or of one run of the sampler, may take together, in seconds.
@@ -243,11 +244,7 @@ class ConnectionEndpoint(models.Model):
                 super(ConnectionEndpoint, endpoint.sudo()).write(
                     {"stored_password": False, "is_trusted": self._may_trust()}
                 )
-        result = super().write(vals)
-        if vals.get("active") is False:
-            self.sudo().alert_ids.filtered(lambda alert: not alert.closed_at)._end("archived")
-            self.env["connection.alert"].sudo()._tell(self.sudo())
-        return result
+        return super().write(vals)
 
     @api.model
     def _may_trust(self):
@@ -265,7 +262,7 @@ class ConnectionEndpoint(models.Model):
         title = self.env._("Connection to %s works", self.name)
         message = self.env._(
             "%(server)s %(version)s answered the user %(user)s.",
-            server=self._label("kind"),
+            server=selection_label(self, "kind", self.kind),
             version=answer.version,
             user=self.user or self._own_connection("current_user"),
         )
@@ -278,7 +275,7 @@ class ConnectionEndpoint(models.Model):
             return self._no_connection()
         message = self.env._(
             "Level %(level)s: %(used)s of %(capacity)s connections are used.",
-            level=self._label("level"),
+            level=selection_label(self, "level", self.level),
             used="?" if self.used is False else self.used,
             capacity="?" if self.capacity is False else self.capacity,
         )
@@ -307,13 +304,10 @@ class ConnectionEndpoint(models.Model):
         """:return: what PostgreSQL says of Odoo's own connection, e.g. current_user"""
         return self.env.execute_query(SQL("SELECT %s", SQL(expression)))[0][0]
 
-    def _label(self, name):
-        """The user's word for the value of a selection."""
-        return dict(self._fields[name]._description_selection(self.env))[self[name]]
-
     def action_open_alerts(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.connection_alert_action")
-        return action | {"domain": [("endpoint_id", "=", self.id)]}
+        context = {"search_default_open": 1} if self.open_alert_count else {}
+        return action | {"domain": [("endpoint_id", "=", self.id)], "context": context}
 
     def action_open_samples(self):
         """The history of this endpoint; of a PgBouncer, that of its pools."""
@@ -466,12 +460,14 @@ class ConnectionEndpoint(models.Model):
         its members may know.
 
         :param dict values: for the template connection_alert_message
+        :return: the message in the chatter
         """
         bot = self.env.ref("base.partner_root")
         values = values | {"title": title, "url": f"{self.get_base_url()}/odoo/"}
         # A mail server that hangs must not keep the sampler waiting: the mail queue sends it. Whoever asked
         # for the sample is told, too.
-        self.with_context(mail_notify_force_send=False, mail_notify_author=True).message_post_with_source(
+        endpoint = self.with_context(mail_notify_force_send=False, mail_notify_author=True)
+        message = endpoint.message_post_with_source(
             "pgbouncer_monitor.connection_alert_message",
             render_values=values,
             subtype_xmlid="pgbouncer_monitor.mt_alert",
@@ -483,7 +479,8 @@ class ConnectionEndpoint(models.Model):
             body = self.env["ir.qweb"]._render(
                 "pgbouncer_monitor.connection_alert_message", values | {"endpoint": self, "evidence": None}
             )
-            channel.message_post(body=body, author_id=bot.id, subtype_xmlid="mail.mt_comment")
+            channel.message_post(body=body, author_id=bot.id, message_type="comment", subtype_xmlid="mail.mt_comment")
+        return message
 
     @api.model
     def _alert_channel(self):
@@ -504,16 +501,11 @@ class ConnectionEndpoint(models.Model):
         """Post a message as an alert would, and tell the user where it goes."""
         self.ensure_one()
         self.check_access("write")
-        part = {
-            "heading": self.env._("This is a test"),
-            "lines": [
-                self.env._("%s asked for it. An alert looks like this, and goes the same ways.", self.env.user.name)
-            ],
-        }
-        self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [part]})
-        subtype = self.env.ref("pgbouncer_monitor.mt_alert")
-        followers = self.sudo().message_follower_ids.filtered(lambda follower: subtype in follower.subtype_ids)
-        names = [*followers.partner_id.mapped("name"), *self._alert_channel().mapped("display_name")]
+        line = self.env._(
+            "This is a test that %s asked for. An alert looks like this, and goes the same ways.", self.env.user.name
+        )
+        message = self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [{"lines": [line]}]})
+        names = [*message.notified_partner_ids.mapped("name"), *self._alert_channel().mapped("display_name")]
         told = self.env._("It is in the chatter, and goes to: %s.", ", ".join(names))
         if not names:
             told = self.env._("It is in the chatter. Nobody follows the alerts of this endpoint.")
@@ -523,7 +515,8 @@ class ConnectionEndpoint(models.Model):
     @api.ondelete(at_uninstall=False)
     def _keep_alerts(self):
         """They are over, and stay when the endpoint, and with it the chatter, is gone."""
-        alerts = self.sudo().alert_ids.filtered(lambda alert: not alert.closed_at)
+        alerts = self.env["connection.alert"].sudo()
+        alerts = alerts.search([("endpoint_id", "in", self.ids), ("closed_at", "=", False)])
         alerts._end("deleted")
         alerts.told_level = "ok"
 
@@ -649,23 +642,31 @@ class ConnectionEndpoint(models.Model):
     def _postgresql_queries(self, timeout):
         return postgres.sample_queries(self.env.cr._cnx.server_version, timeout)
 
+    @contextmanager
+    def _time_limit(self, seconds):
+        """PostgreSQL works no longer than so many seconds on each query of Odoo's own connection in here.
+        If one fails, those before it are undone, too."""
+        with self.env.cr.savepoint(flush=False):
+            set_limit = "SELECT set_config('statement_timeout', %s, true)"
+            before = self._own_connection("current_setting('statement_timeout')")
+            self.env.cr.execute(set_limit, [f"{seconds}s"])
+            yield
+            self.env.cr.execute(set_limit, [before])
+
     @api.model
     def _read_own(self):
         """:return: a session.Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
         session.SessionError"""
-        # The transaction is open already, and goes on: what is set is set back.
-        _begin, timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
+        # The transaction is open already, and goes on.
+        _begin, _timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
         version = self.env.cr._cnx.info.parameter_status("server_version").partition(" ")[0]
         try:
-            with self.env.cr.savepoint(flush=False):
-                before = self._own_connection("current_setting('statement_timeout')")
-                for command in (timeout, "SELECT pg_stat_clear_snapshot()"):
-                    self.env.cr.execute(command, log_exceptions=False)
+            with self._time_limit(CONSOLE_TIMEOUT / 3):
+                self.env.cr.execute("SELECT pg_stat_clear_snapshot()", log_exceptions=False)
                 answers = {}
                 for query in queries:
                     self.env.cr.execute(query, log_exceptions=False)
                     answers[query] = self.env.cr.dictfetchall()
-                self.env.execute_query(SQL("SELECT set_config('statement_timeout', %s, true)", before))
         except psycopg2.errors.QueryCanceled as error:
             return session.SessionError("timeout", str(error).strip())
         except psycopg2.Error as error:

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from .. import pressure
-from ..fields import NullableFloat
+from ..fields import NullableFloat, selection_label
 
 # Rule -> the kinds of endpoints that it is about, and the unit of its value and thresholds.
 RULES = {
@@ -33,6 +33,17 @@ RULE_LABELS = [
 ]
 # So many samples of each pool that is not well are remembered.
 MAX_SAMPLES = 60
+
+
+def tell_duration(seconds):
+    """Days and hours, hours and minutes, or minutes and seconds, in units that need no translation."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        del parts[0]
+    return " ".join(f"{number} {unit}" for number, unit in parts[:2])
 
 
 class ConnectionRule(models.Model):
@@ -66,8 +77,8 @@ class ConnectionRule(models.Model):
         "Over After",
         default=3,
         required=True,
-        help="An alert is over after so many samples in a row with a value below nine tenths of the lowest threshold. "
-        "One that is missing or unknown does not count.",
+        help="An alert is over after so many samples in a row with a value below nine tenths of the lowest threshold, "
+        "which is rounded down if it counts samples. One that is missing or unknown does not count.",
     )
     description = fields.Char("What It Says", compute="_compute_description")
 
@@ -95,8 +106,8 @@ class ConnectionRule(models.Model):
                 "it refuses new ones."
             ),
             "pool_growth": self.env._(
-                "The pools may open more connections than PostgreSQL has: what is in use, and by what they can grow, "
-                "in percent of what ordinary roles can have."
+                "The pools may open more connections than PostgreSQL has: what is in use, and by what the pools of "
+                "databases with servers can grow, in percent of what ordinary roles can have."
             ),
             "blocked_age": self.env._("A session waits for a lock that another one holds: how long it has waited."),
             "idle_in_transaction_age": self.env._(
@@ -206,6 +217,11 @@ class ConnectionRule(models.Model):
         common = {rule.rule: rule._settings() for rule in self.search([("endpoint_id", "=", False)])}
         return super().create([common.get(vals.get("rule"), {}) | vals for vals in vals_list])
 
+    def write(self, vals):
+        if vals.keys() & {"rule", "endpoint_id"} and any(not rule.endpoint_id for rule in self):
+            raise UserError(self.env._("This rule is in force for all endpoints. Add one of its own to the endpoint."))
+        return super().write(vals)
+
     @api.onchange("rule")
     def _onchange_rule(self):
         self.update(self.search([("endpoint_id", "=", False), ("rule", "=", self.rule)], limit=1)._settings())
@@ -217,17 +233,17 @@ class ConnectionRule(models.Model):
     @api.model
     def _label(self, name):
         """The user's words for a rule."""
-        return dict(self._fields["rule"]._description_selection(self.env))[name]
+        return selection_label(self, "rule", name)
 
     @api.model
     def _tell_value(self, name, value):
         """A value of a rule with its unit, in the user's words."""
         unit = RULES[name][1]
-        number = f"{round(value, 1):g}"
+        number = f"{round(value, 2 if value >= 1 else 3):g}"
         if unit == "percent":
             return f"{number} %"
         if unit == "seconds":
-            return self.env._("%s s", number)
+            return tell_duration(value) if value >= 60 else f"{number} s"
         return self.env._("1 sample") if value == 1 else self.env._("%s samples in a row", number)
 
     def _thresholds(self):

@@ -271,7 +271,7 @@ class ConnectionSample(models.Model):
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         self._sample(endpoints)
         self.env["ir.cron"]._commit_progress()  # whatever becomes of the messages
-        self.env["connection.alert"]._tell(endpoints)
+        self.env["connection.alert"]._tell()
         self.env["connection.alert"]._send_again()
         while True:
             try:
@@ -285,7 +285,8 @@ class ConnectionSample(models.Model):
     @api.model
     def _sample(self, endpoints):
         """Measure endpoints, side by side and within one deadline: store the samples, keep what the
-        next ones must know, and log a line for each endpoint.
+        next ones must know, log a line for each endpoint, and open and end alerts. What ran when one
+        opened or got worse is asked within one more deadline.
 
         An endpoint that another worker measures at this moment is left to that one.
 
@@ -294,7 +295,7 @@ class ConnectionSample(models.Model):
         measured = self._lock(endpoints.sudo())._measure()
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
-        rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._open(watched)
+        rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._lasting(watched)
         every, patience = self.env["res.config.settings"]._sample_interval(), watched._sample_patience()
         now = fields.Datetime.now()
         samples, changed = [], Alert.browse()
@@ -359,11 +360,16 @@ class ConnectionSample(models.Model):
             database, user = row.get("database"), row.get("user")
             for name, value in row["values"].items():
                 key = name, database, user
-                if name == "paused_samples":  # that is never a pool alone
-                    key = name, None if rows[0]["is_paused"] else database, None
-                elif name in QUEUES and database and not user and any(other[:2] == key[:2] for other in found):
-                    continue  # its pools tell who waits
                 digit = pressure.digit(value, rules[name]) if name in rules else pressure.WELL
+                if name == "paused_samples" and database:  # that is never a pool alone
+                    key = name, database, None
+                    if rows[0]["is_paused"] and digit != pressure.WELL:
+                        digit = pressure.UNKNOWN  # all of it is, and nobody knows about the database
+                elif name == "pgbouncer_pressure" and database and row["waiting"] == 0:
+                    continue  # a limit that is reached by servers that nobody waits for hurts nobody
+                elif name in QUEUES and database and not user:
+                    if any(other[:2] == key[:2] and found[other][0] >= digit for other in found):
+                        digit = min(digit, pressure.UNKNOWN)  # its pools tell who waits
                 if digit != pressure.WELL:
                     found[key] = digit, row
         return found
@@ -379,10 +385,16 @@ class ConnectionSample(models.Model):
         """
         consoles = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer"), ("active", "=", True)])
         answers = {console.id: measured.get(console, (None, None))[0] for console in consoles}
-        if not all(answers.values()):
+        if not answers or not all(answers.values()):
             return None
         servers = [
-            [endpoint_id, row.get("database"), row.get("remote_pid"), row.get("local_port"), row.get("user")]
+            [
+                endpoint_id,
+                row.get("database"),
+                _whole(row.get("remote_pid")),
+                _whole(row.get("local_port")),
+                row.get("user"),
+            ]
             for endpoint_id, answer in answers.items()
             for row in answer.answers["SHOW SERVERS"]
         ]
@@ -421,6 +433,11 @@ class ConnectionSample(models.Model):
             self._table,
         )
         return endpoints.browse(row[0] for row in self.env.execute_query(query))
+
+    @api.model
+    def _wait_for(self, endpoint):
+        """Wait until nobody measures an endpoint, and let nobody measure it until the transaction ends."""
+        self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", self._table, endpoint.id))
 
     @api.model
     def _insert(self, samples):
@@ -479,15 +496,14 @@ class ConnectionSample(models.Model):
             "blocked_age": row["blocked_age"],
             "notification_queue_usage": row["notification_queue_usage"],
         }
-        values = {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
-        for name in AGES:
-            values[name] = row[name] or 0
-            if hidden and name in rules and pressure.level(values[name], rules[name].thresholds) == "ok":
-                values[name] = None
         if not hidden:
             sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
-        self._judge(sample, rules, values)
-        if hidden and sample["level"] == "unknown" and None in map(values.get, AGES):
+        # An incident of a session that may be seen is over when that is well.
+        values = {name: row[name] or 0 for name in AGES}
+        values |= {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
+        unknown = [name for name in AGES if hidden and name in rules]
+        self._judge(sample, rules, values, unknown)
+        if unknown and sample["level"] == "unknown":
             sample["reason"] = self.env._(
                 "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
                 "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
@@ -607,8 +623,9 @@ class ConnectionSample(models.Model):
         """Judge the sample of a pool, or of a database."""
         key = sample["database"], sample["user"]
         used, waiting, capacity = sample["used"], sample["waiting"], sample["capacity"]
-        # Also a queue that was over at both looks, if on average one client waited between them.
-        has_waited = bool(waiting) or (sample.get("waiting_mean") or 0) >= 1
+        # Also a queue that was over at both looks, if on average one client waited between them. At a look
+        # the pools of a database wait each for itself.
+        has_waited = bool(waiting and sample["user"]) or (sample.get("waiting_mean") or 0) >= 1
         values = {
             "maxwait": sample["maxwait"],
             "waiting_samples": memory.count(("waiting_samples", *key), has_waited),
@@ -628,11 +645,11 @@ class ConnectionSample(models.Model):
 
         :param dict rules: name -> pressure.Rule
         :param dict values: name of a rule -> the measured value
-        :param unknown: names of fields that nobody could tell, though they matter
+        :param unknown: names, of rules or fields, of what matters and may be worse than anybody could tell
         """
         sample["values"] = values
-        levels = dict.fromkeys(unknown, "unknown")
-        levels |= {name: pressure.level(values[name], rules[name].thresholds) for name in values if name in rules}
+        levels = {name: pressure.level(values[name], rules[name].thresholds) for name in values if name in rules}
+        levels |= {name: "unknown" for name in unknown if levels.get(name, "ok") == "ok"}
         name = max(levels, key=lambda name: pressure.severity(levels[name]), default=None)
         sample["level"] = levels.get(name, "ok")
         if sample["level"] == "ok":

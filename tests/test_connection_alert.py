@@ -9,7 +9,7 @@ from odoo.tests import new_test_user
 from odoo.tools import mute_logger
 
 from .common import TILL, closed_port, connect, connect_pooled
-from .test_connection_sample import DATABASE, POOL, UNKNOWN, SampleCase
+from .test_connection_sample import DATABASE, POOL, STATS, UNKNOWN, SampleCase
 
 SAMPLER = "odoo.addons.pgbouncer_monitor.models.connection_sample"
 GAP, DOWN = "gap", "down"
@@ -71,7 +71,7 @@ class AlertCase(SampleCase):
         known = self.messages(endpoint)
         with mute_logger(SAMPLER), self.console(**answers), self.clock_forward(60 * minute):
             self.Sample._sample(endpoint or self.endpoint)
-            self.Alert._tell(endpoint or self.endpoint)
+            self.Alert._tell()
         self.env.invalidate_all()
         return self.messages(endpoint) - known
 
@@ -114,7 +114,7 @@ class TestRules(AlertCase):
         self.assertEqual((alert.level, alert.worst_value, alert.ending), ("critical", 5, "well"))
         self.assertAlmostEqual(alert.duration, 360, delta=5)
         worse, over = self.messages()[-2:]
-        self.assertIn("5 samples in a row (critical from 5). 20 of 20 servers work; 7 clients wait", worse.body)
+        self.assertIn("5 samples in a row (Critical from 5). 20 of 20 servers work; 7 clients wait", worse.body)
         self.assertIn("raise its pool_size", worse.body, "what to do")
         self.assertIn("shop/shop: lasted 6 min", over.body)
         self.assertIn("5 samples in a row", over.body)
@@ -129,30 +129,57 @@ class TestRules(AlertCase):
 
     def test_limit_of_a_database(self):
         databases = [DATABASE | {"max_connections": 10, "current_connections": 9}]
-        self.minute(0, databases=databases)
-        [message] = self.minute(1, databases=databases)
-        self.assertIn("<li>shop: 90 % (critical from 90). 9 of 10 servers work", message.body)
+        for minute in range(3):
+            self.assertFalse(self.minute(minute, databases=databases), "they may be idle: nobody waits")
+        pools = [POOL | {"cl_waiting": 1}]
+        self.minute(3, databases=databases, pools=pools)
+        message = self.minute(4, databases=databases, pools=pools)
+        self.assertIn("<li>shop: 90 % (Critical from 90 %). 9 servers are connected, the limit is 10", message.body)
 
     def test_paused(self):
         pools = [POOL, POOL | {"user": "other"}]
         [message] = self.minute(0, pools=pools, databases=[DATABASE | {"paused": 1}])
         self.assertEqual(message.body.count("<li>"), 1, "a database, not its pools")
-        self.assertIn("<li>shop: 1 sample (warning from 1).", message.body)
+        self.assertIn("<li>shop: 1 sample (Warning from 1).", message.body)
         [message] = self.minute(1, pools=pools)
         self.assertEqual(message.subject, "Over: Paused: Test PgBouncer")
         paused = {"pools": pools, "databases": [DATABASE | {"paused": 1}], "state": [{"key": "paused", "value": "yes"}]}
         [message] = self.minute(10, **paused)
-        self.assertIn("<li>1 sample (warning from 1).", message.body, "all of it")
+        self.assertIn("<li>1 sample (Warning from 1). 5 of 100 clients are connected", message.body, "all of it")
         self.assertEqual(message.body.count("<li>"), 1)
 
+    def test_paused_database_and_then_all(self):
+        """Nobody knows of the database while all of it is paused: that is not the end."""
+        database = [DATABASE | {"paused": 1}]
+        self.minute(0, databases=database)
+        self.minute(1, databases=database, state=[{"key": "paused", "value": "yes"}])
+        self.assertEqual(set(self.Alert.search([]).mapped("closed_at")), {False})
+
     def test_queue_of_a_database_with_several_pools(self):
-        """Between two looks only the database's counters tell of a queue: the database has the alert, and
-        if a pool waits at the look, only the pool has."""
-        pools = [POOL | {"user": user, "cl_waiting": waiting} for user, waiting in (("a", 3), ("b", 0))]
-        self.minute(0, pools=pools)
-        [message] = self.minute(1, pools=pools)
-        self.assertIn("<li>shop/a: 2 samples", message.body)
-        self.assertEqual(message.body.count("<li>"), 1)
+        """If a pool waits at each look, it has the alert. If one or another does, and the counters say that
+        somebody waits all the time, the database has."""
+
+        def wait(minute, *users):
+            pools = [POOL | {"user": user, "cl_waiting": 3 * (user in users)} for user in ("a", "b")]
+            self.waited_for += 200e6 * bool(users)
+            stats = [STATS | {"total_wait_time": int(self.waited_for)}]
+            return self.minute(minute, pools=pools, stats=stats).mapped("body")
+
+        self.waited_for = 0
+        wait(-1)
+
+        wait(0, "a")
+        [body] = wait(1, "a")
+        self.assertIn("<li>shop/a: 2 samples", body)
+        self.assertEqual(body.count("<li>"), 1)
+        for minute in range(2, 10):
+            wait(minute)
+        self.assertFalse(wait(10, "a"))
+        [body] = wait(11, "b")
+        self.assertIn("<li>shop: 2 samples", body)
+        self.assertEqual(body.count("<li>"), 1)
+        self.assertFalse(wait(12, "a"))
+        self.assertFalse(self.Alert.search([("database", "=", "shop"), ("user", "=", False)]).closed_at)
 
     def test_threshold_changed_in_an_incident(self):
         self.assertEqual(self.waited(2, 2), {1: WARNING})
@@ -175,8 +202,8 @@ class TestRules(AlertCase):
 
     def test_looking_often_does_not_make_it_worse(self):
         for second in range(0, 30, 5):
-            self.assertFalse(self.minute(second / 60, pools=[self.pool(9, cl_waiting=9)]).filtered("subject")[1:])
-        self.assertFalse(self.Alert.search([("rule", "=", "waiting_samples")]))
+            self.assertFalse(self.minute(second / 60, pools=[self.pool(9, cl_waiting=9)]))
+        self.assertEqual(self.minute(1, pools=[self.pool(9, cl_waiting=9)]).mapped("subject")[0][:8], "Critical")
 
     def test_blocked_sessions(self):
         self.set_rule("blocked_age", warning=0.2)
@@ -187,10 +214,10 @@ class TestRules(AlertCase):
         time.sleep(0.3)
         self.grant_monitor()
         self.take(self.postgresql)
-        self.Alert._tell(self.postgresql)
+        self.Alert._tell()
         [message] = self.messages(self.postgresql)
         self.assertIn("Warning: Blocked Sessions", message.subject)
-        self.assertRegex(message.body, r"(?s)culprit.*?blocks others.*?waits for PID", "the culprit comes first")
+        self.assertRegex(message.body, r"(?s)culprit.*?It blocks others.*?It waits for PID", "the culprit comes first")
         self.assertNotIn("secret", message.body)
         alert = self.Alert.search([("rule", "=", "blocked_age")])
         self.assertGreaterEqual(alert.worst_value, 0.2)
@@ -205,13 +232,28 @@ class TestRules(AlertCase):
         self.assertGreaterEqual(sample.hidden_backends, 2)
         self.assertGreaterEqual(sample.blocked_age, 0.2)
 
+    def test_incident_of_a_session_that_may_be_seen_ends_beside_hidden_ones(self):
+        self.set_rule("idle_in_transaction_age", warning=0.2, good_samples=1)
+        self.client(connect()).cursor().execute("BEGIN; SELECT txid_current()")
+        idle = self.client(connect(user="odoo"))
+        idle.cursor().execute("BEGIN; SELECT txid_current()")
+        time.sleep(0.3)
+        self.take(self.postgresql)
+        alert = self.Alert.search([("rule", "=", "idle_in_transaction_age")])
+        self.assertTrue(alert)
+        self.assertNotIn("sessions of other roles", alert.queries)
+        idle.cursor().execute("ROLLBACK")
+        with self.clock_forward(60):
+            self.assertEqual(self.take(self.postgresql).level, "unknown")
+        self.assertTrue(alert.closed_at)
+
     def test_old_transaction(self):
         self.grant_monitor()
         self.set_rule("xact_age", warning=0.2, samples=1, of_samples=1)
         self.client(connect(user="odoo", application_name="sleeper")).cursor().execute("BEGIN; SELECT txid_current()")
         time.sleep(0.3)
         self.take(self.postgresql)
-        self.Alert._tell(self.postgresql)
+        self.Alert._tell()
         [message] = self.messages(self.postgresql)
         self.assertIn("Warning: Oldest Transaction", message.subject)
         self.assertIn("sleeper", message.body)
@@ -219,7 +261,7 @@ class TestRules(AlertCase):
     def test_postgresql_pressure(self):
         self.set_rule("postgresql_pressure", warning=0.1, samples=1, of_samples=1)
         sample = self.take(self.postgresql)
-        self.Alert._tell(self.postgresql)
+        self.Alert._tell()
         [message] = self.messages(self.postgresql)
         self.assertIn(f"{sample.used:.0f} of 97 connections are in use", message.body)
 
@@ -257,16 +299,26 @@ class TestMessages(AlertCase):
         time.sleep(0.3)
         self.look_again()
         self.take()
-        self.Alert._tell(self.endpoint)
+        self.Alert._tell()
         [message] = self.messages()
         self.assertIn("5 of 5 servers work; 3 clients wait", message.body)
-        self.assertEqual(message.body.count("PID <strong>"), 5)
-        self.assertEqual(message.body.count("shop on shop"), 5)
+        self.assertEqual(message.body.count("shop on shop, till, client 127.0.0.1:"), 5)
         self.assertNotIn("elsewhere", message.body)
         self.assertNotIn("secret", message.body)
         alert = self.Alert.search([])
         self.assertEqual(alert.queries.count("a secret"), 5)
         self.assertIn(f"/odoo/connection-alerts/{alert.id}", message.body)
+
+    def test_sessions_that_may_not_be_seen(self):
+        self.set_rule("waiting_samples", warning=1)
+        for _number in range(6):
+            self.start("BEGIN; SELECT 'a secret', pg_sleep(30)")
+        time.sleep(0.3)
+        self.look_again()
+        self.take()
+        alert = self.Alert.search([])
+        self.assertIn("GRANT pg_monitor shows them", alert.evidence)
+        self.assertFalse(alert.queries)
 
     def test_200_pools_at_once(self):
         pools = [self.pool(2, user=f"user{number:03}") for number in range(200)]
@@ -294,14 +346,14 @@ class TestMessages(AlertCase):
     def test_a_day_of_200_pools(self):
         """One of them is bad for an hour, the others have a spike now and then."""
 
-        def day(count):
+        def day(count, minutes):
             self.env["connection.reading"].search([]).unlink()
             self.Alert.search([]).sudo().unlink()
             known, queries = self.messages(), set()
             chance = random.Random(4711)
             rested = [0] * count  # a spike of a pool is followed by some minutes without
             with patch.object(type(self.Sample), "_insert"), patch.object(type(self.Sample), "_log"):
-                for minute in range(24 * 60):
+                for minute in minutes:
                     pools = [self.pool(6 if 600 <= minute < 660 else 0)]
                     for number in range(1, count):
                         is_spike = minute >= rested[number] and chance.random() < 0.05
@@ -310,14 +362,14 @@ class TestMessages(AlertCase):
                     before = self.env.cr.sql_log_count
                     with self.console(pools=pools), self.clock_forward(60 * minute):
                         self.Sample._sample(self.endpoint)
-                        self.Alert._tell(self.endpoint)
+                        self.Alert._tell()
                         self.env.flush_all()
                     if minute % 60 == 30:
                         queries.add(self.env.cr.sql_log_count - before)
             return (self.messages() - known).mapped("subject"), max(queries)
 
-        few, queries_of_few = day(2)
-        many, queries_of_many = day(200)
+        few, queries_of_few = day(2, range(560, 700))
+        many, queries_of_many = day(200, range(24 * 60))
         self.assertEqual(few, [f"{what}: Test PgBouncer" for what in (CRITICAL, OVER)])
         self.assertEqual(many, few)
         self.assertEqual(queries_of_many, queries_of_few)
@@ -334,6 +386,12 @@ class TestMessages(AlertCase):
             self.minute(number)
         self.assertFalse(self.endpoint.activity_ids)
 
+    def test_responsible_user_gets_the_first_message(self):
+        user = new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer", notification_type="inbox")
+        self.endpoint.responsible_id = user
+        self.waited(2, 2)
+        self.assertIn(user.partner_id, self.messages().notified_partner_ids)
+
     def test_responsible_user_is_archived(self):
         user = new_test_user(self.env, "gone", groups="pgbouncer_monitor.group_manager")
         self.endpoint.responsible_id = user
@@ -349,6 +407,7 @@ class TestMessages(AlertCase):
     def test_endpoint_is_archived(self):
         self.waited(2, 2)
         self.endpoint.active = False
+        self.Alert._tell()
         message = self.messages()[-1]
         self.assertIn("Over", message.subject)
         self.assertIn("The endpoint was archived", message.body)
@@ -388,10 +447,29 @@ class TestMessages(AlertCase):
             for minute in (0, 1):
                 for message in self.minute(60 * hour + minute, pools=[self.pool(2)]):
                     told[hour] = message.subject.partition(":")[0]
-        self.assertEqual(told, {0: "Warning", 4: "Still warning", 8: "Still warning", 12: "Still warning"})
+        self.assertEqual(told, {0: "Warning", 4: "Not over", 8: "Not over", 12: "Not over"})
+        self.assertIn("shop/shop: open since", self.messages()[-1].body)
         self.Alert.search([]).action_acknowledge()
         for hour in range(14, 24):
             self.assertFalse(self.minute(60 * hour, pools=[self.pool(2)]))
+
+    def test_reminder_of_what_nobody_acknowledged(self):
+        self.minute(0, pools=[self.pool(2), self.pool(2, user="other")])
+        self.minute(1, pools=[self.pool(2), self.pool(2, user="other")])
+        self.Alert.search([("user", "=", "other")]).action_acknowledge()
+        [message] = self.minute(300, pools=[self.pool(2), self.pool(2, user="other")])
+        self.assertIn("shop/shop", message.body)
+        self.assertNotIn("shop/other", message.body)
+        self.assertIn("Not over: Longest Wait", message.body)
+
+    def test_one_pool_of_two_is_over(self):
+        self.minute(0, pools=[self.pool(2), self.pool(2, user="other")])
+        self.minute(1, pools=[self.pool(2), self.pool(2, user="other")])
+        messages = self.messages()
+        for minute in range(2, 8):
+            messages = self.minute(minute, pools=[self.pool(2)]) or messages
+        self.assertEqual(messages.subject, "Partly over: Longest Wait: Test PgBouncer")
+        self.assertIn("shop/other: lasted", messages.body)
 
     def test_no_reminder(self):
         self.env["ir.config_parameter"].set_param("pgbouncer_monitor.reminder_hours", "False")
@@ -440,8 +518,9 @@ class TestMessages(AlertCase):
             self.start("BEGIN")
         time.sleep(0.3)
         self.take()
-        self.Alert._tell(self.endpoint)
+        self.Alert._tell()
         post = channel.message_ids[0]
+        self.assertEqual(post.message_type, "comment", "otherwise it would count as no new message")
         self.assertIn("Test PgBouncer", post.body)
         self.assertIn("1 clients wait", post.body)
         self.assertNotIn("PID", post.body)
@@ -453,9 +532,10 @@ class TestMessages(AlertCase):
         notice = self.endpoint.with_user(self.admin).action_send_test_alert()
         self.assertIn(self.admin.name, notice["params"]["message"], "where it goes")
         message = self.messages()
-        self.assertIn("asked for it", message.body)
+        self.assertIn("This is a test", message.body)
         self.assertIn(self.admin.partner_id, message.notified_partner_ids)
         self.endpoint.message_unsubscribe(self.endpoint.message_partner_ids.ids)
+        self.endpoint.message_subscribe(self.env["res.partner"].create({"name": "On Call", "email": "a@b.example"}).ids)
         notice = self.endpoint.action_send_test_alert()
         self.assertIn("Nobody follows", notice["params"]["message"])
 

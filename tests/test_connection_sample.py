@@ -564,6 +564,9 @@ class TestThresholds(SampleCase):
         common = self.env["connection.rule"].search([("rule", "=", "maxwait"), ("endpoint_id", "=", False)])
         with self.assertRaisesRegex(UserError, "Switch it off"):
             common.unlink()
+        for values in ({"endpoint_id": self.endpoint.id}, {"rule": "xact_age"}):
+            with self.assertRaisesRegex(UserError, "Add one of its own"):
+                common.write(values)
 
     def test_interval(self):
         cron = self.env.ref("pgbouncer_monitor.ir_cron_sample")

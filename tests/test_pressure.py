@@ -94,14 +94,12 @@ class TestPressure(BaseCase):
     def test_samples_in_a_row(self):
         memory = self.memory(None, 40)
         self.assertEqual(memory.count(("waits",), True), 1)
-        for now, count in ((45, 1), (100, 2), (166, 3), (232, 4), (230, 1), (416, 1)):
-            memory.add({}, "0", 3)
+        for now, count in ((45, 1), (65, 1), (100, 2), (166, 3), (340, 4), (338, 1), (524, 1), (584, 2)):
             memory = self.memory(memory.keep(), now)
             self.assertEqual(memory.count(("waits",), True), count, now)
-        memory.add({}, "0", 3)
-        memory = self.memory(memory.keep(), 470)
+        memory = self.memory(memory.keep(), 644)
         self.assertEqual(memory.count(("waits",), False), 0)
-        memory = self.memory(memory.keep(), 530)
+        memory = self.memory(memory.keep(), 704)
         self.assertEqual(memory.count(("waits",), True), 1)
 
     def test_histories(self):

@@ -160,6 +160,31 @@ class TestTours(HttpCase):
         )
         self.start_tour("/odoo/connection-history", "pgbouncer_monitor_history", login="admin", timeout=120)
 
+    def test_alert(self):
+        """Clients wait, then no more: what is seen of it in the chatter."""
+        endpoint = self.env["connection.endpoint"].create(
+            endpoint_values(responsible_id=self.env.ref("base.user_admin").id)
+        )
+        rule = self.env["connection.rule"].search([("rule", "=", "waiting_samples")])
+        rule.write({"warning": 1, "critical": 1})
+        holder = connect_pooled(dbname=TINY, user="odoo")
+        self.addCleanup(holder.close)
+        holder.cursor().execute("BEGIN; SELECT 1")
+        waiter = connect_pooled(dbname=TINY, user="odoo", async_=True, connect_timeout=None)
+        self.addCleanup(waiter.close)
+        wait_select(waiter)
+        cursor = waiter.cursor()
+        cursor.execute("SELECT 2")
+        self.look_again()
+        self.env["connection.sample"]._sample(endpoint)
+        self.env["connection.alert"]._tell()
+        self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_alert", login="admin", timeout=120)
+        self.assertEqual(endpoint.alert_ids.acknowledged_by, self.env.ref("base.user_admin"))
+        endpoint.alert_ids._end("well")
+        self.env["connection.alert"]._tell()
+        self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_alert_is_over", login="admin", timeout=120)
+        self.assertEqual((endpoint.rule_ids.rule, endpoint.rule_ids.critical), ("maxwait", 7))
+
     def test_thresholds(self):
         self.start_tour("/odoo/settings", "pgbouncer_monitor_thresholds", login="admin", timeout=120)
         number = self.env["res.config.settings"]._number

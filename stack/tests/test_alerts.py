@@ -121,11 +121,12 @@ def test_several_at_once(sampler, incident):
 
 
 class MailServer:
-    """Takes mails over SMTP and keeps them, or is silent."""
+    """Takes mails over SMTP and keeps them, or is silent, or has no time now."""
 
-    def __init__(self, port, is_silent=False):
+    def __init__(self, port, is_silent=False, is_busy=False):
         self.mails = []
         self.is_silent = is_silent
+        self.is_busy = is_busy
         self.server = socket.create_server((LOCALHOST, port))
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -145,7 +146,10 @@ class MailServer:
                 if command == b"DATA":
                     stream.write(b"354 go on\r\n")
                     self.mails.append(b"".join(iter(stream.readline, b".\r\n")).decode())
-                stream.write(b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n")
+                if command == b"RCPT" and self.is_busy:
+                    stream.write(b"451 try again later\r\n")
+                else:
+                    stream.write(b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n")
 
 
 @pytest.fixture
@@ -177,13 +181,16 @@ def mail_states(sampler, endpoint):
     return [row["state"] for row in sampler.client.call("mail.mail", "search_read", domain, ["state"])]
 
 
-def test_mail_server_that_is_down(sampler, incident, mail_server):
+@pytest.mark.parametrize("is_busy", [False, True], ids=["down", "busy"])
+def test_mail_server_that_fails(sampler, incident, mail_server, is_busy):
     """The alert is where it belongs, and its mail comes when the mail server is back."""
+    server = mail_server(is_busy=True) if is_busy else None
     sampler.run()
     send_mails(sampler)
     assert subjects(sampler, incident.endpoint) == ["Critical"]
     assert mail_states(sampler, incident.endpoint) == ["exception"]
-    server = mail_server()
+    server = server or mail_server()
+    server.is_busy = False
     sampler.run()
     assert mail_states(sampler, incident.endpoint) == ["exception"], "it was tried just now"
     sampler.pair.postgresql.execute(
@@ -191,7 +198,7 @@ def test_mail_server_that_is_down(sampler, incident, mail_server):
     )
     sampler.run()
     send_mails(sampler)
-    [mail] = server.mails
+    [mail] = [mail for mail in server.mails if "Critical" in mail]
     assert "Critical: Waiting Clients" in mail
     assert "secret" not in mail
     assert subjects(sampler, incident.endpoint) == ["Critical"]

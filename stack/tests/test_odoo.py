@@ -217,9 +217,12 @@ def test_neutralized_copy_asks_nobody(run_odoo, pair):
     pair.postgresql.execute(
         'INSERT INTO connection_endpoint (name, kind, host, port, "user", sslmode, active, stored_password) '
         "VALUES ('Production', 'pgbouncer', 'production', 6432, 'stats', 'prefer', true, 'secret')",
+        "INSERT INTO connection_alert (endpoint_id, rule, level, opened_at) "
+        "SELECT id, 'maxwait', 'critical', now() AT TIME ZONE 'UTC' FROM connection_endpoint",
         dbname="life",
     )
     run_odoo("neutralize", "-d", "life")
+    assert pair.postgresql.execute("SELECT closed_at IS NULL FROM connection_alert", dbname="life") == [(False,)] * 2
     query = "SELECT active, stored_password FROM connection_endpoint WHERE kind = 'pgbouncer'"
     assert pair.postgresql.execute(query, dbname="life") == [(False, None)]
 

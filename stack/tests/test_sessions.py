@@ -130,6 +130,25 @@ def test_component_of_real_programs(server, folder):
         assert psql.poll() is None
 
 
+def test_how_long_a_session_has_been_blocked(server):
+    """PostgreSQL tells since version 14: of an older one it is the time of the query."""
+    pair, client = server
+    blocked = "SELECT pg_sleep(1); LOCK held"
+    with closing(pair.postgresql.connect("shop")) as holder:
+        holder.cursor().execute("CREATE TABLE IF NOT EXISTS held ()")
+        holder.cursor().execute("BEGIN; LOCK held")
+        with running(pair, "psql", "--no-psqlrc", "--command=BEGIN", f"--command={blocked}", "shop"):
+            wait_for(client, ["blocked_by", "!=", False])
+            time.sleep(0.3)
+            endpoint = client.call("connection.endpoint", "search", [["kind", "=", "postgresql"]])
+            client.call("connection.endpoint", "action_sample", endpoint)
+    [sample] = client.call(
+        "connection.sample", "search_read", [["endpoint_id", "=", endpoint]], ["blocked_age"], limit=1
+    )
+    (version,) = pair.postgresql.execute("SELECT current_setting('server_version_num')::int / 10000")[0]
+    assert (0.2 if version >= 14 else 1.2) <= sample["blocked_age"] < (1 if version >= 14 else 10)
+
+
 def press(client, method, session_id):
     params = client.call("pg.stat.activity", method, [session_id])["params"]
     return params["type"], params["message"]
