@@ -120,7 +120,8 @@ class ConnectionAlert(models.Model):
     @api.depends("rule", "worst_value")
     def _compute_worst(self):
         for alert in self:
-            alert.worst = self.env["connection.rule"]._tell_value(alert.rule, alert.worst_value)
+            is_known = alert.worst_value is not False
+            alert.worst = is_known and self.env["connection.rule"]._tell_value(alert.rule, alert.worst_value)
 
     @api.depends("rule")
     def _compute_advice(self):
@@ -223,27 +224,32 @@ class ConnectionAlert(models.Model):
                 sessions, problem = Session.search_fetch(telling, SESSION_FIELDS, limit=MAX_LOOKED_AT), None
         except Exception as error:  # what is not known about an alert must not cost it
             _logger.exception("What ran could not be read")
-            sessions = self.env["pg.stat.activity"]
-            problem = self.env._("What ran could not be read: %s", str(error).strip())
+            sessions, problem = self.env["pg.stat.activity"], str(error).strip()
         blocked = sessions.filtered("blocked_by")
         roots = blocked._root_blockers(blocked)
-        for alert in self:
+        render = self.env["ir.qweb"]._render
+        for alert in self.filtered(lambda alert: alert.rule not in NO_SESSIONS):
             involved = alert._involved(sessions, roots)
             hidden = involved.filtered("is_hidden")
             shown = (involved - hidden)[:MAX_SESSIONS]
-            if not problem and hidden:
-                problem = self.env._(
+            if problem:
+                note = self.env._("What ran could not be read: %s", problem)
+            elif hidden:
+                note = self.env._(
                     "Of %s sessions of other roles Odoo's role may not see what they do. GRANT pg_monitor shows them.",
                     len(hidden),
                 )
-            elif not problem and not shown and len(sessions) < MAX_LOOKED_AT:
-                problem = self.env._("None of its sessions was in a transaction on the PostgreSQL of this Odoo.")
-            values = {"problem": problem, "lines": [alert._session_line(session, roots) for session in shown]}
-            values["queries"] = [(session.pid, session.query) for session in shown]
-            render = self.env["ir.qweb"]._render
-            if alert.rule not in NO_SESSIONS:
-                alert.evidence = render("pgbouncer_monitor.connection_alert_sessions", values)
-                alert.queries = bool(shown) and render("pgbouncer_monitor.connection_alert_queries", values)
+            else:
+                is_none = len(sessions) < MAX_LOOKED_AT and not shown
+                note = is_none and self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")
+            values = {
+                "note": note,
+                "heading": self.env._("Sessions at %s UTC:", fields.Datetime.now()),
+                "lines": [alert._session_line(session, roots) for session in shown],
+                "queries": [(session.pid, session.query) for session in shown],
+            }
+            alert.evidence = render("pgbouncer_monitor.connection_alert_sessions", values)
+            alert.queries = bool(shown) and render("pgbouncer_monitor.connection_alert_queries", values)
 
     def _involved(self, sessions, roots):
         """Those of the sessions that the alert is about, the most telling first.

@@ -80,7 +80,7 @@ class ConnectionRule(models.Model):
         help="An alert is over after so many samples in a row with a value below nine tenths of the lowest threshold, "
         "which is rounded down if it counts samples. One that is missing or unknown does not count.",
     )
-    description = fields.Char("What It Says", compute="_compute_description")
+    description = fields.Text("What It Says", compute="_compute_description")
 
     _rule_uniq = models.UniqueIndex(
         "(rule, COALESCE(endpoint_id, 0))", "There is such a rule already: change that one."

@@ -101,13 +101,17 @@ def age(sampler, endpoint):
 
 
 def test_several_at_once(sampler, incident):
-    """Many look at the same moment: one alert, one message."""
+    """Many look, and then tell, at the same moment: one alert, one message."""
 
     def look():
         client = OdooClient(sampler.odoo, "samples")
-        barrier.wait()
-        with contextlib.suppress(RuntimeError):  # somebody else looks
-            client.call("connection.endpoint", "action_sample", [incident.endpoint])
+        for model, method, record in (
+            ("connection.endpoint", "action_sample", incident.endpoint),
+            ("ir.cron", "method_direct_trigger", sampler.cron),
+        ):
+            barrier.wait()
+            with contextlib.suppress(RuntimeError):  # somebody else does it
+                client.call(model, method, [record])
 
     barrier = threading.Barrier(8)
     threads = [threading.Thread(target=look) for _number in range(8)]
