@@ -82,17 +82,18 @@ class ConnectionAlert(models.Model):
         store=True,
         aggregator="sum",
         digits=(16, 0),
-        help="Empty while it lasts.",
+        help="Until it was known to be over, by as many good samples as the rule wants. Empty while it lasts.",
     )
     worst_value = NullableFloat(readonly=True, digits=(16, 3), aggregator="max")
     worst = fields.Char(compute="_compute_worst")
     worst_at = fields.Datetime(readonly=True)
+    last_bad_at = fields.Datetime("Last Bad", readonly=True, help="The last sample that reached a threshold.")
     situation = fields.Text(readonly=True, help="What was found when it opened, or got worse.")
     advice = fields.Char("What to Do First", compute="_compute_advice")
     evidence = fields.Html(
         "What Ran",
         readonly=True,
-        help="At the moment when it opened, or got worse: the sessions with the oldest transactions.",
+        help="At the moment when it opened, or got worse: sessions that block others, then the oldest transactions.",
     )
     queries = fields.Html(readonly=True, groups="pgbouncer_monitor.group_manager", help="What these sessions ran.")
     acknowledged_by = fields.Many2one("res.users", readonly=True, help="Who looks after it: there are no reminders.")
@@ -103,7 +104,6 @@ class ConnectionAlert(models.Model):
     _open_uniq = models.UniqueIndex(
         "(endpoint_id, rule, COALESCE(database, ''), COALESCE(\"user\", '')) WHERE closed_at IS NULL"
     )
-    _told_at_idx = models.Index("(told_at)")
     _told_level_idx = models.Index("(told_level) WHERE told_level IN ('warning', 'critical')")
 
     @api.depends("rule", "endpoint_name", "database", "user")
@@ -155,21 +155,24 @@ class ConnectionAlert(models.Model):
         :return: the alerts that were opened, or got worse
         """
         now = fields.Datetime.now()
-        changed, new = self.browse(), []
+        changed, still_bad, new = self.browse(), self.browse(), []
         for key, sample in found.items():
             value, level = sample["values"][key[0]], pressure.alert_level(histories[key], rules[key[0]])
             alert = alerts.get(key)
             if pressure.severity(level) > pressure.severity(alert.level if alert else "ok"):
-                values = {"level": level, "situation": self._situation(endpoint, sample)}
+                values = {"level": level, "situation": f"{now} UTC: {self._situation(endpoint, key[0], sample)}"}
                 if alert:
                     alert.write(values)
                     changed |= alert
                 else:
                     values |= dict(zip(("rule", "database", "user"), key, strict=True))
                     values |= {"endpoint_id": endpoint.id, "endpoint_name": endpoint.name, "opened_at": now}
-                    new.append(values | {"worst_value": value, "worst_at": now})
+                    new.append(values | {"worst_value": value, "worst_at": now, "last_bad_at": now})
+            if alert and histories[key][-1] in pressure.BAD:
+                still_bad |= alert
             if alert and value is not None and value > alert.worst_value:
                 alert.write({"worst_value": value, "worst_at": now})
+        still_bad.last_bad_at = now
         for key, alert in alerts.items():
             if key[0] not in rules:
                 alert._end("off")
@@ -182,32 +185,33 @@ class ConnectionAlert(models.Model):
         self.write({"closed_at": fields.Datetime.now(), "ending": ending})
 
     @api.model
-    def _situation(self, endpoint, sample):
+    def _situation(self, endpoint, rule, sample):
         """What a sample found, in a sentence."""
         if sample.get("used") is None:
             return sample["reason"]
         figures = {name: "?" if sample.get(name) is None else f"{sample[name]:.0f}" for name in ("used", "waiting")}
         figures["capacity"] = {None: "?", 0: "∞"}.get(sample["capacity"], sample["capacity"])
-        figures["mean"] = "?" if sample.get("waiting_mean") is None else f"{sample['waiting_mean']:.1f}"
-        figures["maxwait"] = "?" if sample.get("maxwait") is None else f"{sample['maxwait']:.1f}"
+        maxwait = sample.get("maxwait")
+        figures["maxwait"] = "?" if maxwait is None else self.env["connection.rule"]._tell_value("maxwait", maxwait)
         if endpoint.kind == "postgresql":
             text = self.env._("%(used)s of %(capacity)s connections are in use.", **figures)
             if sample["hidden_backends"]:
                 text += " " + self.env._("What %s sessions of other roles do is hidden.", sample["hidden_backends"])
             return text
-        if sample.get("database") and not sample["user"]:
-            return self.env._(
-                "%(used)s servers are connected, the limit is %(capacity)s; %(waiting)s clients wait, the first for "
-                "%(maxwait)s s. Since the last sample %(mean)s waited on average.",
-                **figures,
-            )
-        if sample.get("database"):
-            return self.env._(
-                "%(used)s of %(capacity)s servers work; %(waiting)s clients wait, the first for %(maxwait)s s. Since "
-                "the last sample %(mean)s waited on average.",
-                **figures,
-            )
-        return self.env._("%(used)s of %(capacity)s clients are connected, of which %(waiting)s wait.", **figures)
+        if rule == "paused_samples":
+            return self.env._("%s clients wait.", figures["waiting"])
+        if not sample.get("database"):
+            return self.env._("%(used)s of %(capacity)s clients are connected, of which %(waiting)s wait.", **figures)
+        if sample["user"]:
+            text = self.env._("%(used)s of %(capacity)s servers are in use.", **figures)
+        else:
+            text = self.env._("%(used)s servers are connected, the limit is %(capacity)s.", **figures)
+        text += " " + self.env._("%(waiting)s clients wait, the first for %(maxwait)s.", **figures)
+        # A wait counts when it is over: those that last are only seen by the look.
+        mean = sample.get("waiting_mean") or 0
+        if mean >= 1 and mean > (sample["waiting"] or 0):
+            text += " " + self.env._("Since the last sample %s waited on average.", f"{mean:.0f}")
+        return text
 
     def _gather(self):
         """Write down what runs now: sessions without their queries for all who see the alert, and
@@ -244,7 +248,12 @@ class ConnectionAlert(models.Model):
                 note = is_none and self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")
             values = {
                 "note": note,
-                "heading": self.env._("Sessions at %s UTC:", fields.Datetime.now()),
+                "heading": self.env._(
+                    "%(shown)s of %(count)s sessions at %(time)s UTC:",
+                    shown=len(shown),
+                    count=len(involved),
+                    time=fields.Datetime.now(),
+                ),
                 "lines": [alert._session_line(session, roots) for session in shown],
                 "queries": [(session.pid, session.query) for session in shown],
             }
@@ -266,10 +275,11 @@ class ConnectionAlert(models.Model):
                 lambda session: session.is_hidden or (session.state or "").startswith("idle in transaction")
             )
             return idle.sorted("state_age", reverse=True)
-        return sessions.sorted(lambda session: session.pid not in roots)
+        return sessions.sorted(lambda session: (session.pid not in roots, not session.blocked_by))
 
     def _session_line(self, session, roots):
-        client = session.pooled_client or session.client_addr or self.env._("unix socket")
+        own_client = session.client_addr and f"{session.client_addr}:{session.client_port}"
+        client = session.pooled_client or own_client or self.env._("unix socket")
         line = self.env._(
             "PID %(pid)s: %(user)s on %(database)s, %(name)s, client %(client)s: %(state)s, transaction open for "
             "%(age)s.",
@@ -291,20 +301,18 @@ class ConnectionAlert(models.Model):
     def _tell(self):
         """Post what is new in the chatters of the endpoints, at most one message for each, and plan or
         end the activities. What cannot be told now is told the next time."""
-        now = fields.Datetime.now()
         self.search([("closed_at", "=", False), ("endpoint_id.active", "=", False)])._end("archived")
-        untold = Domain("closed_at", "=", False) | Domain("told_level", "in", ("warning", "critical"))
-        alerts = self.search(untold | Domain("told_at", ">", now - GROUP_INTERVAL))
+        alerts = self.search(["|", ("closed_at", "=", False), ("told_level", "in", ("warning", "critical"))])
         for endpoint, of_endpoint in alerts.filtered("endpoint_id").grouped("endpoint_id").items():
             try:
                 with self.env.cr.savepoint():
-                    of_endpoint._tell_endpoint(now)
+                    of_endpoint._tell_endpoint()
             except Exception:  # a message that fails must not cost the samples
                 _logger.exception("The alerts of %s could not be told; the next run tries again", endpoint.name)
 
-    def _tell_endpoint(self, now):
-        """:param self: the alerts of one endpoint that are open, or whose end is not told, or that were
-        told a moment ago"""
+    def _tell_endpoint(self):
+        """:param self: the alerts of one endpoint that are open, or whose end is not told"""
+        now = fields.Datetime.now()
         news = self.filtered(lambda alert: alert._is_news())
         lasting = self.filtered(lambda alert: not alert.closed_at)
         last_told = max(filter(None, self.mapped("told_at")), default=EPOCH)
@@ -330,9 +338,9 @@ class ConnectionAlert(models.Model):
         return pressure.severity(self.level) > pressure.severity(self.told_level or "ok")
 
     def _is_urgent(self):
-        """Whether there is news of one rule that is told at once: it is worse than all that was told, or
-        everything is over."""
-        told = [alert.level if alert.told_level == "ok" else alert.told_level for alert in self if alert.told_level]
+        """Whether there is news of one rule that is told at once: it is worse than all that was told and
+        lasts, or everything is over."""
+        told = [alert.told_level for alert in self if alert.told_level and not alert.closed_at]
         worst_told = max(map(pressure.severity, told), default=0)
         news = self.filtered(lambda alert: alert._is_news())
         if any(not alert.closed_at and pressure.severity(alert.level) > worst_told for alert in news):
@@ -353,11 +361,11 @@ class ConnectionAlert(models.Model):
                 "description": not of_rule[0].closed_at and Rule._descriptions()[of_rule[0].rule],
                 "lines": [alert._line(rules.get(alert.rule), is_reminder) for alert in of_rule[:MAX_NAMED]],
                 "more": self.env._("… and %s more", len(of_rule) - MAX_NAMED) if len(of_rule) > MAX_NAMED else None,
-                "advice": None if of_rule[0].closed_at else self.env._("What to do first: %s", of_rule[0].advice),
             }
             for alerts in (lasting, self - lasting)
             for of_rule in alerts.grouped("rule").values()
         ]
+        advice = dict.fromkeys(lasting.mapped("advice"))  # each once, in their order
         if is_reminder:
             what = self.env._("Not over")
         elif lasting:
@@ -366,10 +374,12 @@ class ConnectionAlert(models.Model):
             what = self.env._("Partly over")
         else:
             what = self.env._("Over")
-        labels = ", ".join(map(Rule._label, self.grouped("rule")))
+        named = lasting.filtered(lambda alert: alert.level == lasting[0].level) or self
+        labels = ", ".join(map(Rule._label, named.grouped("rule")))
         not_over = ", ".join(map(Rule._label, others.grouped("rule")))
         values = {
             "parts": parts,
+            "advice": [self.env._("What to do first: %s", text) for text in advice],
             "others": not_over and self.env._("Not over: %s", not_over),
             "evidence": None if is_reminder else lasting[:1].evidence,
             "alert": (lasting or self)[0],
@@ -390,10 +400,11 @@ class ConnectionAlert(models.Model):
         values = {"where": where, "worst": self.worst}
         if self.closed_at:
             line = self.env._(
-                "%(where)slasted %(duration)s, from %(opened)s to %(closed)s UTC. Worst at %(worst_at)s: %(worst)s.",
+                "%(where)slasted %(duration)s, opened at %(opened)s UTC, last bad at %(last_bad)s. Worst at "
+                "%(worst_at)s: %(worst)s.",
                 duration=tell_duration(self.duration),
                 opened=self.opened_at,
-                closed=self.closed_at,
+                last_bad=self.last_bad_at,
                 worst_at=self.worst_at,
                 **values,
             )

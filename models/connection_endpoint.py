@@ -116,7 +116,12 @@ class ConnectionEndpoint(models.Model):
         "Last Sample", compute="_compute_reading", compute_sudo=True, help="When it was measured last."
     )
     last_seen = fields.Datetime(compute="_compute_reading", compute_sudo=True, help="When a sample last got an answer.")
-    last_error = fields.Text(compute="_compute_reading", compute_sudo=True, help="What was wrong with the last sample.")
+    last_error = fields.Text(
+        "Reason",
+        compute="_compute_reading",
+        compute_sudo=True,
+        help="Why the last sample is unknown, or which threshold it reached.",
+    )
     pressure = NullableFloat(
         "Pressure (%)",
         compute="_compute_reading",
@@ -506,10 +511,10 @@ class ConnectionEndpoint(models.Model):
         )
         message = self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [{"lines": [line]}]})
         names = [*message.notified_partner_ids.mapped("name"), *self._alert_channel().mapped("display_name")]
-        told = self.env._("It is in the chatter, and goes to: %s.", ", ".join(names))
+        told = self.env._("It is in the chatter, and on its way to: %s.", ", ".join(names))
         if not names:
             told = self.env._("It is in the chatter. Nobody follows the alerts of this endpoint.")
-        title = self.env._("A test alert was sent")
+        title = self.env._("A test alert was posted")
         return self._notification(title, told, "success" if names else "warning", {"tag": "soft_reload"})
 
     @api.ondelete(at_uninstall=False)

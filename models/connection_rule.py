@@ -170,7 +170,8 @@ class ConnectionRule(models.Model):
                 "its process) or max_db_connections, and reload PgBouncer."
             ),
             "paused_samples": self.env._(
-                "Ask who paused it, and why. RESUME ends it: by the button on the endpoint or the database, or in psql."
+                "Ask who paused it, and why. RESUME ends it: in psql, or by the button on the endpoint or the database "
+                "if the endpoint's user is one of the admin_users."
             ),
             "unanswered_samples": self.env._(
                 "Do what is said there. If the server is down, its clients are, too: start it again, and read its log."
@@ -196,7 +197,8 @@ class ConnectionRule(models.Model):
             if not 1 <= rule.samples <= rule.of_samples <= MAX_SAMPLES or not 1 <= rule.good_samples <= MAX_SAMPLES:
                 raise ValidationError(
                     self.env._(
-                        "%(label)s: enter numbers of samples from 1 to %(most)s, such as 2 of the last 3.",
+                        "%(label)s: enter numbers of samples from 1 to %(most)s, the first of them not above the "
+                        "second, such as 2 of the last 3.",
                         label=label,
                         most=MAX_SAMPLES,
                     )

@@ -309,7 +309,7 @@ tours.add("pgbouncer_monitor_alert", {
             content: "What is wrong, how bad, what runs, what to do first",
             trigger: [
                 ".o-mail-Message:contains('Critical: Waiting Clients')",
-                ":contains('1 of 1 servers work; 1 clients wait')",
+                ":contains('1 of 1 servers are in use. 1 clients wait')",
                 ":contains('What to do first')",
                 ":contains('PID')",
             ].join(""),
@@ -328,7 +328,7 @@ tours.add("pgbouncer_monitor_alert_is_over", {
         { trigger: ".o-mail-Message:contains('Over: Waiting Clients'):contains('lasted')" },
         { trigger: ".o-mail-Chatter:not(:has(.o-mail-Activity))" },
         { trigger: "button[name=action_send_test_alert]", run: "click" },
-        { trigger: ".o_notification:contains('It is in the chatter, and goes to')" },
+        { trigger: ".o_notification:contains('It is in the chatter, and on its way to')" },
         { trigger: ".o-mail-Message:contains('This is a test')" },
         {
             content: "A rule of its own is filled with the common one",
