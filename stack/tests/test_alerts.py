@@ -131,8 +131,17 @@ class MailServer:
         self.mails = []
         self.is_silent = is_silent
         self.is_busy = is_busy
+        self.closed = threading.Event()
         self.server = socket.create_server((LOCALHOST, port))
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        """No thread is left for the tests that count them."""
+        self.closed.set()
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        self.thread.join()
 
     def serve(self):
         with contextlib.suppress(OSError):
@@ -142,7 +151,8 @@ class MailServer:
 
     def talk(self, peer):
         if self.is_silent:
-            return time.sleep(60)
+            self.closed.wait()
+            return peer.close()
         with peer, peer.makefile("rwb", 0) as stream, contextlib.suppress(OSError):
             stream.write(b"220 ready\r\n")
             for line in stream:
@@ -171,7 +181,7 @@ def mail_server(sampler):
 
     yield start
     for server in started:
-        server.server.close()
+        server.close()
     sampler.client.call("ir.mail_server", "unlink", [record])
 
 
