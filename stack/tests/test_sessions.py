@@ -161,7 +161,7 @@ def test_cancel_and_terminate_through_the_pool(server):
     )
     with closing(connection):
         connection.cursor().execute("SELECT 1")
-        [session] = sessions(client, ["component", "=", "pgbouncer"], ["state", "=", "idle in transaction"])
+        [session] = wait_for(client, ["component", "=", "pgbouncer"], ["state", "=", "idle in transaction"])
         kind, message = press(client, "action_terminate", session["id"])
         assert kind == "success", message
         assert f"client {session['pooled_client']}, behind PgBouncer" in message, "not PgBouncer's own port"
