@@ -10,7 +10,7 @@ from odoo.tools.constants import GC_UNLINK_LIMIT
 from .. import pressure
 from ..fields import NullableFloat, selection_label
 from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH, LEVELS
-from .connection_rule import RULE_LABELS, RULES, tell_duration
+from .connection_rule import RULE_LABELS, tell_duration
 
 _logger = logging.getLogger(__name__)
 
@@ -424,7 +424,7 @@ class ConnectionAlert(models.Model):
                 worst=values["worst"],
                 level=self._word("level"),
                 threshold=f"{threshold:g}"
-                if RULES[self.rule][1] == "samples"
+                if rule.is_count
                 else self.env["connection.rule"]._tell_value(self.rule, threshold),
             )
         return self.env._("%(where)s%(worst)s. %(situation)s", situation=self.situation or "", **values)
