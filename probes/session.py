@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import psutil
@@ -133,27 +134,42 @@ def run(questions, timeout):
     :param float timeout: seconds for all of them together
     :return: key -> Reading, or the SessionError that kept it from us; each key is there
     """
-    deadline = time.monotonic() + timeout
-    readings = dict.fromkeys(questions, SessionError("timeout"))
+    jobs = {
+        key: (address.host, address.port, partial(_ask, address, commands))
+        for key, (address, commands) in questions.items()
+    }
+    return side_by_side(jobs, timeout)
 
-    def ask(key, address, commands):
+
+def side_by_side(jobs, timeout):
+    """Call functions that talk to servers, each in a thread of its own.
+
+    :param dict jobs: key -> (host, port, function), which is given libpq's parameters for the host,
+        and the deadline as a time of the monotonic clock. No host is libpq's own choice.
+    :param float timeout: seconds for all of them together
+    :return: key -> what the function returned, or a SessionError; each key is there
+    """
+    deadline = time.monotonic() + timeout
+    results = dict.fromkeys(jobs, SessionError("timeout"))
+
+    def run_job(key, host, port, function):
         try:
-            readings[key] = SessionError("unresolved")
-            hosts = _resolve(address)
-            readings[key] = SessionError("timeout")
-            readings[key] = _ask(address, hosts, commands, deadline)
+            results[key] = SessionError("unresolved")
+            hosts = _resolve(host, port) if host else {}
+            results[key] = SessionError("timeout")
+            results[key] = function(hosts, deadline)
         except SessionError as error:
-            readings[key] = error
+            results[key] = error
         except Exception as error:  # a thread's exception would be lost: show it instead
-            readings[key] = SessionError("other", f"{type(error).__name__}: {error}")
+            results[key] = SessionError("other", f"{type(error).__name__}: {error}")
 
     # Daemons: name resolution cannot be interrupted, and must not keep us waiting either.
-    threads = [threading.Thread(target=ask, args=(key, *question), daemon=True) for key, question in questions.items()]
+    threads = [threading.Thread(target=run_job, args=(key, *job), daemon=True) for key, job in jobs.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0, deadline + HAND_OVER_SECONDS - time.monotonic()))
-    return dict(readings)
+    return dict(results)
 
 
 def check(reading):
@@ -169,7 +185,7 @@ def check(reading):
     return refused or reading._replace(answers=answers)
 
 
-def _ask(address, hosts, commands, deadline):
+def _ask(address, commands, hosts, deadline):
     """One server's Reading, or SessionError."""
     connection = None
     try:
@@ -192,7 +208,7 @@ def _ask(address, hosts, commands, deadline):
         )
         register_type(COUNTER, connection)
         register_type(BYTES, connection)  # a client may call itself anything, in any encoding
-        _wait(connection, deadline)
+        wait(connection, deadline)
         said = connection.info.parameter_status("server_version") or ""
         version, is_bouncer, _rest = said.partition("/bouncer")
         if bool(is_bouncer) != address.is_console:
@@ -201,7 +217,7 @@ def _ask(address, hosts, commands, deadline):
         started_at = _process_start(connection) if address.is_console else None
         return Reading(version, started_at, answers, time.time())
     except psycopg2.Error as error:
-        raise _session_error(error, address, connection and connection.info.needs_password) from error
+        raise explained(error, address.is_console, connection and connection.info.needs_password) from error
     finally:
         if connection:
             connection.close()
@@ -212,14 +228,14 @@ def _run(connection, address, command, deadline):
     cursor = connection.cursor()
     try:
         cursor.execute(command)
-        _wait(connection, deadline)
+        wait(connection, deadline)
     except SessionError as error:
         error.is_sent = True
         raise
     except psycopg2.Error as error:
         if connection.closed or not error.pgcode:
             raise
-        return _session_error(error, address)
+        return explained(error, address.is_console)
     if not cursor.description:
         return []
     columns = [column.name for column in cursor.description]
@@ -243,38 +259,39 @@ def _process_start(connection):
         return None
 
 
-def _session_error(error, address, needs_password=False):
+def explained(error, is_console=False, needs_password=False):
+    """The SessionError that stands for an error of psycopg2."""
     said = str(error).strip()
     detail = said.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
-    return SessionError("no_password" if needs_password else _reason(said, address), detail)
+    return SessionError("no_password" if needs_password else _reason(said, is_console), detail)
 
 
-def _reason(said, address):
+def _reason(said, is_console):
     """The reason that an error message stands for, ``other`` if it is none of ours."""
     words = [
-        *((text, "wrong_server" if address.is_console else reason) for text, reason in POSTGRESQL_REASONS),
+        *((text, "wrong_server" if is_console else reason) for text, reason in POSTGRESQL_REASONS),
         *REASONS,
         *((os.strerror(number), reason) for number, reason in ERRNO_REASONS.items()),
     ]
     return next((reason for text, reason in words if text in said), "other")
 
 
-def _resolve(address):
+def _resolve(host, port):
     """The host as libpq's parameters, with its addresses: libpq would look them up while
     it holds Python's global lock, and a slow name server would stop the whole process."""
-    if "," in address.host:
+    if "," in host:
         raise SessionError("unresolved", "one host at a time")  # libpq would take it for a list
-    if address.host.startswith("/"):
-        return {"host": address.host, "hostaddr": ""}
+    if host.startswith("/"):
+        return {"host": host, "hostaddr": ""}
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise SessionError("unresolved", str(error)) from error
     addresses = list(dict.fromkeys(entry[4][0] for entry in found))
-    return {"host": ",".join([address.host] * len(addresses)), "hostaddr": ",".join(addresses)}
+    return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
 
-def _wait(connection, deadline):
+def wait(connection, deadline):
     """Until the asynchronous connection is idle. Not psycopg2's own ``wait_select``: that
     one has no deadline, breaks above 1,024 open files, and may hang in cancel()."""
     while (state := connection.poll()) != POLL_OK:

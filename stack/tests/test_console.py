@@ -209,14 +209,14 @@ def test_frozen_before_and_after(new_pgbouncer, address):
 def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
     """It logs us in, and hangs before the answer."""
     server = new_pgbouncer()
-    wait = session._wait
+    wait = session.wait
 
     def freeze_after_login(connection, deadline):
         wait(connection, deadline)
         if server.process().status() != "stopped":
             server.freeze()
 
-    monkeypatch.setattr(session, "_wait", freeze_after_login)
+    monkeypatch.setattr(session, "wait", freeze_after_login)
     answer, seconds = refusal(address(server))
     assert answer.reason == "timeout"
     assert seconds < TIMEOUT + 0.5
@@ -224,13 +224,13 @@ def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
 
 def test_killed_while_it_answers(new_pgbouncer, address, monkeypatch):
     server = new_pgbouncer()
-    wait = session._wait
+    wait = session.wait
 
     def kill_after_login(connection, deadline):
         wait(connection, deadline)
         server.stop()
 
-    monkeypatch.setattr(session, "_wait", kill_after_login)
+    monkeypatch.setattr(session, "wait", kill_after_login)
     answer, seconds = refusal(address(server))
     assert answer.reason == "closed", answer.detail
     assert seconds < TIMEOUT
