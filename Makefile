@@ -1,7 +1,7 @@
 # Everything a newcomer types. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: help demo stop clean load block test lint bench lock
+.PHONY: help demo stop clean load block test topologies lint bench lock
 
 help: # this list
 	@grep -E '^[a-z ]+:.*#' Makefile | sed 's/:.*#/:/'
@@ -17,6 +17,10 @@ stop clean load block: # stop the demo, remove its data, put it under load, bloc
 test: # everything that is tested
 	@stack/install.sh test
 	@$(PYTHON) stack/run_tests.py
+
+topologies: # the LISTEN check in each way of being connected, beside the truth
+	@stack/install.sh test
+	@$(PYTHON) stack/topologies.py
 
 lint: # style; `stack/lint/run fix` mends what it can
 	@stack/install.sh lint

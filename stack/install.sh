@@ -3,6 +3,7 @@
 #   .stack/odoo   an Odoo 19 source tree       .stack/venv   the Python environment
 #   .stack/node   the JavaScript checkers (only for "lint")
 #   .stack/servers-SUITE  PgBouncer and PostgreSQL of other Debian suites (only for "test")
+#   .stack/addons         modules of the OCA (only for "test")
 #   .stack/exporters      Prometheus's exporters of both servers (only for "bench")
 # Usage: stack/install.sh demo|test|lint|bench
 # Downloads are kept in the user's cache folder, shared by all checkouts.
@@ -26,6 +27,9 @@ odoo_packages=(odoo-19/unstable fonts-montserrat/unstable libjs-jquery/bookworm 
 server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
     "bookworm pgbouncer postgresql-15 postgresql-client-15"
     "trixie pgbouncer postgresql-17 postgresql-client-17" "unstable pgbouncer")
+
+# What leads Odoo's bus around a pooler.
+oca_addons=odoo-addon-bus-alt-connection==19.0.1.0.0.2
 
 step() { echo "==> $*"; echo "==> $*" >>"$log"; }
 fail() {
@@ -173,6 +177,12 @@ fetch_exporters() { # folder
     } >>"$log" 2>&1 || fail "could not download Prometheus's exporters" "are the Debian mirror and PyPI reachable?"
 }
 
+fetch_addons() { # folder
+    step "Downloading the OCA's bus_alt_connection"
+    "$python" -m pip install --quiet --no-deps --target "$1" "$oca_addons" >>"$log" 2>&1 ||
+        fail "could not download $oca_addons" "read the log above; is PyPI reachable?"
+}
+
 make_node() { # folder
     step "Installing the JavaScript checkers"
     mkdir -p "$1"
@@ -207,6 +217,7 @@ if [ "$purpose" = test ]; then
         suite=${servers%% *}
         cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"
     done
+    cached "addons-$(echo "$oca_addons" | key)" fetch_addons addons
 fi
 [ "$purpose" != bench ] || cached exporters-1 fetch_exporters exporters
 [ "$purpose" != lint ] || cached "node-$(cat stack/lint/*.js* | key)" make_node node

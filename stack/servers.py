@@ -229,6 +229,14 @@ class Server:
         psutil.wait_procs(alive, timeout=5)
         self.pid_file.unlink(missing_ok=True)
 
+    def kill(self):
+        """End it and its children at once."""
+        if process := self.process():
+            processes = [process, *process.children(recursive=True)]
+            for process in processes:
+                process.kill()
+            psutil.wait_procs(processes, timeout=5)
+
     def freeze(self):
         """Stop it from running without ending it: it hangs."""
         self.process().suspend()
@@ -317,7 +325,7 @@ class PgBouncer(Server):
 
     :param PostgreSQL postgresql: the server behind it
     :param dict passwords: of all users that may come in, by name, in clear
-    :param dict databases: further lines of ``[databases]``: name -> connection string
+    :param dict databases: other lines of ``[databases]``: name -> connection string, None for no line
     :param dict settings: further settings of ``[pgbouncer]``
     :param str suite: the Debian suite whose PgBouncer it is; the installed one if not given
     """
@@ -357,11 +365,16 @@ class PgBouncer(Server):
         configuration = self.write(
             "pgbouncer.ini",
             "[databases]\n"
-            + "".join(f"{name} = {line}\n" for name, line in databases.items())
+            + "".join(f"{name} = {line}\n" for name, line in databases.items() if line)
             + "\n[pgbouncer]\n"
             + "".join(f"{key} = {value}\n" for key, value in settings.items()),
         )
         return [self.program, str(configuration)]
+
+    def reload(self):
+        """Have it read its configuration, as it is now, again."""
+        self.command()
+        self.process().send_signal(signal.SIGHUP)
 
 
 class Odoo(Server):
@@ -376,6 +389,7 @@ class Odoo(Server):
 
     def __init__(self, folder, port, gevent_port, options):
         super().__init__(folder, port)
+        self.gevent_port = gevent_port
         addons = self.folder / "addons"
         # Odoo names an addon after its folder, whatever the checkout's is called. The links are
         # not to the checkout itself: Odoo's walks through an addon would go into .stack.
@@ -388,22 +402,25 @@ class Odoo(Server):
         source = self.source()
         core = [path for path in (source / "odoo/addons", source / "addons") if (path / "web").exists()]
         base = source / "odoo/addons"
-        self.addons_path = list(dict.fromkeys([base, *core, addons]))
+        others = STACK / "addons/odoo/addons"  # of the OCA, for the tests
+        self.addons_path = list(dict.fromkeys([base, *core, addons, *([others] if others.exists() else [])]))
         self.configuration = self.write(
             "odoo.conf",
             "[options]\n"
             + "".join(
                 f"{key} = {value}\n"
-                for key, value in {
-                    "addons_path": ",".join(map(str, self.addons_path)),
-                    "data_dir": self.data,
-                    "http_interface": LOCALHOST,
-                    "http_port": port,
-                    "gevent_port": gevent_port,
-                    "list_db": False,
-                    "without_demo": True,
-                }.items()
-                | options.items()
+                for key, value in (
+                    {
+                        "addons_path": ",".join(map(str, self.addons_path)),
+                        "data_dir": self.data,
+                        "http_interface": LOCALHOST,
+                        "http_port": port,
+                        "gevent_port": gevent_port,
+                        "list_db": False,
+                        "without_demo": True,
+                    }
+                    | options
+                ).items()
             ),
         )
 
@@ -463,6 +480,15 @@ class Odoo(Server):
             for line in self.log.read_text().splitlines()
             if re.match(r"\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) ", line) and not KNOWN_WARNINGS.search(line)
         ]
+
+
+class OdooBus(Odoo):
+    """The gevent process of an Odoo as a service of its own."""
+
+    name = "odoo-bus"
+
+    def command(self):
+        return self.odoo("gevent")
 
 
 class Nginx(Server):

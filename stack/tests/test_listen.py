@@ -1,0 +1,162 @@
+"""The LISTEN check: in each topology its verdict is the truth, and it leaves nothing behind."""
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import psycopg2
+import pytest
+from topologies import TOPOLOGIES, Site, deaf, examine_all
+
+from probes import listen
+from servers import LOCALHOST, ServerError
+
+CHECKS = 100
+POOL_SIZE = 5
+
+
+@pytest.fixture(scope="module")
+def results(pair, installed):
+    return dict(zip(TOPOLOGIES, examine_all(pair, installed), strict=True))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda topology: topology.name)
+def test_verdict(results, topology):
+    result = results[topology]
+    if isinstance(result, ServerError) and "could not be fetched" in str(result):
+        pytest.skip(str(result))
+    if isinstance(result, Exception):
+        raise result
+    assert result.problems() == []
+
+
+def by_name(name):
+    return next(topology for topology in TOPOLOGIES if topology.name == name)
+
+
+@pytest.fixture
+def new_site(pair, installed):
+    """A function that starts a topology."""
+    with ExitStack() as sites:
+
+        def start(topology):
+            site = Site(topology, pair, installed)
+            sites.callback(site.stop)
+            return site.start()
+
+        yield start
+
+
+def odoo_info(pair, port, **values):
+    """What Odoo would connect with."""
+    return {"database": "postgres", "host": LOCALHOST, "port": port, "user": "odoo"} | {
+        "password": pair.passwords["odoo"],
+        "application_name": "odoo-1",
+        **values,
+    }
+
+
+@pytest.mark.timeout(300)
+def test_lines_mend_it_as_they_are(new_site):
+    site = new_site(deaf("mended"))
+    before = site.page.check()
+    assert [before[name]["verdict"] for name in ("bus", "cron")] == ["deaf", "deaf"]
+    for check in before.values():
+        assert site.pair.passwords["odoo"] not in str(check)
+
+    name, line = re.search(r"^(postgres) = (.*)$", before["bus"]["remedy"], re.MULTILINE).groups()
+    site.pgbouncer.databases[name] = line
+    site.pgbouncer.reload()
+    time.sleep(1)
+    half_way = site.page.check()
+    # The route is right, but these listeners have connected before.
+    assert (half_way["bus"]["verdict"], half_way["cron"]["verdict"]) == ("deaf", "unknown")
+    assert "Restart Odoo" in half_way["bus"]["remedy"]
+
+    site.odoo.kill()
+    site.odoo.start()
+    site.wait_for_bus()
+    after = site.page.check()
+    assert [(after[name]["verdict"], after[name]["level"]) for name in ("bus", "cron")] == [("session", "ok")] * 2
+
+
+@pytest.mark.timeout(300)
+def test_override_is_taken_away(new_site):
+    """The listeners that have connected before may still hear: that is no reason for a good verdict."""
+    site = new_site(deaf("override lost", later="reload"))
+    after = site.page.check()
+    assert [after[name]["verdict"] for name in ("bus", "cron")] == ["deaf", "deaf"]
+
+
+def test_bus_alone_is_led_around_by_the_lines_for_it(results):
+    """What is told for bus_alt_connection is what that topology is made of."""
+    remedy = results[by_name("transaction mode")].checks["bus"]["remedy"]
+    options = dict(re.findall(r"^(server_wide_modules|imdispatcher_db_\w+) = (.*)$", remedy, re.MULTILINE))
+    assert options["server_wide_modules"] == "base,rpc,web,bus_alt_connection"
+    assert options["imdispatcher_db_host"] == LOCALHOST
+    assert f"--db_port={options['imdispatcher_db_port']}" in remedy
+
+
+@pytest.mark.timeout(300)
+def test_watch_without_a_browser(new_site):
+    """The scheduled check, which the cron worker ends."""
+    site = new_site(by_name("transaction mode, postgres in session mode"))
+    cron = site.page.call("ir.model.data", "search_read", [["name", "=", "ir_cron_check"]], ["res_id"])[0]["res_id"]
+    site.page.call("ir.cron", "method_direct_trigger", [cron])
+    deadline = time.monotonic() + 20
+    while not (checks := site.page.call("connection.check", "search_read", [])) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert {check["listener"]: check["verdict"] for check in checks} == {"bus": "session", "cron": "session"}
+    [cron] = [check for check in checks if check["listener"] == "cron"]
+    assert 0 < cron["delay"] < 5
+
+
+def test_probes_leave_nothing_behind(pair, new_pgbouncer):
+    """No connection, and no backend of the shared pool that still listens."""
+    line = f"host={LOCALHOST} port={pair.postgresql.port} pool_size={POOL_SIZE}"
+    server = new_pgbouncer(databases={"postgres": line}, server_round_robin=1)
+    info = odoo_info(pair, server.port)
+    with ThreadPoolExecutor(25) as pool:
+        hearings = [hearing for hearing, _looked in pool.map(lambda _number: listen.probe(info), range(CHECKS))]
+    assert {hearing.outcome for hearing in hearings} <= {"lost", "blocked"}
+    assert not any(hearing.leftover for hearing in hearings)
+    with ExitStack() as sessions:
+        listening = {}
+        for _number in range(POOL_SIZE):  # each holds its server, so that all are looked at
+            session = sessions.enter_context(closing(psycopg2.connect(**info)))
+            cursor = session.cursor()
+            cursor.execute("SELECT pg_backend_pid(), ARRAY(SELECT pg_listening_channels())")
+            listening |= dict([cursor.fetchone()])
+    assert listening == dict.fromkeys(listening, [])
+    assert len(listening) == POOL_SIZE
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbouncer_monitor' AND usename = 'odoo'"
+    for port in (pair.postgresql.port, pair.pgbouncer.port):
+        assert listen.probe(odoo_info(pair, port))[0].outcome == "heard"
+    assert pair.postgresql.execute(query) == [(0,)]
+
+
+def test_full_pool(pair, new_pgbouncer):
+    line = f"host={LOCALHOST} port={pair.postgresql.port} pool_mode=session pool_size=1"
+    server = new_pgbouncer(databases={"postgres": line})
+    info = odoo_info(pair, server.port)
+    assert listen.probe(info)[0].outcome == "blocked", "nothing is left for the NOTIFY"
+    with closing(psycopg2.connect(**info)) as listener:
+        listener.cursor().execute("LISTEN somebody")
+        started = time.monotonic()
+        assert listen.probe(info)[0].outcome == "blocked"
+        assert time.monotonic() - started < listen.OPEN_SECONDS + 1
+
+
+@pytest.mark.parametrize("port", [1, "frozen"])
+def test_nobody_is_there(pair, new_pgbouncer, port):
+    if port == "frozen":
+        server = new_pgbouncer()
+        server.freeze()
+        port = server.port
+    started = time.monotonic()
+    hearing, _looked = listen.probe(odoo_info(pair, port))
+    assert hearing.outcome == "unreachable"
+    assert hearing.route == (LOCALHOST, port)
+    assert time.monotonic() - started < listen.OPEN_SECONDS + 1
