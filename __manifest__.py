@@ -1,6 +1,6 @@
 {
     "name": "PgBouncer Monitor",
-    "summary": "See PostgreSQL's sessions and PgBouncer's pools live, look back, and be told when connections run out",
+    "summary": "See PostgreSQL's sessions and PgBouncer's pools live, look back, be warned, and know that the bus hears",
     "version": "19.0.1.0.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",
@@ -10,6 +10,7 @@
     "data": [
         "security/pgbouncer_monitor_groups.xml",
         "security/ir.model.access.csv",
+        "security/connection_check_run_rules.xml",
         "views/pg_stat_activity_views.xml",
         "data/mail_data.xml",
         "data/connection_rule_data.xml",
@@ -24,6 +25,7 @@
         "views/connection_sample_views.xml",
         "views/connection_alert_templates.xml",
         "views/connection_alert_views.xml",
+        "views/connection_check_views.xml",
         "views/connection_rule_views.xml",
         "views/connection_endpoint_views.xml",
         "views/res_config_settings_views.xml",
@@ -31,6 +33,7 @@
     ],
     "assets": {
         "web.assets_backend": [
+            "pgbouncer_monitor/static/src/listen_check/**/*",
             "pgbouncer_monitor/static/src/live_list/**/*",
             "pgbouncer_monitor/static/src/nullable_float/**/*",
             "pgbouncer_monitor/static/src/pressure_chart/**/*",

@@ -14,4 +14,6 @@ from . import pgbouncer_stat
 from . import pgbouncer_setting
 from . import connection_sample
 from . import connection_reading
+from . import connection_check
+from . import connection_check_run
 from . import res_config_settings

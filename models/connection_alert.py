@@ -9,6 +9,7 @@ from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from .. import pressure
 from ..fields import NullableFloat, selection_label
+from .connection_check import LISTENERS
 from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH, LEVELS
 from .connection_rule import RULE_LABELS, tell_duration
 
@@ -25,7 +26,7 @@ MAX_NAMED = 10
 MAX_SESSIONS = 5
 MAX_LOOKED_AT = 1000
 # Rules that are not about what sessions do.
-NO_SESSIONS = ("paused_samples", "unanswered_samples")
+NO_SESSIONS = ("paused_samples", "unanswered_samples", *LISTENERS)
 SESSION_FIELDS = (
     "pid",
     "usename",
@@ -187,6 +188,9 @@ class ConnectionAlert(models.Model):
     @api.model
     def _situation(self, endpoint, rule, sample):
         """What a sample found, in a sentence."""
+        if rule in LISTENERS:
+            check = self.env["connection.check"]._worst(LISTENERS[rule])
+            return f"{check.host}: {check.summary}"
         if sample.get("used") is None:
             return sample["reason"]
         figures = {name: "?" if sample.get(name) is None else f"{sample[name]:.0f}" for name in ("used", "waiting")}

@@ -734,7 +734,7 @@ class ConnectionEndpoint(models.Model):
     @api.model
     def _sample_patience(self):
         """How many seconds after a sample the next one is missed."""
-        return MISSED_SAMPLES * self.env["res.config.settings"]._sample_interval() + CONSOLE_TIMEOUT
+        return MISSED_SAMPLES * self.env["res.config.settings"]._interval("sample") + CONSOLE_TIMEOUT
 
     @api.model
     def _search_level(self, operator, value):

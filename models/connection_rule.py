@@ -18,6 +18,8 @@ RULES = {
     "pgbouncer_pressure": (("pgbouncer",), "percent"),
     "paused_samples": (("pgbouncer",), "samples"),
     "unanswered_samples": (("postgresql", "pgbouncer"), "samples"),
+    "deaf_bus_samples": (("postgresql",), "samples"),
+    "deaf_cron_samples": (("postgresql",), "samples"),
 }
 RULE_LABELS = [
     ("postgresql_pressure", "PostgreSQL's Connections"),
@@ -30,6 +32,8 @@ RULE_LABELS = [
     ("pgbouncer_pressure", "PgBouncer's Connections"),
     ("paused_samples", "Paused"),
     ("unanswered_samples", "No Answer"),
+    ("deaf_bus_samples", "Deaf Bus"),
+    ("deaf_cron_samples", "Deaf Cron"),
 ]
 # So many samples of each pool that is not well are remembered.
 MAX_SAMPLES = 60
@@ -133,6 +137,13 @@ class ConnectionRule(models.Model):
             "unanswered_samples": self.env._(
                 "The server does not answer: nobody knows how it is, and its clients may get no answer, either."
             ),
+            "deaf_bus_samples": self.env._(
+                "The last LISTEN check found that Odoo's bus does not work: chat and notifications are not live."
+            ),
+            "deaf_cron_samples": self.env._(
+                "The last LISTEN check found that Odoo's cron workers are not woken up: triggered jobs wait for up to "
+                "a minute."
+            ),
         }
 
     @api.model
@@ -142,6 +153,7 @@ class ConnectionRule(models.Model):
             "Look at the sessions of the pool: if one holds up the others, or is idle in a transaction, end it. If all "
             "of them work, the pool is too small: raise its pool_size, as far as PostgreSQL has room."
         )
+        paste = self.env._("Open LISTEN Check: it has the lines that mend it. Then check again there.")
         return {
             "postgresql_pressure": self.env._(
                 "See Sessions, grouped by component, for who holds the connections. End what is not needed, and lead "
@@ -176,6 +188,8 @@ class ConnectionRule(models.Model):
             "unanswered_samples": self.env._(
                 "Do what is said there. If the server is down, its clients are, too: start it again, and read its log."
             ),
+            "deaf_bus_samples": paste,
+            "deaf_cron_samples": paste,
         }[name]
 
     @api.constrains("warning", "critical", "samples", "of_samples", "good_samples", "rule", "endpoint_id")

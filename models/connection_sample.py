@@ -16,6 +16,7 @@ from odoo.tools.constants import GC_UNLINK_LIMIT
 from .. import pressure
 from ..fields import NullableInteger, NullableReal
 from ..probes import postgres
+from .connection_check import LISTENERS
 from .connection_endpoint import EPOCH, FIGURES, LEVELS, console_state
 from .pgbouncer_database import database_state
 
@@ -276,11 +277,12 @@ class ConnectionSample(models.Model):
         while True:
             try:
                 self.env["ir.cron"]._commit_progress()
-                return
+                break
             except Exception as error:
                 # They are told. Odoo wakes up its bus and its mail queue after that, one by one, and each
                 # needs a connection, of which there may be none just now: they come by themselves later.
                 _logger.warning("Browsers and the mail queue hear of the alerts later: %s", error)
+        self.env["connection.check"]._watch()
 
     @api.model
     def _sample(self, endpoints):
@@ -296,7 +298,7 @@ class ConnectionSample(models.Model):
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._lasting(watched)
-        every, patience = self.env["res.config.settings"]._sample_interval(), watched._sample_patience()
+        every, patience = self.env["res.config.settings"]._interval("sample"), watched._sample_patience()
         now = fields.Datetime.now()
         samples, changed = [], Alert.browse()
         for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
@@ -314,11 +316,16 @@ class ConnectionSample(models.Model):
                     measured[endpoint] = answer, problem = None, f"{type(error).__name__}: {error}"
             whole = rows[0]
             whole["reason"] = "\n".join(filter(None, [problem, whole.get("reason")])) or None
-            # These two measure no connections, and so make no sample's level.
+            # These measure no connections, and so make no sample's level.
             whole["values"]["unanswered_samples"] = memory.count(("unanswered_samples", None, None), not answer)
             if "pool_growth" in in_force and endpoint.kind == "postgresql":
                 demand = _known(sum, [whole.get("used"), self._pool_growth(measured, samples)])
                 whole["values"]["pool_growth"] = pressure.pressure(demand, whole.get("capacity"))
+            if endpoint.kind == "postgresql":
+                for rule, listener in LISTENERS.items():
+                    level = self.env["connection.check"].sudo()._worst(listener).level
+                    count = memory.count((rule, None, None), level == "critical")
+                    whole["values"][rule] = None if level == "unknown" else count
             found = self._found(rows, in_force)
             memory.add(
                 {key: digit for key, (digit, _sample) in found.items()},
@@ -745,7 +752,7 @@ class ConnectionSample(models.Model):
         there: Odoo does it for its own grouping of times. A minute between two samples is none, for
         scheduled actions come some seconds late; nor is what a sample of an hour stands for."""
         step = timedelta(seconds=BUCKETS[bucket])
-        patience = timedelta(seconds=1.5 * self.env["res.config.settings"]._sample_interval())
+        patience = timedelta(seconds=1.5 * self.env["res.config.settings"]._interval("sample"))
         filled, previous, covered = [], None, None
 
         def fill(until, first):

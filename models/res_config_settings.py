@@ -27,6 +27,8 @@ class ResConfigSettings(models.TransientModel):
     sample_days = NullableInteger(
         "Days of History", help="After so many days samples, and alerts that are over, are deleted."
     )
+    is_checking = fields.Boolean("Check LISTEN Regularly")
+    check_hours = fields.Integer("Hours between Checks")
     connection_rule_ids = fields.Many2many(
         "connection.rule", default=lambda self: self.env["connection.rule"].search([("endpoint_id", "=", False)])
     )
@@ -37,12 +39,16 @@ class ResConfigSettings(models.TransientModel):
         help="All its members see the alerts there, without the sessions.",
     )
 
-    @api.constrains("sample_minutes", "minute_days", "sample_days", "reminder_hours")
+    @api.constrains("sample_minutes", "check_hours", "minute_days", "sample_days", "reminder_hours")
     def _check_sampling(self):
         for settings in self:
             if settings.sample_minutes < 1:
                 raise ValidationError(
                     self.env._("Connection pressure: enter an interval of at least 1 minute, or switch the log off.")
+                )
+            if settings.is_checking and settings.check_hours < 1:
+                raise ValidationError(
+                    self.env._("LISTEN check: enter at least 1 hour between checks, or switch them off.")
                 )
             for name in ("minute_days", "sample_days"):
                 if settings[name] is not False and settings[name] < 1:
@@ -60,7 +66,8 @@ class ResConfigSettings(models.TransientModel):
     def get_values(self):
         return (
             super().get_values()
-            | {"is_sampling": self._sample_cron().active, "sample_minutes": self._sample_interval() // 60}
+            | {"is_sampling": self._cron("sample").active, "sample_minutes": self._interval("sample") // 60}
+            | {"is_checking": self._cron("check").active, "check_hours": self._interval("check") // 3600 or 1}
             | {name: self._number(name) for name in DEFAULTS}
         )
 
@@ -71,17 +78,15 @@ class ResConfigSettings(models.TransientModel):
             # As texts: 0 and False are equal in Python.
             if str(self[name]) != str(self._number(name)):
                 parameters.set_param(f"pgbouncer_monitor.{name}", str(self[name]))
-        cron = self._sample_cron()
-        if (cron.active, self._sample_interval()) != (self.is_sampling, self.sample_minutes * 60):
-            cron.write(
-                {
-                    "active": self.is_sampling,
-                    "interval_number": self.sample_minutes,
-                    "interval_type": "minutes",
-                    "nextcall": fields.Datetime.now(),
-                }
-            )
+        self._set_cron("sample", "is_sampling", "sample_minutes")
+        self._set_cron("check", "is_checking", "check_hours")
         return result
+
+    def _set_cron(self, name, is_on, number):
+        shown = self.get_values()
+        if (self[is_on], self[number]) != (shown[is_on], shown[number]):
+            interval = {"interval_number": self[number], "interval_type": number.rpartition("_")[2]}
+            self._cron(name).write(interval | {"active": self[is_on], "nextcall": fields.Datetime.now()})
 
     @api.model
     def _number(self, name):
@@ -95,14 +100,14 @@ class ResConfigSettings(models.TransientModel):
             return DEFAULTS[name]
 
     @api.model
-    def _sample_cron(self):
-        """The scheduled action, switched off or on; nothing if somebody deleted it."""
-        cron = self.env.ref("pgbouncer_monitor.ir_cron_sample", raise_if_not_found=False)
+    def _cron(self, name):
+        """A scheduled action of this module, switched off or on; nothing if somebody deleted it."""
+        cron = self.env.ref(f"pgbouncer_monitor.ir_cron_{name}", raise_if_not_found=False)
         return cron.sudo() if cron else self.env["ir.cron"].sudo()
 
     @api.model
-    def _sample_interval(self):
-        """How many seconds lie between two samples."""
-        cron = self._sample_cron()
+    def _interval(self, name):
+        """How many seconds lie between two runs of a scheduled action of this module."""
+        cron = self._cron(name)
         interval = _intervalTypes[cron.interval_type or "minutes"](cron.interval_number or 1)
         return int((EPOCH + interval - EPOCH).total_seconds())

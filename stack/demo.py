@@ -192,6 +192,7 @@ class Demo:
 Look first at
   {self.url}/odoo/pgbouncer-pools  the pools of PgBouncer
   {self.url}/odoo/pg-sessions      the sessions of PostgreSQL
+  {self.url}/odoo/listen-check     whether Odoo's bus and cron workers hear
 (in the menu: Settings > Technical > Database Connections, in developer mode), then run
 `make load` and watch clients wait, or `make block` and find who blocks them. `make stop` ends
 the demo, `make clean` removes its data.

@@ -16,7 +16,8 @@ LIVE_MODELS = (
     "pgbouncer.stat",
     "pgbouncer.setting",
 )
-MODELS = (*LIVE_MODELS, "connection.endpoint", "connection.sample", "connection.rule", "connection.alert")
+STORED_MODELS = ("connection.endpoint", "connection.sample", "connection.rule", "connection.alert", "connection.check")
+MODELS = (*LIVE_MODELS, *STORED_MODELS)
 # Buttons that change something.
 ACTIONS = (
     ("pg.stat.activity", "action_cancel"),
