@@ -361,10 +361,14 @@ tours.add("pgbouncer_monitor_listen_check", {
         },
         {
             content: "It reaches this browser",
-            trigger: ".o_listen_check_bus[data-verdict=session][data-level=ok] .badge:contains('Session Mode')",
+            trigger:
+                ".o_listen_check_bus[data-verdict=session][data-level=ok] .badge:contains('Session Mode')",
             timeout: 60000,
         },
-        { trigger: ".o_listen_check_step[data-step=browser][data-level=ok]:contains('are live here')" },
+        {
+            trigger:
+                ".o_listen_check_step[data-step=browser][data-level=ok]:contains('are live here')",
+        },
         {
             content: "There are no cron workers",
             trigger: ".o_listen_check_cron[data-verdict=unknown] .badge:contains('Unknown')",
