@@ -217,16 +217,16 @@ class ConnectionCheck(models.Model):
         try:
             with self.env.cr.savepoint():
                 self.env["connection.check.run"]._finish_forgotten()
-                is_due = self._is_due()
+                is_new = self._claim_start()
             self.env["ir.cron"]._commit_progress()
-            if is_due:
+            if is_new:
                 self._cron_check()
         except Exception:
             _logger.exception("LISTEN could not be checked")
 
     @api.model
-    def _is_due(self):
-        """Whether this Odoo server was not checked since it started, which is remembered."""
+    def _claim_start(self):
+        """Whether this Odoo server is to be checked because it has started: the caller does it, nobody else."""
         server = odoo.service.server.server
         if not server or not self.env["res.config.settings"]._cron("check").active:
             return False

@@ -259,7 +259,6 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
                 size = next((row.get("pool_size") for row in rows["users"] if row.get("name") == user), None)
                 config = {row.get("key"): row.get("value") for row in rows["config"]}
                 return {
-                    "endpoint_id": endpoint_id,
                     "endpoint": self.env["connection.endpoint"].browse(endpoint_id).name,
                     "pool_mode": pool.get("pool_mode") or "?",
                     "pool_size": size or database.get("pool_size"),

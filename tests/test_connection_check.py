@@ -490,19 +490,19 @@ class TestWatch(AlertCase):
         server = SimpleNamespace(pid=os.getpid())
         cron = self.env.ref("pgbouncer_monitor.ir_cron_check")
 
-        def is_due(seconds):
+        def is_claimed(seconds):
             """So many seconds from now, when the process of the tests is a server that has started before."""
             with patch.object(odoo.service.server, "server", server), self.clock_forward(seconds):
-                return self.env["connection.check"]._is_due()
+                return self.env["connection.check"]._claim_start()
 
         cron.active = False
-        self.assertFalse(is_due(3600))
+        self.assertFalse(is_claimed(3600))
         cron.active = True
-        self.assertFalse(is_due(-3600), "it is only starting")
-        self.assertTrue(is_due(3600))
-        self.assertFalse(is_due(3600), "once")
+        self.assertFalse(is_claimed(-3600), "it is only starting")
+        self.assertTrue(is_claimed(3600))
+        self.assertFalse(is_claimed(3600), "once")
         with patch.object(psutil.Process, "create_time", lambda _process: 1_000_000):
-            self.assertTrue(is_due(3600), "it was started anew")
+            self.assertTrue(is_claimed(3600), "it was started anew")
 
     def test_scheduled_check_whose_job_never_starts(self):
         """It has no verdict on cron, but one on the bus."""
