@@ -518,6 +518,7 @@ class TestWatch(AlertCase):
     def test_settings(self):
         Settings = self.env["res.config.settings"]
         cron = self.env.ref("pgbouncer_monitor.ir_cron_check")
+        cron.active = True
         self.assertEqual((Settings.create({}).is_checking, Settings.create({}).check_hours), (True, 24))
         Settings.create({"check_hours": 6}).set_values()
         self.assertEqual(Settings.create({}).check_hours, 6)

@@ -58,6 +58,7 @@ class SampleCase(ServerCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.env.ref("pgbouncer_monitor.ir_cron_check").active = False  # not with each sample of a new Odoo
         cls.postgresql = cls.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
         cls.postgresql.active = True
         cls.Sample = cls.env["connection.sample"]
