@@ -5,7 +5,6 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from .. import pressure
 from ..fields import NullableFloat, selection_label
@@ -472,9 +471,4 @@ class ConnectionAlert(models.Model):
     @api.autovacuum
     def _gc_alerts(self):
         """Alerts that are over are kept as long as samples are."""
-        days = self.env["res.config.settings"]._number("sample_days")
-        if days is False:
-            return 0, 0
-        old = self.search([("closed_at", "<", fields.Datetime.now() - timedelta(days=days))], limit=GC_UNLINK_LIMIT)
-        old.unlink()
-        return len(old), int(len(old) == GC_UNLINK_LIMIT)
+        return self.env["res.config.settings"]._delete_old(self, "closed_at")

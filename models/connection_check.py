@@ -12,7 +12,6 @@ import odoo.service.server
 from odoo import api, fields, models
 from odoo.service.model import retrying
 from odoo.tools import SQL, config
-from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from .. import pressure
 from ..fields import NullableFloat, selection_label
@@ -543,12 +542,7 @@ class ConnectionCheck(models.Model):
     @api.autovacuum
     def _gc_checks(self):
         """Checks are kept as long as samples are: of hosts that are gone, too."""
-        days = self.env["res.config.settings"]._number("sample_days")
-        if days is False:
-            return 0, 0
-        old = self.search([("checked_at", "<", fields.Datetime.now() - timedelta(days=days))], limit=GC_UNLINK_LIMIT)
-        old.unlink()
-        return len(old), int(len(old) == GC_UNLINK_LIMIT)
+        return self.env["res.config.settings"]._delete_old(self, "checked_at")
 
 
 def _user_name():

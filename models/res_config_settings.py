@@ -1,7 +1,9 @@
 import math
+from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from odoo.addons.base.models.ir_cron import _intervalTypes
 
@@ -98,6 +100,16 @@ class ResConfigSettings(models.TransientModel):
             return type(DEFAULTS[name])(value) if value else DEFAULTS[name]
         except ValueError:  # somebody wrote something else into the parameter
             return DEFAULTS[name]
+
+    @api.model
+    def _delete_old(self, model, name):
+        """Delete what has this time before the history begins, some at a time, as Odoo's autovacuum wants it."""
+        days = self._number("sample_days")
+        if days is False:
+            return 0, 0
+        old = model.search([(name, "<", fields.Datetime.now() - timedelta(days=days))], limit=GC_UNLINK_LIMIT)
+        old.unlink()
+        return len(old), int(len(old) == GC_UNLINK_LIMIT)
 
     @api.model
     def _cron(self, name):

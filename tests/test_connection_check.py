@@ -192,6 +192,14 @@ class TestVerdicts(CheckCase):
         self.assertFalse(self.Check._worst("bus"))
         self.assertTrue(self.Check.last()[0]["is_old"])
 
+    def test_old_checks_are_deleted(self):
+        """Those of hosts that are gone, too; with the history."""
+        old, new = self.conclude(found())
+        old.checked_at -= timedelta(days=401)
+        self.Check._gc_checks()
+        self.assertFalse(old.exists())
+        self.assertTrue(new.exists())
+
     def test_user_without_a_name(self):
         """As in a container: the lines are there all the same."""
         with patch("getpass.getuser", side_effect=KeyError):
