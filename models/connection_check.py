@@ -274,6 +274,8 @@ class ConnectionCheck(models.Model):
         if listener == "bus":
             host = (steps["bus"].get("bus") or {}).get("host")
             verdict, level, summary, ways = self._judge_bus(steps, is_live)
+            if verdict not in ("direct", "session"):
+                is_live = last.is_live  # that it does not reach the browser has another reason
         else:
             host = next((host for host, _pid, _thread in reversed(steps.get("cron", {}).get("workers", []))), None)
             verdict, level, summary, ways = self._judge_cron(steps)

@@ -169,6 +169,13 @@ class TestVerdicts(CheckCase):
             bus = self.Check._conclude(found(live=live), self.Run._titles())[0]
             self.assertEqual(bus.level, level)
 
+    def test_browser_of_a_deaf_bus(self):
+        """When that is mended, nobody needs to open a page for the watch to see it."""
+        for live in (True, False):
+            self.Check._conclude(found(LOST, bus=LOST, delay=None, live=live), self.Run._titles())
+            bus = self.Check._conclude(found(live=None), self.Run._titles())[0]
+            self.assertEqual((bus.verdict, bus.level), ("session", "ok"))
+
     def test_asked_on_its_own_host(self):
         """Nobody knows whether browsers are led to that process, unless one of them tells."""
         for live, level in ((None, "warning"), (True, "ok")):
