@@ -120,6 +120,19 @@ def suite_root(suite):
     return root
 
 
+def make_certificate(key, certificate, user=None, name="pgbouncer", issuer=()):
+    """A key and its certificate, which is its own issuer unless (key, certificate) of one are given."""
+    signed_by = ["-CA", issuer[1], "-CAkey", issuer[0]] if issuer else []
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+        + ["-keyout", key, "-out", certificate, *signed_by],
+        check=True,
+        capture_output=True,
+    )
+    if user:
+        shutil.chown(key, user, user)
+
+
 class Server:
     """One server process.
 

@@ -9,7 +9,6 @@ import functools
 import json
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from servers import (
     ServerError,
     data_root,
     free_port,
+    make_certificate,
     make_folder,
 )
 
@@ -266,7 +266,10 @@ class Site:
         if topology.is_unix:
             settings["unix_socket_dir"] = make_folder(self.folder / "socket", 0o777)
         if topology.is_tls:
-            settings |= self.make_certificate()
+            key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
+            make_certificate(key, certificate, PgBouncer.user)
+            settings |= {"client_tls_sslmode": "require", "client_tls_key_file": key}
+            settings["client_tls_cert_file"] = certificate
         databases = {"*": line}
         if not topology.later:
             databases["postgres"] = f"{line} {topology.postgres}"
@@ -282,14 +285,6 @@ class Site:
         return self.add(
             PgBouncer(self.folder / name, free_port(), postgresql, passwords, databases, settings or {}, suite)
         )
-
-    def make_certificate(self):
-        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
-        command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=pgbouncer"
-        subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        if PgBouncer.user:
-            shutil.chown(key, PgBouncer.user)
-        return {"client_tls_sslmode": "require", "client_tls_key_file": key, "client_tls_cert_file": certificate}
 
     def add(self, server):
         self.servers.append(server)

@@ -17,7 +17,17 @@ import psycopg2
 import pytest
 
 from probes import session
-from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free_port, make_folder, suite_root
+from servers import (
+    LOCALHOST,
+    VERSIONS,
+    PgBouncer,
+    ServerError,
+    data_root,
+    free_port,
+    make_certificate,
+    make_folder,
+    suite_root,
+)
 
 TIMEOUT = 1.0
 
@@ -133,19 +143,6 @@ def test_tls_required(pgbouncer, new_pgbouncer, address, folder):
     assert refusal(address(server, sslmode="disable"))[0].reason == "tls_required"
     assert refusal(address(server, sslmode="verify-full"))[0].reason == "tls_failed"
     assert read(address(server, sslmode="require"))
-
-
-def make_certificate(key, certificate, user=None, name="pgbouncer", issuer=()):
-    """A key and its certificate, which is its own issuer unless (key, certificate) of one are given."""
-    signed_by = ["-CA", issuer[1], "-CAkey", issuer[0]] if issuer else []
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-        + ["-keyout", key, "-out", certificate, *signed_by],
-        check=True,
-        capture_output=True,
-    )
-    if user:
-        shutil.chown(key, user, user)
 
 
 def test_certificates(new_pgbouncer, address, folder, monkeypatch):
