@@ -28,15 +28,17 @@
         "views/connection_check_views.xml",
         "views/connection_rule_views.xml",
         "views/connection_endpoint_views.xml",
+        "views/connection_overview_views.xml",
         "views/res_config_settings_views.xml",
         "views/pgbouncer_monitor_menus.xml",
     ],
     "assets": {
         "web.assets_backend": [
+            "pgbouncer_monitor/static/src/live/**/*",
             "pgbouncer_monitor/static/src/listen_check/**/*",
             "pgbouncer_monitor/static/src/live_list/**/*",
             "pgbouncer_monitor/static/src/nullable_float/**/*",
-            "pgbouncer_monitor/static/src/pressure_chart/**/*",
+            "pgbouncer_monitor/static/src/overview/**/*",
         ],
         "web.assets_backend_lazy": ["pgbouncer_monitor/static/src/live_charts/**/*"],
         "web.assets_tests": ["pgbouncer_monitor/static/tests/tours/**/*"],

@@ -16,4 +16,5 @@ from . import connection_sample
 from . import connection_reading
 from . import connection_check
 from . import connection_check_run
+from . import connection_overview
 from . import res_config_settings

@@ -281,8 +281,6 @@ class ConnectionAlert(models.Model):
         return sessions.sorted(lambda session: (session.pid not in roots, not session.blocked_by))
 
     def _session_line(self, session, roots):
-        own_client = session.client_addr and f"{session.client_addr}:{session.client_port}"
-        client = session.pooled_client or own_client or self.env._("unix socket")
         line = self.env._(
             "PID %(pid)s: %(user)s on %(database)s, %(name)s, client %(client)s: %(state)s, transaction open for "
             "%(age)s.",
@@ -290,7 +288,7 @@ class ConnectionAlert(models.Model):
             user=session.usename,
             database=session.datname,
             name=session.application_name or self.env._("no application name"),
-            client=client,
+            client=session._client(),
             state=session.state,
             age=self.env["connection.rule"]._tell_value("xact_age", session.xact_age),
         )

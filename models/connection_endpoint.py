@@ -1,4 +1,3 @@
-import json
 import os
 import re
 import time
@@ -29,10 +28,9 @@ SAMPLE_COMMANDS = [
 ]
 # An endpoint of which no sample came for so many intervals is not watched any more.
 MISSED_SAMPLES = 3
-CHART_HOURS = 6
 # What an endpoint shows of connection.reading: the figures of the last sample, and how it was taken.
-FIGURES = ("level", "pressure", "used", "capacity", "waiting", "maxwait")
-READING_FIELDS = (*FIGURES, "pool_pressure", "sampled_at", "last_seen", "last_error")
+FIGURES = ("level", "pressure", "pool_pressure", "used", "capacity", "waiting", "maxwait")
+READING_FIELDS = (*FIGURES, "sampled_at", "last_seen", "last_error")
 
 
 def console_state(rows):
@@ -107,6 +105,7 @@ class ConnectionEndpoint(models.Model):
     )
     rule_ids = fields.One2many("connection.rule", "endpoint_id", "Rules of Its Own")
     alert_ids = fields.One2many("connection.alert", "endpoint_id")
+    pool_ids = fields.One2many("pgbouncer.pool", "endpoint_id", "Pools Now", copy=False)
     open_alert_count = fields.Integer("Open Alerts", compute="_compute_open_alert_count")
 
     # What the last sample found.
@@ -156,7 +155,6 @@ class ConnectionEndpoint(models.Model):
         digits=(16, 3),
         help="How long the first client in a queue had waited.",
     )
-    pressure_chart = fields.Text(compute="_compute_pressure_chart", help="The pressure of the last hours.")
 
     # What the console says now.
     console_error = fields.Text(compute="_compute_console", help="Why the console cannot be read, and what to do.")
@@ -598,9 +596,10 @@ class ConnectionEndpoint(models.Model):
             known[endpoint_id] = reading
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
 
-    def _measure(self):
+    def _measure(self, *more_commands):
         """Ask these servers for a sample, side by side, within CONSOLE_TIMEOUT.
 
+        :param more_commands: that PgBouncers are asked in addition, and others in this transaction need not ask
         :return: endpoint -> a session.Reading, or None if there was no answer, and what is wrong,
             in words, or None. Of a PostgreSQL whose own address fails there is both: then Odoo's
             own connection tells.
@@ -608,7 +607,7 @@ class ConnectionEndpoint(models.Model):
         questions = {}
         for endpoint in self:
             if endpoint.kind == "pgbouncer":
-                questions[endpoint.id] = endpoint._address(), SAMPLE_COMMANDS
+                questions[endpoint.id] = endpoint._address(), [*SAMPLE_COMMANDS, *more_commands]
             elif endpoint.host:
                 questions[endpoint.id] = endpoint._address(), self._postgresql_queries(CONSOLE_TIMEOUT)
         with ThreadPoolExecutor(max_workers=1) as executor:
@@ -699,37 +698,27 @@ class ConnectionEndpoint(models.Model):
 
     @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
     def _compute_reading(self):
-        too_old = fields.Datetime.now() - timedelta(seconds=self._sample_patience())
         for endpoint in self:
             reading = endpoint._last_reading()
             for name in READING_FIELDS:
                 endpoint[name] = reading[name]
             if not endpoint.active:
                 endpoint.level = "unknown"
-            elif not reading:
-                endpoint.level = "unknown"
-                endpoint.last_error = self.env._("It was not measured yet at this address.")
-            elif reading.sampled_at < too_old:
-                endpoint.level = "unknown"
-                endpoint.last_error = self.env._(
-                    "It was not measured since %s UTC. Check that “Log Connection Pressure” is on in the Settings, "
-                    "and that Odoo's scheduled actions run.",
-                    reading.sampled_at,
-                )
+            elif missing := endpoint._missing_sample():
+                endpoint.update({"level": "unknown", "last_error": missing})
 
-    def _compute_pressure_chart(self):
-        """For the widget of Odoo's own dashboards: a point for each minute, with a gap where no
-        sample is."""
-        now = fields.Datetime.now()
-        Sample = self.env["connection.sample"].with_context(fill_temporal=True, fill_until=now)
-        for endpoint in self:
-            since = now - timedelta(hours=CHART_HOURS)
-            domain = [("endpoint_id", "=", endpoint._origin.id), ("sampled_at", ">=", since)]
-            minutes = Sample.formatted_read_group(domain, ["minute"], ["pressure_max:max"])
-            values = [(minute["minute"][-5:], minute["pressure_max:max"]) for minute in minutes]
-            points = [{"x": time_of_day, "y": None if value is False else value} for time_of_day, value in values]
-            label = self.env._("Highest pressure, of it or its pools (%)")
-            endpoint.pressure_chart = bool(points) and json.dumps([{"key": label, "values": points}])
+    def _missing_sample(self):
+        """Why there is no sample of these minutes, in words; None if there is one."""
+        sampled_at = self._last_reading().sampled_at
+        if not sampled_at:
+            return self.env._("It was not measured yet at this address.")
+        if sampled_at >= fields.Datetime.now() - timedelta(seconds=self._sample_patience()):
+            return None
+        return self.env._(
+            "It was not measured since %s UTC. Check that “Log Connection Pressure” is on in the Settings, and that "
+            "Odoo's scheduled actions run.",
+            sampled_at,
+        )
 
     @api.model
     def _sample_patience(self):

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import NamedTuple
 
 import pytz
 
@@ -85,6 +86,7 @@ MAXIMA = (
     "waiting_max",
     "waiting_mean_max",
     "pressure_max",
+    "pool_pressure",
     "maxwait",
     "blocked_age",
     "xact_age",
@@ -94,6 +96,7 @@ MAXIMA = (
 )
 SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
 
+
 TWICE = "Counted for the whole server, and again for its parts: look at one of them."
 
 # Fields to group by, and their seconds: Odoo's own grouping of times has nothing below an hour.
@@ -101,6 +104,16 @@ BUCKETS = {"minute": 60, "ten_minutes": 600, "hour": 3600}
 BUCKET_FORMAT = "%Y-%m-%d %H:%M"
 # A gap in a graph is not made longer than a day of minutes.
 MAX_GAP = 24 * 60
+
+
+class Look(NamedTuple):
+    """What a sample of one endpoint is made of."""
+
+    answer: object  # the session.Reading; None if there was no answer that can be used
+    problem: str  # what is wrong, in words; None if nothing is
+    rows: list  # the values of the samples, those of the whole server first
+    counters: dict  # what the next sample must know
+    memory: pressure.Memory
 
 
 def _whole(value):
@@ -202,6 +215,9 @@ class ConnectionSample(models.Model):
         help="Used, and in a pool also waiting, in percent of the capacity. Above 100 somebody waits.",
     )
     pressure_max = gauge("Pressure, Maximum (%)", aggregator="max", help="The highest pressure.")
+    pool_pressure = gauge(
+        "Fullest Pool (%)", aggregator="max", help="The highest pressure of the pools of a whole PgBouncer."
+    )
 
     # PgBouncer's counters
     waiting_mean = gauge(
@@ -266,6 +282,8 @@ class ConnectionSample(models.Model):
     _sampled_at_idx = models.Index("(sampled_at)")
     # Otherwise the thinning would pass all the hours to find the oldest minute.
     _minute_idx = models.Index("(sampled_at) WHERE period = 'minute'")
+    # A chart of some servers passes by the samples of their pools.
+    _whole_idx = models.Index("(endpoint_id, sampled_at) WHERE database IS NULL")
 
     @api.model
     def _cron_sample(self):
@@ -298,24 +316,14 @@ class ConnectionSample(models.Model):
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._lasting(watched)
-        every, patience = self.env["res.config.settings"]._interval("sample"), watched._sample_patience()
         now = fields.Datetime.now()
         samples, changed = [], Alert.browse()
         for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
-            (answer, problem), in_force = measured[endpoint], rules[endpoint]
-            last = endpoint._last_reading()
-            before = json.loads(last.counters or "{}")
-            memory = pressure.Memory(before.get("memory"), (now - EPOCH).total_seconds(), every, patience)
-            rows, counters = [{"level": "unknown", "values": {}}], before
-            if answer:
-                make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
-                try:
-                    rows, counters = make_rows(answer, before, in_force, memory)
-                except Exception as error:  # an answer that nobody foresaw must not cost the others their samples
-                    _logger.exception("%s gave an answer that cannot be used", endpoint.name)
-                    measured[endpoint] = answer, problem = None, f"{type(error).__name__}: {error}"
+            in_force, last = rules[endpoint], endpoint._last_reading()
+            look = self._judged(endpoint, *measured[endpoint], in_force)
+            rows, memory, answer = look.rows, look.memory, look.answer
+            measured[endpoint] = answer, look.problem
             whole = rows[0]
-            whole["reason"] = "\n".join(filter(None, [problem, whole.get("reason")])) or None
             # These measure no connections, and so make no sample's level.
             whole["values"]["unanswered_samples"] = memory.count(("unanswered_samples", None, None), not answer)
             if "pool_growth" in in_force and endpoint.kind == "postgresql":
@@ -343,18 +351,49 @@ class ConnectionSample(models.Model):
                 for name in ("used", "waiting", "waiting_mean", "pressure"):
                     row[f"{name}_max"] = row.get(name)
             samples += rows
-            pools = [row["pressure"] for row in rows if row.get("user") and row["pressure"] is not None]
             endpoint._keep_reading(
                 {name: whole.get(name) for name in FIGURES}
-                | {"pool_pressure": max(pools, default=None)}
                 | {"sampled_at": now, "last_seen": now if answer else last.last_seen, "last_error": whole["reason"]}
-                | {"counters": json.dumps(counters | {"memory": memory.keep()})}
+                | {"counters": json.dumps(look.counters | {"memory": memory.keep()})}
             )
             self._log(endpoint, whole)
         if samples:
             self._insert(samples)
         changed._gather()
         return measured
+
+    @api.model
+    def _look(self, endpoints):
+        """What a sample of these endpoints would say if it were taken now. Nothing is stored. Also asks for what the
+        lists of PgBouncers' clients, servers and pools are made of: they do not ask again in this transaction.
+
+        :return: endpoint -> Look
+        """
+        measured = endpoints._measure("SHOW CLIENTS")
+        rules = self.env["connection.rule"]._in_force(endpoints)
+        return {endpoint: self._judged(endpoint, *measured[endpoint], rules[endpoint]) for endpoint in endpoints}
+
+    @api.model
+    def _judged(self, endpoint, answer, problem, rules):
+        """Make samples of what an endpoint answered. Nothing is stored.
+
+        :param answer: and problem: see `connection.endpoint._measure`
+        :param dict rules: name -> pressure.Rule
+        :return: a Look
+        """
+        settings, now = self.env["res.config.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
+        before = json.loads(endpoint._last_reading().counters or "{}")
+        memory = pressure.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
+        rows, counters = [{"level": "unknown", "values": {}}], before
+        if answer:
+            make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
+            try:
+                rows, counters = make_rows(answer, before, rules, memory)
+            except Exception as error:  # an answer that nobody foresaw must not cost the others their samples
+                _logger.exception("%s gave an answer that cannot be used", endpoint.name)
+                answer, problem = None, f"{type(error).__name__}: {error}"
+        rows[0]["reason"] = "\n".join(filter(None, [problem, rows[0].get("reason")])) or None
+        return Look(answer, problem, rows, counters, memory)
 
     @api.model
     def _found(self, rows, rules):
@@ -578,6 +617,7 @@ class ConnectionSample(models.Model):
             "waiting": _known(sum, [sample["waiting"] for sample in of_pools]),
             "maxwait": _known(max, [0.0, *(sample["maxwait"] for sample in of_pools)]),
             "is_paused": is_paused,
+            "pool_pressure": max((row["pressure"] for row in of_pools if row["pressure"] is not None), default=None),
         }
         values = {
             "pgbouncer_pressure": 0 if capacity == 0 else whole["pressure"],
@@ -749,14 +789,14 @@ class ConnectionSample(models.Model):
     @api.model
     def _fill_gaps(self, groups, bucket):
         """Add an empty group for each time in which samples are missing, so that a graph has a gap
-        there: Odoo does it for its own grouping of times. A minute between two samples is none, for
-        scheduled actions come some seconds late; nor is what a sample of an hour stands for."""
+        there: Odoo does it for its own grouping of times. A minute between two samples is none (see
+        `_gap`); nor is what a sample of an hour stands for."""
         step = timedelta(seconds=BUCKETS[bucket])
-        patience = timedelta(seconds=1.5 * self.env["res.config.settings"]._interval("sample"))
+        gap = self._gap()
         filled, previous, covered = [], None, None
 
         def fill(until, first):
-            if covered and first - covered > patience:
+            if covered and first - covered > gap:
                 for number in range(1, min(int((until - previous) / step), MAX_GAP)):
                     label = (previous + number * step).strftime(BUCKET_FORMAT)
                     nothing = {bucket: label, "__count": 0, "__extra_domain": [(0, "=", 1)]}
@@ -773,6 +813,11 @@ class ConnectionSample(models.Model):
         if until := self.env.context.get("fill_until"):
             fill(until, until)
         return filled
+
+    @api.model
+    def _gap(self):
+        """How far samples may be apart with none missing: scheduled actions come some seconds late."""
+        return timedelta(seconds=1.5 * self.env["res.config.settings"]._interval("sample"))
 
     @api.model
     def _notices(self):

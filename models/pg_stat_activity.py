@@ -10,6 +10,12 @@ from .connection_live import LateParameter
 
 # What PostgreSQL shows instead of the query, to a role that may not see the session.
 HIDDEN_QUERY = "<insufficient privilege>"
+# What takes one of max_connections, as the filter of the lists has it. Of a hidden session only the
+# database tells that it is no process of PostgreSQL's own.
+CLIENT_BACKENDS = [
+    *("|", ("backend_type", "=", "client backend")),
+    *("&", ("is_hidden", "=", True), "&", ("usesysid", "!=", False), ("datid", "!=", False)),
+]
 # The part of a session's id that is its PID: Linux has no larger ones.
 MAX_PID = (1 << 22) - 1
 # How the programs of a component call themselves: regular expressions for application_name,
@@ -96,6 +102,13 @@ class PgStatActivity(models.Model):
         readonly=True,
         help="PIDs of the sessions that hold, or wait before it for, the lock that this one waits for. "
         "0 is a prepared transaction.",
+    )
+    blocked_age = NullableFloat(
+        "Blocked (s)",
+        readonly=True,
+        digits=(16, 1),
+        aggregator="max",
+        help="For how long it has waited for the lock. Before PostgreSQL 14: since its query began.",
     )
     backend_xid = fields.Char("Transaction ID", readonly=True, help="Empty until the transaction changes something.")
     backend_xmin = fields.Char(readonly=True, help="Rows deleted since this transaction cannot be vacuumed.")
@@ -231,6 +244,7 @@ class PgStatActivity(models.Model):
                    CASE WHEN wait_event_type = 'Lock'
                         THEN NULLIF(array_to_string(pg_blocking_pids(pid), ', '), '')
                    END AS blocked_by,
+                   %(blocked_age)s AS blocked_age,
                    backend_xid::text AS backend_xid,
                    backend_xmin::text AS backend_xmin,
                    %(query_id)s AS query_id,
@@ -251,6 +265,7 @@ class PgStatActivity(models.Model):
             xact_age=self._seconds_since("xact_start"),
             query_age=self._seconds_since("query_start"),
             state_age=self._seconds_since("state_change"),
+            blocked_age=self._blocked_age(),
             query_id=SQL("query_id::text") if self.env.cr._cnx.server_version >= 140000 else SQL("NULL::text"),
             hidden=HIDDEN_QUERY,
             component=self._component(),
@@ -293,6 +308,20 @@ class PgStatActivity(models.Model):
         # PostgreSQL's GREATEST ignores NULL, and what is unknown must stay so.
         since = SQL("EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8", SQL.identifier(column))
         return SQL("CASE WHEN %s < 0 THEN 0 ELSE %s END", since, since)
+
+    @api.model
+    def _blocked_age(self) -> SQL:
+        # pg_locks is read once, and only if somebody waits.
+        since = SQL(
+            """COALESCE(((SELECT jsonb_object_agg(lock.pid, to_jsonb(lock)->'waitstart')
+                            FROM pg_locks AS lock WHERE NOT granted)->>pid::text)::timestamptz, query_start)"""
+        )
+        return SQL(
+            """CASE WHEN wait_event_type = 'Lock'
+                    THEN GREATEST(EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8, 0)
+               END""",
+            since,
+        )
 
     @api.depends("component", "application_name", "pid", "client_port", "server_count", "is_hidden")
     def _compute_component_reason(self):
@@ -348,12 +377,21 @@ class PgStatActivity(models.Model):
     def _root_blockers(self, blocked):
         """:param blocked: all sessions that wait for a lock
         :return: the PIDs at the root of what these sessions wait for, see `action_open_blockers`"""
-        waits_for = {session.pid: set(map(int, session.blocked_by.split(", "))) for session in blocked}
+        waits_for = blocked._waits_for()
         chain, found = set(), set(self.mapped("pid"))
         while found:
             chain |= found
             found = set().union(*(waits_for.get(pid, ()) for pid in found)) - chain
         return chain - waits_for.keys() or chain
+
+    def _waits_for(self):
+        """:return: PID -> the PIDs that it waits for, of these sessions, all of which wait for a lock"""
+        return {session.pid: list(map(int, session.blocked_by.split(", "))) for session in self}
+
+    def _client(self):
+        """Where the client is that works in this session."""
+        own = self.client_addr and f"{self.client_addr}:{self.client_port}"
+        return self.pooled_client or own or self.env._("unix socket")
 
     def action_open_pool(self):
         return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])
@@ -475,18 +513,12 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _notices(self):
-        counts = dict(
-            self._read_group(
-                # Of a hidden session only the database tells that it is no process of PostgreSQL's own.
-                [
-                    *("|", ("backend_type", "=", "client backend")),
-                    *("&", ("is_hidden", "=", True), "&", ("usesysid", "!=", False), ("datid", "!=", False)),
-                ],
-                ["is_hidden"],
-                ["__count"],
-            )
-        )
-        hidden = counts.get(True, 0)
+        counts = dict(self._read_group(CLIENT_BACKENDS, ["is_hidden"], ["__count"]))
+        return self._tell_limits(sum(counts.values()), counts.get(True, 0))
+
+    @api.model
+    def _tell_limits(self, used, hidden):
+        """The notices about so many client backends, of which so many are hidden: the first is the limit."""
         max_connections, reserved, role = self._limits()
         notices = [
             {
@@ -494,7 +526,7 @@ class PgStatActivity(models.Model):
                 "text": self.env._(
                     "%(used)s of %(usable)s connections are in use: max_connections is %(max_connections)s, of which "
                     "%(reserved)s are reserved.",
-                    used=sum(counts.values()),
+                    used=used,
                     usable=max_connections - reserved,
                     max_connections=max_connections,
                     reserved=reserved,

@@ -5,7 +5,7 @@ from odoo import api, fields, models
 
 from ..fields import NullableInteger
 from ..probes import session
-from .pgbouncer_socket import socket_address
+from .pgbouncer_socket import UNIX, socket_address
 
 
 class PgbouncerServer(models.Model):
@@ -62,7 +62,7 @@ class PgbouncerServer(models.Model):
                 backend = [endpoint.id, row["pool_id"], row["id"], row.get("client_id")]
                 backend.append(addresses[row["link"]] if "client_id" in row else None)
                 user, database = row.get("user"), datname.get(row.get("database"))
-                for port in (-1 if row.get("addr") == "unix" else row.get("local_port"), 0):
+                for port in (-1 if row.get("addr") == UNIX else row.get("local_port"), 0):
                     found[row.get("remote_pid"), port, user, database][identity] = backend
         return json.dumps(
             [

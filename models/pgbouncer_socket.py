@@ -2,6 +2,9 @@ from odoo import api, fields, models
 
 from ..fields import NullableInteger
 
+# What SHOW has instead of the address of a unix socket.
+UNIX = "unix"
+
 
 class PgbouncerSocket(models.AbstractModel):
     """What SHOW CLIENTS and SHOW SERVERS have in common: a connection of PgBouncer's.
@@ -83,6 +86,6 @@ def socket_address(addr, port, remote_pid):
     empty if SHOW does not say."""
     if not addr:
         return ""
-    if addr == "unix":
+    if addr == UNIX:
         return f"unix socket, PID {remote_pid}"
     return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"

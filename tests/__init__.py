@@ -2,6 +2,7 @@ from . import test_access
 from . import test_connection_alert
 from . import test_connection_check
 from . import test_connection_endpoint
+from . import test_connection_overview
 from . import test_connection_sample
 from . import test_live_models
 from . import test_pg_stat_activity

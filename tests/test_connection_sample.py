@@ -1,4 +1,3 @@
-import json
 import logging
 import time
 from contextlib import closing, contextmanager
@@ -707,16 +706,6 @@ class TestHistory(SampleCase):
         [row] = self.Sample.search([]).export_data(["level", "used", "xact_count", "pressure"])["datas"]
         self.assertEqual(row, ["OK", "", "", ""])
 
-    def test_chart_of_an_endpoint(self):
-        self.assertFalse(self.endpoint.pressure_chart)
-        self.insert(self.add(0, pressure_max=50), self.add(0, database="shop", user="shop", pressure_max=300))
-        with freeze_time(self.START + timedelta(minutes=30)):
-            self.env.invalidate_all()
-            self.assertIn("300", self.endpoint.pressure_chart)
-            *_gap, last = json.loads(self.endpoint.pressure_chart)[0]["values"]
-            self.assertEqual(last["y"], None, "nothing is known since")
-        self.assertFalse(self.env["connection.endpoint"].new({}).pressure_chart)
-
     def test_is_read_by_viewers_and_written_by_nobody(self):
         self.insert(self.add(0))
         viewer = new_test_user(self.env, "history_viewer", groups="pgbouncer_monitor.group_viewer")
@@ -724,7 +713,7 @@ class TestHistory(SampleCase):
         self.assertEqual(as_viewer.search_count([]), 1)
         self.assertFalse(any(as_viewer.has_access(operation) for operation in ("create", "write", "unlink")))
         endpoint = self.endpoint.with_user(viewer)
-        self.assertEqual((endpoint.level, endpoint.pressure_chart), ("unknown", False))
+        self.assertEqual(endpoint.level, "unknown")
         manager = new_test_user(self.env, "history_manager", groups="pgbouncer_monitor.group_manager")
         self.assertFalse(self.env["connection.reading"].with_user(manager).has_access("read"))
         self.assertFalse(any(self.Sample.with_user(manager).has_access(operation) for operation in ("write", "unlink")))

@@ -4,7 +4,7 @@ import globals from "globals";
 export default [
     js.configs.recommended,
     {
-        languageOptions: { globals: { ...globals.browser, luxon: "readonly" } },
+        languageOptions: { globals: { ...globals.browser, Chart: "readonly", luxon: "readonly" } },
         rules: {
             eqeqeq: "error",
             "no-var": "error",

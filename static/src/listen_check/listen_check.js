@@ -10,19 +10,13 @@ import { useService } from "@web/core/utils/hooks";
 import { Layout } from "@web/search/layout";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
 import { standardWidgetProps } from "@web/views/widgets/standard_widget_props";
+import { LEVELS } from "@pgbouncer_monitor/live/levels";
 
 // In milliseconds. The last of them is longer than what the server allows itself.
 const POLL_DELAY = 500;
 const CONNECT_PATIENCE = 5000;
 const ECHO_PATIENCE = 3000;
 const BUS_PATIENCE = 15000;
-
-const LEVELS = {
-    ok: { color: "success", icon: "fa-check-circle", word: _t("OK") },
-    warning: { color: "warning", icon: "fa-exclamation-triangle", word: _t("Warning") },
-    critical: { color: "danger", icon: "fa-times-circle", word: _t("Critical") },
-    unknown: { color: "secondary", icon: "fa-question-circle", word: _t("Unknown") },
-};
 
 const sleep = (delay) => new Promise((resolve) => browser.setTimeout(resolve, delay));
 

@@ -1,19 +1,9 @@
-import { onMounted, onWillUnmount, useState } from "@odoo/owl";
-import { browser } from "@web/core/browser/browser";
-import { deserializeDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
 import { RelationalModel } from "@web/model/relational_model/relational_model";
 import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
-
-// How long to wait before the rows are read again, in milliseconds.
-const REFRESH_DELAY = 5000;
-// A slow reading is followed by so many times its own duration: one that waits for a server
-// that hangs must not keep Odoo's workers busy.
-const REFRESH_DELAY_FACTOR = 5;
-// After so many milliseconds without an answer the user is told that the rows are old.
-const PATIENCE = 15000;
+import { timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
 
 /** Keeps what the server says about its reading beside the rows: see connection.notices. */
 export class LiveListModel extends RelationalModel {
@@ -70,49 +60,16 @@ export class LiveListController extends ListController {
 
     setup() {
         super.setup();
-        this.live = useState({ on: true, failure: "" });
-        let timer;
-        const refreshIn = (delay) => {
-            timer = browser.setTimeout(async () => {
-                const started = Date.now();
-                if (this.live.on && !document.hidden && !this.hasSelectedRecords) {
-                    await this.refresh();
-                }
-                if (timer) {
-                    const slow = (Date.now() - started) * REFRESH_DELAY_FACTOR;
-                    refreshIn(Math.max(REFRESH_DELAY, slow));
-                }
-            }, delay);
-        };
-        onMounted(() => refreshIn(REFRESH_DELAY));
-        onWillUnmount(() => {
-            browser.clearTimeout(timer);
-            timer = null;
+        this.live = useLive({
+            read: () => this.model.isReady && this.model.refresh(),
+            isPaused: () => this.hasSelectedRecords,
         });
-    }
-
-    /** Reads the rows again. If that fails the old ones stay, and a notice says so. */
-    async refresh() {
-        if (!this.model.isReady) {
-            return;
-        }
-        const impatience = browser.setTimeout(() => {
-            this.live.failure = _t("Odoo does not answer.");
-        }, PATIENCE);
-        try {
-            await this.model.refresh();
-            this.live.failure = "";
-        } catch (error) {
-            this.live.failure = error.data?.message || error.message;
-        } finally {
-            browser.clearTimeout(impatience);
-        }
     }
 
     async toggleLive() {
         this.live.on = !this.live.on;
         if (this.live.on) {
-            await this.refresh();
+            await this.live.refresh();
         }
     }
 
@@ -135,7 +92,7 @@ export class LiveListController extends ListController {
 
     /** The time of the rows on the user's clock, e.g. 14:03:05. */
     get readAt() {
-        return this.reading ? deserializeDateTime(this.reading.read_at).toFormat("HH:mm:ss") : "";
+        return timeOfDay(this.reading?.read_at);
     }
 }
 

@@ -234,8 +234,14 @@ tours.add("pgbouncer_monitor_sample", {
         { trigger: ".o_data_row:contains(Test PgBouncer) td[name=name]", run: "click" },
         { trigger: "button[name=action_sample]", run: "click" },
         { trigger: ".o_notification:contains(/of 1,?000 connections are used/)" },
-        { trigger: "div[name=level]:contains(OK)" },
-        { trigger: "div[name=pressure_chart] canvas" },
+        {
+            content: "The form opens with the card of the first screen",
+            trigger: ".o_endpoint_card[data-level=ok]:contains(/last sample [0-9]+ s ago/) canvas",
+        },
+        {
+            content: "… and its pools",
+            trigger: "div[name=pool_ids] .o_data_row:contains(tiny)",
+        },
         { trigger: "button[name=action_open_samples]", run: "click" },
         { trigger: ".o_graph_canvas_container canvas" },
         { trigger: ".o_live_notice:contains(The last sample is of)" },

@@ -1,0 +1,549 @@
+from collections import Counter, defaultdict
+from datetime import timedelta
+
+import psycopg2
+
+from odoo import api, fields, models
+
+from .. import pressure
+from ..fields import selection_label
+from ..probes.session import SessionError
+from .connection_check import LISTENERS
+from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH
+from .connection_rule import tell_duration
+from .connection_sample import CONSOLE
+from .pg_stat_activity import CLIENT_BACKENDS
+from .pgbouncer_socket import UNIX
+
+CHART_HOURS = 1
+# How much is shown of what may be long: the lists show the rest.
+MAX_TREES = 5
+MAX_BLOCKED = 5
+MAX_LONGEST = 3
+# Shorter ones are everywhere in a busy Odoo, and gone before anybody can look, in seconds.
+MIN_AGE = 1.0
+MAX_POOLS = 10
+MAX_HOSTS = 10
+MAX_OPEN_ALERTS = 10
+MAX_ENDED_ALERTS = 5
+# The rule whose thresholds are about the pressure of the whole server.
+PRESSURE_RULES = {"postgresql": "postgresql_pressure", "pgbouncer": "pgbouncer_pressure"}
+SESSION_FIELDS = (
+    "pid",
+    "datid",
+    "datname",
+    "usesysid",
+    "usename",
+    "application_name",
+    "client_addr",
+    "client_port",
+    "backend_type",
+    "component",
+    "endpoint_id",
+    "client_id",
+    "pooled_client",
+    "state",
+    "state_age",
+    "xact_age",
+    "blocked_by",
+    "blocked_age",
+    "is_hidden",
+    "query",
+)
+
+
+def blocking_trees(waits_for):
+    """Who blocks whom.
+
+    :param dict waits_for: PID -> the PIDs that it waits for, of each session that waits for a lock
+    :return: a list of trees, the largest first: each is a list of (PID, depth), its root (depth 0) first. Each
+        session is in one tree, once, as near to a root as can be. Of a deadlock any is the root.
+    """
+    blocks = defaultdict(list)
+    for pid, blockers in waits_for.items():
+        for blocker in blockers:
+            blocks[blocker].append(pid)
+    below, roots, seen = {}, [], set()
+    for starts in ([pid for pid in blocks if pid not in waits_for], *([pid] for pid in blocks)):
+        found = [pid for pid in starts if pid not in seen]
+        roots += found
+        seen.update(found)
+        for pid in found:  # which grows meanwhile
+            below[pid] = [blocked for blocked in dict.fromkeys(blocks[pid]) if blocked not in seen]
+            seen.update(below[pid])
+            found += below[pid]
+    trees = []
+    for root in roots:
+        tree, rest = [], [(root, 0)]
+        while rest:
+            pid, depth = rest.pop()
+            tree.append((pid, depth))
+            rest += [(blocked, depth + 1) for blocked in reversed(below[pid])]
+        trees.append(tree)
+    return sorted(trees, key=len, reverse=True)
+
+
+def link(model, domain, label):
+    """What the screen opens behind a number: the rows of a list that it counts.
+
+    :param list domain: of these rows
+    :param str label: of the filter
+    """
+    return {"model": model, "domain": domain, "label": label}
+
+
+class ConnectionOverview(models.AbstractModel):
+    """The first screen: are we in danger, and who is it?
+
+    All of it comes in one answer. The servers are asked when it is read, each of them once, side by side and within
+    CONSOLE_TIMEOUT; nothing is stored. What could not be read is None, and a text says why.
+    """
+
+    _name = "connection.overview"
+    _description = "Connection Overview"
+
+    @api.model
+    def get_overview(self):
+        """Everything that the screen shows.
+
+        :return: a dictionary that JSON can hold: ``read_at`` (UTC), ``is_manager``, ``cards`` (see `_cards`; the worst
+            first), ``pools`` (`_pools`), ``pgbouncers`` (`_pgbouncers`), ``alerts`` (`_alerts`), what `_sessions`
+            tells, and ``problem``: why it does not
+        """
+        self.env["pg.stat.activity"].check_access("read")
+        endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
+        looks, rules = self._look(endpoints)
+        cards = self._cards(endpoints, looks, rules)
+        overview = {
+            "read_at": fields.Datetime.to_string(fields.Datetime.now()),
+            "is_manager": self.env.user.has_group("pgbouncer_monitor.group_manager"),
+            "cards": sorted(cards, key=lambda card: pressure.severity(card["level"]), reverse=True),
+            "pools": self._pools(looks),
+            "pgbouncers": self._pgbouncers(),
+            "alerts": self._alerts(),
+            "problem": None,
+        }
+        try:
+            with self.env["connection.endpoint"]._time_limit(CONSOLE_TIMEOUT / 3):
+                return overview | self._sessions(rules)
+        except psycopg2.Error as error:
+            return overview | {"problem": self.env._("The sessions could not be read: %s", str(error).strip())}
+
+    @api.model
+    def get_card(self, endpoint_id):
+        """The card of one endpoint, for its form.
+
+        :return: a dictionary, see `_cards`; None if the endpoint is archived
+        """
+        endpoint = self.env["connection.endpoint"].search([("id", "=", endpoint_id), ("active", "=", True)])
+        return self._cards(endpoint, *self._look(endpoint))[0] if endpoint else None
+
+    @api.model
+    def _look(self, endpoints):
+        """:return: endpoint -> the Look at it, and endpoint -> name -> pressure.Rule"""
+        # The passwords are needed, and what the sampler remembers.
+        looks = self.env["connection.sample"].sudo()._look(endpoints.sudo())
+        return looks, self.env["connection.rule"]._in_force(endpoints)
+
+    # Are we in danger?
+
+    @api.model
+    def _cards(self, endpoints, looks, rules):
+        """:return: for each endpoint the figures of now, the level that a sample would have now, the last hour for a
+        chart, and of the PostgreSQL of this Odoo the verdicts of the LISTEN check. Ages are texts with a unit."""
+        charts = self._charts(endpoints, rules)
+        return [self._card(endpoint, looks[endpoint]) | {"chart": charts[endpoint]} for endpoint in endpoints]
+
+    @api.model
+    def _card(self, endpoint, look):
+        whole = look.rows[0]
+        used, capacity = whole.get("used"), whole.get("capacity")
+        of_endpoint = [("endpoint_id", "=", endpoint.id)]
+        card = {
+            "id": endpoint.id,
+            "name": endpoint.name,
+            "kind": endpoint.kind,
+            "level": whole["level"],
+            "reason": whole["reason"],
+            "is_answering": bool(look.answer),
+            "is_paused": bool(whole.get("is_paused")),
+            "used": used,
+            "capacity": capacity,
+            "left": max(capacity - used, 0) if capacity and used is not None else None,
+            "pressure": whole.get("pressure"),
+            "missing_sample": endpoint._missing_sample(),
+            "sample_age": self._age(endpoint.sampled_at),
+            "last_seen": fields.Datetime.to_string(endpoint.last_seen) or None,
+            "last_seen_age": self._age(endpoint.last_seen),
+            "open_alerts": {
+                "count": endpoint.open_alert_count,
+                "link": link(
+                    "connection.alert", [*of_endpoint, ("closed_at", "=", False)], self.env._("Open: %s", endpoint.name)
+                ),
+            },
+            "history_link": link("connection.sample", of_endpoint, endpoint.name),
+        }
+        if endpoint.kind == "postgresql":
+            used_link = link("pg.stat.activity", CLIENT_BACKENDS, self.env._("Client Backends"))
+            return card | {"used_link": used_link, "checks": self._checks()}
+        pools = [row for row in look.rows if row.get("user") and row["pressure"] is not None]
+        fullest = max(pools, key=lambda row: row["pressure"], default=None)
+        waiting = [*of_endpoint, ("cl_waiting", ">", 0)]
+        return card | {
+            "used_link": link("pgbouncer.client", of_endpoint, endpoint.name),
+            "waiting": whole.get("waiting"),
+            "maxwait": self._tell_seconds(whole.get("maxwait")),
+            "waiting_link": link("pgbouncer.pool", waiting, self.env._("Clients Waiting: %s", endpoint.name)),
+            "fullest_pool": fullest and self._pool(endpoint, fullest),
+        }
+
+    @api.model
+    def _checks(self):
+        """:return: for each listener of this Odoo the verdict in words, its level, and what it says"""
+        Check, checks = self.env["connection.check"], []
+        for listener in LISTENERS.values():
+            check = Check._worst(listener) or Check._last(listener)
+            if not check:
+                label = self.env._("%s: Not Checked", selection_label(Check, "listener", listener))
+            elif check._is_old():
+                label = self.env._("%s, but that is old", check.display_name)
+            else:
+                label = check.display_name
+            level = check.level if check and not check._is_old() else "unknown"
+            checks.append({"label": label, "level": level, "summary": check.summary or ""})
+        return checks
+
+    @api.model
+    def _charts(self, endpoints, rules):
+        """The last hour of endpoints, in one query.
+
+        :return: endpoint -> ``since`` and ``until`` (seconds since 1970), ``lines``: a label and points of seconds
+            and percent, which is None in a gap; and ``thresholds``: a level, its word and percent
+        """
+        Sample, until = self.env["connection.sample"], fields.Datetime.now()
+        since = until - timedelta(hours=CHART_HOURS)
+        wanted = [("endpoint_id", "in", endpoints.ids), ("database", "=", False), ("sampled_at", ">=", since)]
+        query = Sample._search(wanted, order="sampled_at")
+        names = ("endpoint_id", "sampled_at", "pressure_max", "pool_pressure")
+        columns = (Sample._field_to_sql(query.table, name, query) for name in names)
+        rows = defaultdict(list)
+        for endpoint_id, *row in self.env.execute_query(query.select(*columns)):
+            rows[endpoint_id].append(row)
+        gap = Sample._gap()
+        charts = {}
+        for endpoint in endpoints:
+            points, last = [], until
+            for sampled_at, *percents in rows[endpoint.id]:
+                seconds = (sampled_at - EPOCH).total_seconds()
+                points += [[seconds, None, None]] * (sampled_at - last > gap)
+                points.append([seconds, *percents])
+                last = sampled_at
+            charts[endpoint] = self._chart(endpoint, rules[endpoint], points) | {
+                "since": (since - EPOCH).total_seconds(),
+                "until": (until - EPOCH).total_seconds(),
+            }
+        return charts
+
+    @api.model
+    def _chart(self, endpoint, rules, points):
+        """:param points: seconds, the pressure of the whole server, and that of its fullest pool"""
+        is_pgbouncer = endpoint.kind == "pgbouncer"
+        labels = [self.env._("Clients (%)"), self.env._("Fullest Pool (%)")]
+        if not is_pgbouncer:
+            labels = [self.env._("Connections (%)")]
+        rule = rules.get(PRESSURE_RULES[endpoint.kind])
+        thresholds = dict(zip(("warning", "critical"), rule.thresholds, strict=True)) if rule else {}
+        return {
+            "lines": [
+                {"label": label, "points": [[point[0], point[number]] for point in points]}
+                for number, label in enumerate(labels, 1)
+            ],
+            "thresholds": [
+                {"level": level, "label": selection_label(endpoint, "level", level), "percent": percent}
+                for level, percent in thresholds.items()
+                if percent is not None
+            ],
+        }
+
+    # Who is it?
+
+    @api.model
+    def _sessions(self, rules):
+        """What the sessions of PostgreSQL tell.
+
+        :return: ``notices`` (see `connection.notices`), ``hidden`` (how many sessions tell nothing), ``holders``
+            (`_holders`), ``blocked`` (`_blocked`), ``idle_in_transaction`` and ``transactions`` (`_longest`)
+        """
+        Session, Endpoint = self.env["pg.stat.activity"], self.env["connection.endpoint"]
+        rules = rules.get(self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql"), {})
+        readable = [name for name in SESSION_FIELDS if Session._has_field_access(Session._fields[name], "read")]
+        sessions = Session.search_fetch([], readable)
+        clients = sessions.filtered_domain(CLIENT_BACKENDS)
+        hidden = len(clients.filtered("is_hidden"))
+        notices = Session._tell_limits(len(clients), hidden)
+        own_pid = Endpoint._own_connection("pg_backend_pid()")
+        idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
+        busy = clients.filtered(lambda session: session.xact_age is not False and session.pid != own_pid)
+        return {
+            "notices": [notice for notice in notices if notice["type"] != "info"],
+            "hidden": hidden,
+            "holders": self._holders(clients, rules),
+            "blocked": self._blocked(sessions, rules),
+            "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"))
+            | {
+                "link": link(
+                    "pg.stat.activity", [("state", "=like", "idle in transaction%")], self.env._("Idle in Transaction")
+                )
+            },
+            "transactions": self._longest(busy, "xact_age", rules.get("xact_age"))
+            | {
+                "link": link(
+                    "pg.stat.activity",
+                    [*CLIENT_BACKENDS, ("xact_start", "!=", False), ("pid", "!=", own_pid)],
+                    self.env._("In a Transaction"),
+                )
+            },
+        }
+
+    @api.model
+    def _holders(self, clients, rules):
+        """Whose the client backends are.
+
+        :return: ``rows``: of each component and PgBouncer a label, how many, and their share of what ordinary roles
+            can have in percent; and the same of all of them, with the ``level``, and the limits
+        """
+        max_connections, reserved, _role = self.env["pg.stat.activity"]._limits()
+        usable = pressure.postgresql_capacity(max_connections, reserved)
+        rows = []
+        for (component, pgbouncer), sessions in clients.grouped(lambda row: (row.component, row.endpoint_id)).items():
+            label = selection_label(clients, "component", component) if component else self.env._("Unknown")
+            label = f"{label}: {pgbouncer.name}" if pgbouncer else label
+            domain = [*CLIENT_BACKENDS, ("component", "=", component), ("endpoint_id", "=", pgbouncer.id)]
+            rows.append(
+                {
+                    "label": label,
+                    "count": len(sessions),
+                    "share": pressure.pressure(len(sessions), usable),
+                    "link": link("pg.stat.activity", domain, label),
+                }
+            )
+        total = pressure.pressure(len(clients), usable)
+        thresholds = rules["postgresql_pressure"].thresholds if "postgresql_pressure" in rules else (None, None)
+        return {
+            "rows": sorted(rows, key=lambda row: row["count"], reverse=True),
+            "count": len(clients),
+            "share": total,
+            "level": pressure.level(total, thresholds),
+            "usable": usable,
+            "left": usable and max(usable - len(clients), 0),
+            "max_connections": max_connections,
+            "reserved": reserved,
+            "link": link("pg.stat.activity", CLIENT_BACKENDS, self.env._("Client Backends")),
+        }
+
+    @api.model
+    def _pgbouncers(self):
+        """Which hosts stand behind the servers of each PgBouncer that answers.
+
+        :return: for each its name, how many clients and servers it has, and the same of each host: its clients,
+            how many of them wait, and how many have a server just now
+        """
+        Client, pgbouncers = self.env["pgbouncer.client"], []
+        Client.check_access("read")
+        for endpoint, answer in Client._answers().items():
+            if isinstance(answer, SessionError):
+                continue
+            hosts = defaultdict(Counter)
+            for row in Client._make_rows(endpoint.id, *answer):
+                if row.get("database") != CONSOLE:
+                    hosts[row.get("addr")].update(
+                        clients=1, waiting=row.get("state") == "waiting", servers="server_id" in row
+                    )
+            _clients, servers, _databases = answer
+            of_clients = [("endpoint_id", "=", endpoint.id), ("database", "!=", CONSOLE)]
+            pgbouncers.append(
+                {
+                    "id": endpoint.id,
+                    "name": endpoint.name,
+                    "clients": {
+                        "count": sum(counts["clients"] for counts in hosts.values()),
+                        "link": link("pgbouncer.client", of_clients, endpoint.name),
+                    },
+                    "servers": {
+                        "count": len(servers),
+                        "link": link("pgbouncer.server", [("endpoint_id", "=", endpoint.id)], endpoint.name),
+                    },
+                    "more_hosts": max(len(hosts) - MAX_HOSTS, 0),
+                    "hosts": [
+                        self._host(host, counts, of_clients)
+                        for host, counts in sorted(hosts.items(), key=lambda item: -item[1]["clients"])[:MAX_HOSTS]
+                    ],
+                }
+            )
+        return pgbouncers
+
+    @api.model
+    def _host(self, host, counts, of_clients):
+        """:param domain of_clients: all clients of the PgBouncer"""
+        of_host = [*of_clients, ("addr", "=", host)]
+        label = self.env._("unix socket") if host == UNIX else host
+        links = {"clients": [], "waiting": [("state", "=", "waiting")], "servers": [("server_id", "!=", False)]}
+        return {"label": label} | {
+            name: {"count": counts[name], "link": link("pgbouncer.client", [*of_host, *domain], label)}
+            for name, domain in links.items()
+        }
+
+    # What hurts?
+
+    @api.model
+    def _blocked(self, sessions, rules):
+        """Who blocks whom.
+
+        :return: how many wait for a lock, the level, and ``trees``: ``nodes`` (see `_session`, and their ``depth``; of
+            the root, which comes first, how many it ``blocks``), and how many more there are
+        """
+        blocked = sessions.filtered("blocked_by").sorted("blocked_age", reverse=True)
+        by_pid = {session.pid: session for session in sessions}
+        trees = []
+        for tree in blocking_trees(blocked._waits_for())[:MAX_TREES]:
+            nodes = [
+                self._session(by_pid.get(pid, sessions.browse()), pid) | {"depth": depth}
+                for pid, depth in tree[: 1 + MAX_BLOCKED]
+            ]
+            nodes[0]["blocks"] = len(tree) - 1
+            trees.append({"nodes": nodes, "more": len(tree) - len(nodes)})
+        longest = blocked[:1].blocked_age or 0
+        return {
+            "count": len(blocked),
+            "level": self._level(longest, rules.get("blocked_age")),
+            "trees": trees,
+            "link": link("pg.stat.activity", [("blocked_by", "!=", False)], self.env._("Blocked")),
+        }
+
+    @api.model
+    def _longest(self, sessions, age, rule):
+        """:param age: the field by which they are measured
+        :param pressure.Rule rule: that judges it; None if it is off
+        :return: how many they are, the level of the longest, and the ``sessions`` with the highest ages, from
+            MIN_AGE on"""
+        shown = sessions.filtered(lambda session: session[age] >= MIN_AGE).sorted(age, reverse=True)[:MAX_LONGEST]
+        return {
+            "count": len(sessions),
+            "level": self._level(shown[:1][age] or 0, rule),
+            "sessions": [self._session(session, session.pid) for session in shown],
+        }
+
+    @api.model
+    def _session(self, session, pid):
+        """What is shown of a session.
+
+        :param session: nothing, if it is gone, or a prepared transaction
+        :return: ``id`` (None if it is gone), ``who``, ``state``, ages, and ``action``, what a Manager may do: cancel
+            its query, or terminate it
+        """
+        if not session:
+            who = self.env._("It is gone.") if pid else self.env._("A prepared transaction: see pg_prepared_xacts.")
+            return {"id": None, "pid": pid, "who": who}
+        is_client = session.backend_type == "client backend"
+        in_transaction = (session.state or "").startswith("idle in transaction")
+        action = "terminate" if in_transaction else "cancel" if session.state == "active" else None
+        return {
+            "id": session.id,
+            "pid": pid,
+            "who": " ".join(filter(None, (f"{session.usename}/{session.datname}", session.application_name)))
+            if session.usename
+            else session.backend_type,
+            "client": session._client() if is_client else None,
+            "client_id": session.client_id.id or None,
+            "state": session.state or None,
+            "state_age": self._tell_seconds(session.state_age),
+            "xact_age": self._tell_seconds(session.xact_age),
+            "blocked_age": self._tell_seconds(session.blocked_age),
+            "query": session.query if self.env.user.has_group("pgbouncer_monitor.group_manager") else None,
+            "action": action if is_client else None,
+        }
+
+    @api.model
+    def _pools(self, looks):
+        """The pools with clients that wait.
+
+        :return: how many they are and how many clients, the ``pools`` (see `_pool`), the longest wait first, and the
+            names of the endpoints that do not answer
+        """
+        consoles = {endpoint: look for endpoint, look in looks.items() if endpoint.kind == "pgbouncer"}
+        waiting = [
+            (endpoint, row)
+            for endpoint, look in consoles.items()
+            for row in look.rows
+            if row.get("user") and row["waiting"]
+        ]
+        waiting.sort(key=lambda pool: (pool[1]["maxwait"] or 0, pool[1]["waiting"]), reverse=True)
+        return {
+            "count": len(waiting),
+            "clients": sum(row["waiting"] for _endpoint, row in waiting),
+            "pools": [self._pool(*pool) for pool in waiting[:MAX_POOLS]],
+            "unknown": [endpoint.name for endpoint, look in consoles.items() if not look.answer],
+            "link": link("pgbouncer.pool", [("cl_waiting", ">", 0)], self.env._("Clients Waiting")),
+        }
+
+    @api.model
+    def _pool(self, endpoint, row):
+        """What is shown of a pool.
+
+        :param dict row: of a Look
+        """
+        pool_id = self.env["pgbouncer.pool"]._row_id(endpoint.id, row["database"], row["user"])
+        name, of_pool = f"{row['database']}/{row['user']}", [("pool_id", "=", pool_id)]
+        return {
+            "id": pool_id,
+            "name": name,
+            "endpoint": endpoint.name,
+            "used": row["used"],
+            "capacity": row["capacity"],
+            "waiting": row["waiting"],
+            "maxwait": self._tell_seconds(row["maxwait"]),
+            "clients_link": link(
+                "pgbouncer.client", [*of_pool, ("state", "=", "waiting")], self.env._("Waiting for %s", name)
+            ),
+            "sessions_link": link("pg.stat.activity", of_pool, name),
+        }
+
+    @api.model
+    def _alerts(self):
+        """:return: how many are open, and ``alerts``: those, and the last that ended"""
+        Alert = self.env["connection.alert"]
+        is_open = [("closed_at", "=", False)]
+        ended = Alert.search([("closed_at", "!=", False)], limit=MAX_ENDED_ALERTS)
+        return {
+            "count": Alert.search_count(is_open),
+            "link": link("connection.alert", is_open, self.env._("Open")),
+            "alerts": [
+                {
+                    "id": alert.id,
+                    "name": alert.display_name,
+                    "level": alert.level,
+                    "worst": alert.worst or "",
+                    "opened_at": fields.Datetime.to_string(alert.opened_at),
+                    "is_open": not alert.closed_at,
+                    "duration": tell_duration(alert.duration) if alert.closed_at else self._age(alert.opened_at),
+                    "acknowledged_by": alert.sudo().acknowledged_by.name or None,
+                }
+                for alert in Alert.search(is_open, limit=MAX_OPEN_ALERTS) | ended
+            ],
+        }
+
+    # In words
+
+    @api.model
+    def _level(self, value, rule):
+        return pressure.level(value, rule.thresholds) if rule else "ok"
+
+    @api.model
+    def _tell_seconds(self, seconds):
+        """Seconds with their unit; None of what is unknown."""
+        is_known = seconds is not None and seconds is not False
+        return self.env["connection.rule"]._tell_value("maxwait", seconds) if is_known else None
+
+    @api.model
+    def _age(self, time):
+        return tell_duration(max((fields.Datetime.now() - time).total_seconds(), 0)) if time else None

@@ -1,0 +1,122 @@
+import { Component, onWillStart, useRef, useState } from "@odoo/owl";
+import { browser } from "@web/core/browser/browser";
+import { ConfirmationDialog } from "@web/core/confirmation_dialog/confirmation_dialog";
+import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
+import { _t } from "@web/core/l10n/translation";
+import { registry } from "@web/core/registry";
+import { useService } from "@web/core/utils/hooks";
+import { useSetupAction } from "@web/search/action_hook";
+import { Layout } from "@web/search/layout";
+import { formatInteger } from "@web/views/fields/formatters";
+import { standardActionServiceProps } from "@web/webclient/actions/action_service";
+import { LEVELS } from "@pgbouncer_monitor/live/levels";
+import { REFRESH_DELAY, timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
+import { EndpointCard } from "./endpoint_card";
+import { useOpen } from "./open";
+
+// The choices for the time between two readings, in seconds; 0 is never.
+const INTERVALS = [5, 10, 30, 60, 0];
+const DEFAULT_INTERVAL = 10;
+const INTERVAL_KEY = "pgbouncer_monitor.overview_interval";
+// So many cards are shown at first, the worst: what hurts shall not be far below.
+const FIRST_CARDS = 8;
+
+const SIGNALS = {
+    cancel: {
+        method: "action_cancel",
+        label: _t("Cancel Query"),
+        body: _t(
+            "If the session runs a query now, it ends with an error, and its transaction is undone. The session stays connected.",
+        ),
+    },
+    terminate: {
+        method: "action_terminate",
+        label: _t("Terminate"),
+        body: _t(
+            "The session ends: its transaction is undone, and its client gets an error. Behind PgBouncer this is the client that works in the session right now.",
+        ),
+    },
+};
+
+/** The first screen: are we in danger, and who is it? See connection.overview. */
+export class Overview extends Component {
+    static template = "pgbouncer_monitor.Overview";
+    static components = { Layout, EndpointCard };
+    static props = { ...standardActionServiceProps };
+
+    setup() {
+        this.orm = useService("orm");
+        this.action = useService("action");
+        this.dialog = useService("dialog");
+        this.open = useOpen();
+        this.levels = LEVELS;
+        this.signals = SIGNALS;
+        this.intervals = INTERVALS;
+        this.formatInteger = formatInteger;
+        this.timeOfDay = timeOfDay;
+        this.dateTime = (utc) => formatDateTime(deserializeDateTime(utc));
+        const kept = browser.localStorage.getItem(INTERVAL_KEY);
+        this.state = useState({
+            data: null,
+            interval: INTERVALS.includes(Number(kept ?? NaN)) ? Number(kept) : DEFAULT_INTERVAL,
+            areAllShown: Boolean(this.props.state?.areAllShown),
+        });
+        this.live = useLive({
+            read: async () => {
+                this.state.data = await this.orm.silent.call(
+                    "connection.overview",
+                    "get_overview",
+                    [],
+                );
+            },
+            isPaused: () => !this.state.interval,
+            delay: () => this.state.interval * 1000 || REFRESH_DELAY,
+        });
+        useSetupAction({
+            rootRef: useRef("root"),
+            getLocalState: () => ({ areAllShown: this.state.areAllShown }),
+        });
+        onWillStart(() => this.live.refresh());
+    }
+
+    /** How many endpoints have each level, the worst first. */
+    get levelCounts() {
+        return ["critical", "warning", "unknown", "ok"]
+            .map((level) => ({
+                level,
+                count: this.state.data.cards.filter((card) => card.level === level).length,
+            }))
+            .filter(({ count }) => count);
+    }
+
+    get cards() {
+        const { cards } = this.state.data;
+        return this.state.areAllShown ? cards : cards.slice(0, FIRST_CARDS);
+    }
+
+    setInterval(interval) {
+        this.state.interval = interval;
+        browser.localStorage.setItem(INTERVAL_KEY, interval);
+        this.live.restart();
+    }
+
+    /** Asks whether to cancel or terminate a session, and does it. */
+    signal({ id, pid, action }) {
+        const { method, label, body } = SIGNALS[action];
+        this.dialog.add(ConfirmationDialog, {
+            title: _t("%(label)s: PID %(pid)s", { label, pid }),
+            body,
+            confirmLabel: label,
+            confirm: async () => {
+                const told = await this.orm.call("pg.stat.activity", method, [[id]]);
+                // This screen reads again by itself, and keeps its place.
+                delete told.params.next;
+                await this.action.doAction(told);
+                await this.live.refresh();
+            },
+            cancel: () => {},
+        });
+    }
+}
+
+registry.category("actions").add("pgbouncer_monitor.overview", Overview);

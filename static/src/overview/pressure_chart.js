@@ -1,0 +1,149 @@
+import { Component, onWillStart, useEffect, useRef } from "@odoo/owl";
+import { loadBundle } from "@web/core/assets";
+import { cookie } from "@web/core/browser/cookie";
+import { getColor, getCustomColor } from "@web/core/colors/colors";
+import { _t } from "@web/core/l10n/translation";
+
+const { DateTime } = luxon;
+
+const colorScheme = cookie.get("color_scheme");
+const GRID_COLOR = getCustomColor(colorScheme, "#d8dadd", "#3C3E4B");
+const LABEL_COLOR = getCustomColor(colorScheme, "#374151", "#E4E4E4");
+const LINE_COLORS = [getColor(0, colorScheme, "md"), getColor(8, colorScheme, "md")];
+const THRESHOLD_COLORS = { warning: "#b45309", critical: "#dc3545" };
+
+// Seconds between two times of day on the axis.
+const TICK = 900;
+
+const timeOfDay = (seconds) => DateTime.fromSeconds(seconds).toFormat("HH:mm");
+
+/** The last hour as lines, with the thresholds drawn in: a `chart` of connection.overview. */
+export class PressureChart extends Component {
+    static template = "pgbouncer_monitor.PressureChart";
+    static props = { chart: Object };
+
+    setup() {
+        this.canvas = useRef("canvas");
+        onWillStart(() => loadBundle("web.chartjs_lib"));
+        useEffect(
+            () => {
+                this.chart = new Chart(this.canvas.el, this.config);
+                return () => this.chart.destroy();
+            },
+            () => [],
+        );
+        useEffect(
+            () => {
+                Object.assign(this.chart, { data: this.config.data, options: this.config.options });
+                this.chart.update("none");
+            },
+            () => [JSON.stringify(this.props.chart)],
+        );
+    }
+
+    /** The lines and thresholds with their colors, as the legend shows them. */
+    get legend() {
+        const { lines, thresholds } = this.props.chart;
+        return [
+            ...lines.map(({ label }, index) => ({
+                label,
+                color: LINE_COLORS[index],
+                style: "solid",
+            })),
+            ...thresholds.map(({ label, level, percent }) => ({
+                label: `${label} ${percent}`,
+                color: THRESHOLD_COLORS[level],
+                style: "dashed",
+            })),
+        ];
+    }
+
+    /** What the lines show, in words. */
+    get description() {
+        const told = this.props.chart.lines.map(({ label, points }) => {
+            const known = points
+                .map(([, percent]) => percent)
+                .filter((percent) => percent !== null);
+            if (!known.length) {
+                return _t("%s: unknown", label);
+            }
+            return _t("%(label)s: %(lowest)s to %(highest)s, at last %(last)s", {
+                label,
+                lowest: Math.round(Math.min(...known)),
+                highest: Math.round(Math.max(...known)),
+                last: Math.round(known.at(-1)),
+            });
+        });
+        return _t("The last hour. %s", told.join(". "));
+    }
+
+    get config() {
+        const { since, until, lines, thresholds } = this.props.chart;
+        const dataset = (points, color) => ({
+            data: points.map(([x, y]) => ({ x, y })),
+            borderColor: color,
+            backgroundColor: color,
+            borderWidth: 2,
+        });
+        return {
+            type: "line",
+            data: {
+                datasets: [
+                    ...lines.map(({ label, points }, index) => ({
+                        ...dataset(points, LINE_COLORS[index]),
+                        label,
+                        pointRadius: 1,
+                    })),
+                    ...thresholds.map(({ label, level, percent }) => ({
+                        ...dataset(
+                            [
+                                [since, percent],
+                                [until, percent],
+                            ],
+                            THRESHOLD_COLORS[level],
+                        ),
+                        label,
+                        borderWidth: 1,
+                        borderDash: [4, 4],
+                        pointRadius: 0,
+                        pointHitRadius: 0,
+                    })),
+                ],
+            },
+            options: {
+                animation: false,
+                maintainAspectRatio: false,
+                interaction: { mode: "nearest", axis: "x", intersect: false },
+                plugins: {
+                    legend: { display: false },
+                    tooltip: {
+                        filter: ({ datasetIndex }) => datasetIndex < lines.length,
+                        callbacks: { title: ([item]) => item && timeOfDay(item.parsed.x) },
+                    },
+                },
+                scales: {
+                    y: {
+                        min: 0,
+                        suggestedMax: 100,
+                        ticks: { maxTicksLimit: 4, color: LABEL_COLOR },
+                        grid: { color: GRID_COLOR },
+                    },
+                    x: {
+                        type: "linear",
+                        min: since,
+                        max: until,
+                        ticks: { maxRotation: 0, color: LABEL_COLOR, callback: timeOfDay },
+                        afterBuildTicks: (axis) => {
+                            const first = Math.ceil(since / TICK) * TICK;
+                            const count = Math.floor((until - first) / TICK) + 1;
+                            axis.ticks = [...Array(count)].map((_, index) => ({
+                                value: first + index * TICK,
+                            }));
+                        },
+                        grid: { display: false },
+                    },
+                },
+            },
+        };
+    }
+}
