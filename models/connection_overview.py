@@ -107,8 +107,8 @@ class ConnectionOverview(models.AbstractModel):
         """Everything that the screen shows.
 
         :return: a dictionary that JSON can hold: ``read_at`` (UTC), ``is_manager``, ``cards`` (see `_cards`; the worst
-            first), ``pools`` (`_pools`), ``pgbouncers`` (`_pgbouncers`), ``alerts`` (`_alerts`), what `_sessions`
-            tells, and ``problem``: why it does not
+            first), ``silent`` (the names of PgBouncers that do not answer), ``pools`` (`_pools`), ``pgbouncers``
+            (`_pgbouncers`), ``alerts`` (`_alerts`), what `_sessions` tells, and ``problem``: why it does not
         """
         self.env["pg.stat.activity"].check_access("read")
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
@@ -118,6 +118,9 @@ class ConnectionOverview(models.AbstractModel):
             "read_at": fields.Datetime.to_string(fields.Datetime.now()),
             "is_manager": self.env.user.has_group("pgbouncer_monitor.group_manager"),
             "cards": sorted(cards, key=lambda card: pressure.severity(card["level"]), reverse=True),
+            "silent": [
+                endpoint.name for endpoint in endpoints if endpoint.kind == "pgbouncer" and not looks[endpoint].answer
+            ],
             "pools": self._pools(looks),
             "pgbouncers": self._pgbouncers(),
             "alerts": self._alerts(),
@@ -280,12 +283,12 @@ class ConnectionOverview(models.AbstractModel):
         sessions = Session.search_fetch([], readable)
         clients = sessions.filtered_domain(CLIENT_BACKENDS)
         hidden = len(clients.filtered("is_hidden"))
-        notices = Session._tell_limits(len(clients), hidden)
+        _limit, *notices = Session._tell_limits(len(clients), hidden)
         own_pid = Endpoint._own_connection("pg_backend_pid()")
         idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
         busy = clients.filtered(lambda session: session.xact_age is not False and session.pid != own_pid)
         return {
-            "notices": [notice for notice in notices if notice["type"] != "info"],
+            "notices": notices,
             "hidden": hidden,
             "holders": self._holders(clients, rules),
             "blocked": self._blocked(sessions, rules),
@@ -467,22 +470,18 @@ class ConnectionOverview(models.AbstractModel):
     def _pools(self, looks):
         """The pools with clients that wait.
 
-        :return: how many they are and how many clients, the ``pools`` (see `_pool`), the longest wait first, and the
-            names of the endpoints that do not answer
+        :return: how many they are, and the ``pools`` (see `_pool`), the longest wait first
         """
-        consoles = {endpoint: look for endpoint, look in looks.items() if endpoint.kind == "pgbouncer"}
         waiting = [
             (endpoint, row)
-            for endpoint, look in consoles.items()
+            for endpoint, look in looks.items()
             for row in look.rows
             if row.get("user") and row["waiting"]
         ]
         waiting.sort(key=lambda pool: (pool[1]["maxwait"] or 0, pool[1]["waiting"]), reverse=True)
         return {
             "count": len(waiting),
-            "clients": sum(row["waiting"] for _endpoint, row in waiting),
             "pools": [self._pool(*pool) for pool in waiting[:MAX_POOLS]],
-            "unknown": [endpoint.name for endpoint, look in consoles.items() if not look.answer],
             "link": link("pgbouncer.pool", [("cl_waiting", ">", 0)], self.env._("Clients Waiting")),
         }
 

@@ -514,7 +514,11 @@ class PgStatActivity(models.Model):
     @api.model
     def _notices(self):
         counts = dict(self._read_group(CLIENT_BACKENDS, ["is_hidden"], ["__count"]))
-        return self._tell_limits(sum(counts.values()), counts.get(True, 0))
+        notices = self._tell_limits(sum(counts.values()), counts.get(True, 0))
+        for notice in self.env["pgbouncer.server"].sudo()._notices():
+            text = self.env._("%s Its sessions cannot be told from others.", notice["text"])
+            notices.append(notice | {"text": text})
+        return notices
 
     @api.model
     def _tell_limits(self, used, hidden):
@@ -547,9 +551,6 @@ class PgStatActivity(models.Model):
                     "remedy": f"GRANT pg_monitor TO {role};",
                 }
             )
-        for notice in self.env["pgbouncer.server"].sudo()._notices():
-            text = self.env._("%s Its sessions cannot be told from others.", notice["text"])
-            notices.append(notice | {"text": text})
         return notices
 
     @api.model

@@ -1,29 +1,8 @@
 """The part of samples.py that runs inside `odoo shell`, where ``env`` is known."""
 
-from contextlib import closing, suppress
-
-import psycopg2.errors
-from measure import env, finish, measure, parameters
-
-from odoo.addons.pgbouncer_monitor.models.connection_endpoint import SAMPLE_COMMANDS
-from odoo.addons.pgbouncer_monitor.probes import postgres
+from measure import bare_queries, env, finish, measure, parameters, watch
 
 Sample = env["connection.sample"]
-
-
-def bare_queries():
-    console = psycopg2.connect(**parameters["console"])
-    console.autocommit = True
-    with closing(console), console.cursor() as cursor:
-        for command in SAMPLE_COMMANDS:
-            with suppress(psycopg2.errors.ProtocolViolation):  # not in this version
-                cursor.execute(command)
-                cursor.fetchall()
-    env.cr.execute("SELECT pg_stat_clear_snapshot()")
-    _begin, _timeout, *queries, _commit = postgres.sample_queries(env.cr._cnx.server_version, 3)
-    for query in queries:
-        env.cr.execute(query)
-        env.cr.fetchall()
 
 
 def stored_run():
@@ -42,9 +21,7 @@ def thin_an_hour():
     env.cr.commit()
 
 
-if not env["connection.endpoint"].search([("kind", "=", "pgbouncer")]):
-    env["connection.endpoint"].create(parameters["endpoint"])
-    env.cr.commit()
+watch()
 whole, pools = [("database", "=", False)], [("user", "!=", False)]
 benchmarks = {
     "cost": {"bare queries": bare_queries, "stored run": stored_run},
@@ -52,7 +29,7 @@ benchmarks = {
         "graph of servers, last hour": lambda: graph("-1H", "minute", whole, "endpoint_id"),
         "graph of pools, last hour": lambda: graph("-1H", "minute", pools, "database", "user"),
         "graph of pools, last day": lambda: graph("-1d", "ten_minutes", pools, "database", "user"),
-        "endpoints with their charts": lambda: env["connection.endpoint"].search([]).mapped("pressure_chart"),
+        "first screen": lambda: env["connection.overview"].get_overview(),
         "list, first page": lambda: Sample.web_search_read([], {"pressure": {}}, limit=80, count_limit=10001),
         "stored run": stored_run,
     },

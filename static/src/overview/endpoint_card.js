@@ -1,12 +1,12 @@
-import { Component, onWillStart, useEffect, useState } from "@odoo/owl";
+import { Component, onMounted, useState, xml } from "@odoo/owl";
 import { registry } from "@web/core/registry";
 import { useService } from "@web/core/utils/hooks";
-import { formatInteger } from "@web/views/fields/formatters";
 import { standardWidgetProps } from "@web/views/widgets/standard_widget_props";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
-import { timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
+import { useLive } from "@pgbouncer_monitor/live/live";
 import { useOpen } from "./open";
 import { PressureChart } from "./pressure_chart";
+import { texts } from "./texts";
 
 /** How near one endpoint is to its limit: a card of connection.overview. */
 export class EndpointCard extends Component {
@@ -16,42 +16,45 @@ export class EndpointCard extends Component {
 
     setup() {
         this.levels = LEVELS;
-        this.formatInteger = formatInteger;
-        this.timeOfDay = timeOfDay;
+        this.texts = texts;
         this.open = useOpen();
+    }
+}
+
+/** A card that reads itself. */
+class LiveEndpointCard extends Component {
+    static template = "pgbouncer_monitor.LiveEndpointCard";
+    static components = { EndpointCard };
+    static props = { endpointId: Number };
+
+    setup() {
+        this.orm = useService("orm");
+        this.state = useState({ card: null });
+        this.live = useLive({
+            read: async () => {
+                const ids = [this.props.endpointId];
+                this.state.card = await this.orm.silent.call(
+                    "connection.overview",
+                    "get_card",
+                    ids,
+                );
+            },
+        });
+        // The form does not wait for a server that hangs.
+        onMounted(this.live.refresh);
     }
 }
 
 /** The card on the endpoint's own form. */
 class EndpointCardWidget extends Component {
-    static template = "pgbouncer_monitor.EndpointCardWidget";
-    static components = { EndpointCard };
+    static template = xml`
+        <LiveEndpointCard
+            t-if="props.record.resId"
+            t-key="props.record.resId"
+            endpointId="props.record.resId"
+        />`;
+    static components = { LiveEndpointCard };
     static props = { ...standardWidgetProps };
-
-    setup() {
-        this.orm = useService("orm");
-        this.state = useState({ card: null });
-        this.live = useLive({ read: () => this.read() });
-        onWillStart(() => this.live.refresh());
-        useEffect(
-            () => {
-                if (this.state.card?.id !== this.props.record.resId) {
-                    this.state.card = null;
-                    this.live.refresh();
-                }
-            },
-            () => [this.props.record.resId],
-        );
-    }
-
-    async read() {
-        const { resId } = this.props.record;
-        if (resId) {
-            this.state.card = await this.orm.silent.call("connection.overview", "get_card", [
-                resId,
-            ]);
-        }
-    }
 }
 
 registry.category("view_widgets").add("endpoint_card", { component: EndpointCardWidget });

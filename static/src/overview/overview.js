@@ -1,18 +1,17 @@
 import { Component, onWillStart, useRef, useState } from "@odoo/owl";
 import { browser } from "@web/core/browser/browser";
 import { ConfirmationDialog } from "@web/core/confirmation_dialog/confirmation_dialog";
-import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
 import { useService } from "@web/core/utils/hooks";
 import { useSetupAction } from "@web/search/action_hook";
 import { Layout } from "@web/search/layout";
-import { formatInteger } from "@web/views/fields/formatters";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
 import { REFRESH_DELAY, timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
 import { EndpointCard } from "./endpoint_card";
 import { useOpen } from "./open";
+import { texts } from "./texts";
 
 // The choices for the time between two readings, in seconds; 0 is never.
 const INTERVALS = [5, 10, 30, 60, 0];
@@ -52,9 +51,8 @@ export class Overview extends Component {
         this.levels = LEVELS;
         this.signals = SIGNALS;
         this.intervals = INTERVALS;
-        this.formatInteger = formatInteger;
+        this.texts = texts;
         this.timeOfDay = timeOfDay;
-        this.dateTime = (utc) => formatDateTime(deserializeDateTime(utc));
         const kept = browser.localStorage.getItem(INTERVAL_KEY);
         this.state = useState({
             data: null,
