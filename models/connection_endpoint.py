@@ -105,7 +105,6 @@ class ConnectionEndpoint(models.Model):
     )
     rule_ids = fields.One2many("connection.rule", "endpoint_id", "Rules of Its Own")
     alert_ids = fields.One2many("connection.alert", "endpoint_id")
-    pool_ids = fields.One2many("pgbouncer.pool", "endpoint_id", "Pools Now", copy=False)
     open_alert_count = fields.Integer("Open Alerts", compute="_compute_open_alert_count")
 
     # What the last sample found.

@@ -4,6 +4,7 @@ from datetime import timedelta
 import psycopg2
 
 from odoo import api, fields, models
+from odoo.tools import SQL
 
 from .. import pressure
 from ..fields import selection_label
@@ -22,7 +23,7 @@ MAX_BLOCKED = 5
 MAX_LONGEST = 3
 # Shorter ones are everywhere in a busy Odoo, and gone before anybody can look, in seconds.
 MIN_AGE = 1.0
-MAX_POOLS = 10
+MAX_POOLS = 20
 MAX_HOSTS = 10
 MAX_OPEN_ALERTS = 10
 MAX_ENDED_ALERTS = 5
@@ -48,6 +49,7 @@ SESSION_FIELDS = (
     "blocked_by",
     "blocked_age",
     "is_hidden",
+    "is_own",
     "query",
 )
 
@@ -56,8 +58,9 @@ def blocking_trees(waits_for):
     """Who blocks whom.
 
     :param dict waits_for: PID -> the PIDs that it waits for, of each session that waits for a lock
-    :return: a list of trees, the largest first: each is a list of (PID, depth), its root (depth 0) first. Each
-        session is in one tree, once, as near to a root as can be. Of a deadlock any is the root.
+    :return: a list of trees, the largest first: each is a list of (PID, depth, PID of whom it waits for), its root
+        (depth 0, None) first. Each session is in one tree, once, as near to a root as can be. Of a deadlock any is
+        the root.
     """
     blocks = defaultdict(list)
     for pid, blockers in waits_for.items():
@@ -74,11 +77,11 @@ def blocking_trees(waits_for):
             found += below[pid]
     trees = []
     for root in roots:
-        tree, rest = [], [(root, 0)]
+        tree, rest = [], [(root, 0, None)]
         while rest:
-            pid, depth = rest.pop()
-            tree.append((pid, depth))
-            rest += [(blocked, depth + 1) for blocked in reversed(below[pid])]
+            pid, depth, parent = rest.pop()
+            tree.append((pid, depth, parent))
+            rest += [(blocked, depth + 1, pid) for blocked in reversed(below[pid])]
         trees.append(tree)
     return sorted(trees, key=len, reverse=True)
 
@@ -112,8 +115,8 @@ class ConnectionOverview(models.AbstractModel):
         """
         self.env["pg.stat.activity"].check_access("read")
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
-        looks, rules = self._look(endpoints)
-        cards = self._cards(endpoints, looks, rules)
+        looks = self._look(endpoints, "SHOW CLIENTS")
+        cards = self._cards(looks)
         overview = {
             "read_at": fields.Datetime.to_string(fields.Datetime.now()),
             "is_manager": self.env.user.has_group("pgbouncer_monitor.group_manager"),
@@ -128,34 +131,49 @@ class ConnectionOverview(models.AbstractModel):
         }
         try:
             with self.env["connection.endpoint"]._time_limit(CONSOLE_TIMEOUT / 3):
-                return overview | self._sessions(rules)
+                return overview | self._sessions(looks)
         except psycopg2.Error as error:
-            return overview | {"problem": self.env._("The sessions could not be read: %s", str(error).strip())}
+            problem = self.env._(
+                "PostgreSQL did not tell its sessions within %(seconds)s s: %(error)s. The next look tries again.",
+                seconds=CONSOLE_TIMEOUT / 3,
+                error=str(error).strip(),
+            )
+            return overview | {"problem": problem}
 
     @api.model
     def get_card(self, endpoint_id):
         """The card of one endpoint, for its form.
 
-        :return: a dictionary, see `_cards`; None if the endpoint is archived
+        :return: a dictionary, see `_cards`, with its ``pools`` (see `_pool`), the fullest first; None if the endpoint
+            is archived
         """
         endpoint = self.env["connection.endpoint"].search([("id", "=", endpoint_id), ("active", "=", True)])
-        return self._cards(endpoint, *self._look(endpoint))[0] if endpoint else None
+        if not endpoint:
+            return None
+        looks = self._look(endpoint)
+        [card] = self._cards(looks)
+        rows = [row for row in looks[endpoint].rows if row.get("user")]
+        rows.sort(key=lambda row: (-(row["pressure"] or 0), row["database"], row["user"]))
+        return card | {
+            "pools": [self._pool(endpoint, row) for row in rows[:MAX_POOLS]],
+            "pools_link": link("pgbouncer.pool", [("endpoint_id", "=", endpoint.id)], endpoint.name),
+        }
 
     @api.model
-    def _look(self, endpoints):
-        """:return: endpoint -> the Look at it, and endpoint -> name -> pressure.Rule"""
+    def _look(self, endpoints, *commands):
+        """:return: endpoint -> Look, see `connection.sample._look`"""
         # The passwords are needed, and what the sampler remembers.
-        looks = self.env["connection.sample"].sudo()._look(endpoints.sudo())
-        return looks, self.env["connection.rule"]._in_force(endpoints)
+        looks = self.env["connection.sample"].sudo()._look(endpoints.sudo(), *commands)
+        return {endpoint: looks[endpoint] for endpoint in endpoints}
 
     # Are we in danger?
 
     @api.model
-    def _cards(self, endpoints, looks, rules):
+    def _cards(self, looks):
         """:return: for each endpoint the figures of now, the level that a sample would have now, the last hour for a
         chart, and of the PostgreSQL of this Odoo the verdicts of the LISTEN check. Ages are texts with a unit."""
-        charts = self._charts(endpoints, rules)
-        return [self._card(endpoint, looks[endpoint]) | {"chart": charts[endpoint]} for endpoint in endpoints]
+        charts = self._charts(looks)
+        return [self._card(endpoint, look) | {"chart": charts[endpoint]} for endpoint, look in looks.items()]
 
     @api.model
     def _card(self, endpoint, look):
@@ -184,19 +202,23 @@ class ConnectionOverview(models.AbstractModel):
                     "connection.alert", [*of_endpoint, ("closed_at", "=", False)], self.env._("Open: %s", endpoint.name)
                 ),
             },
-            "history_link": link("connection.sample", of_endpoint, endpoint.name),
+            "history_link": link(
+                "connection.sample",
+                [*of_endpoint, ("sampled_at", ">=", f"-{CHART_HOURS}H")],
+                self.env._("Last Hour: %s", endpoint.name),
+            ),
         }
         if endpoint.kind == "postgresql":
             used_link = link("pg.stat.activity", CLIENT_BACKENDS, self.env._("Client Backends"))
             return card | {"used_link": used_link, "checks": self._checks()}
         pools = [row for row in look.rows if row.get("user") and row["pressure"] is not None]
         fullest = max(pools, key=lambda row: row["pressure"], default=None)
-        waiting = [*of_endpoint, ("cl_waiting", ">", 0)]
+        waiting = [*of_endpoint, ("database", "!=", CONSOLE), ("state", "=", "waiting")]
         return card | {
             "used_link": link("pgbouncer.client", of_endpoint, endpoint.name),
             "waiting": whole.get("waiting"),
             "maxwait": self._tell_seconds(whole.get("maxwait")),
-            "waiting_link": link("pgbouncer.pool", waiting, self.env._("Clients Waiting: %s", endpoint.name)),
+            "waiting_link": link("pgbouncer.client", waiting, self.env._("Waiting: %s", endpoint.name)),
             "fullest_pool": fullest and self._pool(endpoint, fullest),
         }
 
@@ -217,7 +239,7 @@ class ConnectionOverview(models.AbstractModel):
         return checks
 
     @api.model
-    def _charts(self, endpoints, rules):
+    def _charts(self, looks):
         """The last hour of endpoints, in one query.
 
         :return: endpoint -> ``since`` and ``until`` (seconds since 1970), ``lines``: a label and points of seconds
@@ -225,23 +247,29 @@ class ConnectionOverview(models.AbstractModel):
         """
         Sample, until = self.env["connection.sample"], fields.Datetime.now()
         since = until - timedelta(hours=CHART_HOURS)
-        wanted = [("endpoint_id", "in", endpoints.ids), ("database", "=", False), ("sampled_at", ">=", since)]
-        query = Sample._search(wanted, order="sampled_at")
-        names = ("endpoint_id", "sampled_at", "pressure_max", "pool_pressure")
-        columns = (Sample._field_to_sql(query.table, name, query) for name in names)
+        Sample.check_access("read")
+        # Odoo's own search would say it so that no index helps.
+        query = SQL(
+            """SELECT endpoint_id, sampled_at, pressure_max, pool_pressure
+                 FROM connection_sample
+                WHERE endpoint_id = ANY(%s) AND database IS NULL AND sampled_at >= %s
+             ORDER BY sampled_at""",
+            [endpoint.id for endpoint in looks],
+            since,
+        )
         rows = defaultdict(list)
-        for endpoint_id, *row in self.env.execute_query(query.select(*columns)):
+        for endpoint_id, *row in self.env.execute_query(query):
             rows[endpoint_id].append(row)
         gap = Sample._gap()
         charts = {}
-        for endpoint in endpoints:
+        for endpoint, look in looks.items():
             points, last = [], until
             for sampled_at, *percents in rows[endpoint.id]:
                 seconds = (sampled_at - EPOCH).total_seconds()
                 points += [[seconds, None, None]] * (sampled_at - last > gap)
                 points.append([seconds, *percents])
                 last = sampled_at
-            charts[endpoint] = self._chart(endpoint, rules[endpoint], points) | {
+            charts[endpoint] = self._chart(endpoint, look.rules, points) | {
                 "since": (since - EPOCH).total_seconds(),
                 "until": (until - EPOCH).total_seconds(),
             }
@@ -271,22 +299,22 @@ class ConnectionOverview(models.AbstractModel):
     # Who is it?
 
     @api.model
-    def _sessions(self, rules):
+    def _sessions(self, looks):
         """What the sessions of PostgreSQL tell.
 
         :return: ``notices`` (see `connection.notices`), ``hidden`` (how many sessions tell nothing), ``holders``
             (`_holders`), ``blocked`` (`_blocked`), ``idle_in_transaction`` and ``transactions`` (`_longest`)
         """
-        Session, Endpoint = self.env["pg.stat.activity"], self.env["connection.endpoint"]
-        rules = rules.get(self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql"), {})
+        Session = self.env["pg.stat.activity"]
+        # None, if it is archived.
+        rules = next((look.rules for endpoint, look in looks.items() if endpoint.kind == "postgresql"), {})
         readable = [name for name in SESSION_FIELDS if Session._has_field_access(Session._fields[name], "read")]
         sessions = Session.search_fetch([], readable)
         clients = sessions.filtered_domain(CLIENT_BACKENDS)
         hidden = len(clients.filtered("is_hidden"))
         _limit, *notices = Session._tell_limits(len(clients), hidden)
-        own_pid = Endpoint._own_connection("pg_backend_pid()")
         idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
-        busy = clients.filtered(lambda session: session.xact_age is not False and session.pid != own_pid)
+        busy = clients.filtered(lambda session: session.xact_age is not False and not session.is_own)
         return {
             "notices": notices,
             "hidden": hidden,
@@ -295,14 +323,16 @@ class ConnectionOverview(models.AbstractModel):
             "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"))
             | {
                 "link": link(
-                    "pg.stat.activity", [("state", "=like", "idle in transaction%")], self.env._("Idle in Transaction")
+                    "pg.stat.activity",
+                    [*CLIENT_BACKENDS, ("state", "=like", "idle in transaction%")],
+                    self.env._("Idle in Transaction"),
                 )
             },
             "transactions": self._longest(busy, "xact_age", rules.get("xact_age"))
             | {
                 "link": link(
                     "pg.stat.activity",
-                    [*CLIENT_BACKENDS, ("xact_start", "!=", False), ("pid", "!=", own_pid)],
+                    [*CLIENT_BACKENDS, ("xact_start", "!=", False), ("is_own", "=", False)],
                     self.env._("In a Transaction"),
                 )
             },
@@ -313,7 +343,7 @@ class ConnectionOverview(models.AbstractModel):
         """Whose the client backends are.
 
         :return: ``rows``: of each component and PgBouncer a label, how many, and their share of what ordinary roles
-            can have in percent; and the same of all of them, with the ``level``, and the limits
+            can have in percent; the same of all of them, with the ``level`` (None if the rule is off), and the limits
         """
         max_connections, reserved, _role = self.env["pg.stat.activity"]._limits()
         usable = pressure.postgresql_capacity(max_connections, reserved)
@@ -331,14 +361,12 @@ class ConnectionOverview(models.AbstractModel):
                 }
             )
         total = pressure.pressure(len(clients), usable)
-        thresholds = rules["postgresql_pressure"].thresholds if "postgresql_pressure" in rules else (None, None)
         return {
-            "rows": sorted(rows, key=lambda row: row["count"], reverse=True),
+            "rows": sorted(rows, key=lambda row: (-row["count"], row["label"])),
             "count": len(clients),
             "share": total,
-            "level": pressure.level(total, thresholds),
+            "level": self._level(total, rules.get("postgresql_pressure")),
             "usable": usable,
-            "left": usable and max(usable - len(clients), 0),
             "max_connections": max_connections,
             "reserved": reserved,
             "link": link("pg.stat.activity", CLIENT_BACKENDS, self.env._("Client Backends")),
@@ -360,9 +388,10 @@ class ConnectionOverview(models.AbstractModel):
             for row in Client._make_rows(endpoint.id, *answer):
                 if row.get("database") != CONSOLE:
                     hosts[row.get("addr")].update(
-                        clients=1, waiting=row.get("state") == "waiting", servers="server_id" in row
+                        clients=1, waiting=int(row.get("state") == "waiting"), servers=int("server_id" in row)
                     )
             _clients, servers, _databases = answer
+            busiest = sorted(hosts, key=lambda host: (-hosts[host]["clients"], host or ""))
             of_clients = [("endpoint_id", "=", endpoint.id), ("database", "!=", CONSOLE)]
             pgbouncers.append(
                 {
@@ -377,10 +406,7 @@ class ConnectionOverview(models.AbstractModel):
                         "link": link("pgbouncer.server", [("endpoint_id", "=", endpoint.id)], endpoint.name),
                     },
                     "more_hosts": max(len(hosts) - MAX_HOSTS, 0),
-                    "hosts": [
-                        self._host(host, counts, of_clients)
-                        for host, counts in sorted(hosts.items(), key=lambda item: -item[1]["clients"])[:MAX_HOSTS]
-                    ],
+                    "hosts": [self._host(host, hosts[host], of_clients) for host in busiest[:MAX_HOSTS]],
                 }
             )
         return pgbouncers
@@ -402,16 +428,17 @@ class ConnectionOverview(models.AbstractModel):
     def _blocked(self, sessions, rules):
         """Who blocks whom.
 
-        :return: how many wait for a lock, the level, and ``trees``: ``nodes`` (see `_session`, and their ``depth``; of
-            the root, which comes first, how many it ``blocks``), and how many more there are
+        :return: how many wait for a lock, the level, and ``trees``: ``nodes`` (see `_session`, and their ``depth`` and
+            ``parent``; of the root, which comes first, how many it ``blocks``), and how many ``more`` there are: in
+            the tree, and in other trees
         """
         blocked = sessions.filtered("blocked_by").sorted("blocked_age", reverse=True)
         by_pid = {session.pid: session for session in sessions}
-        trees = []
-        for tree in blocking_trees(blocked._waits_for())[:MAX_TREES]:
+        all_trees, trees = blocking_trees(blocked._waits_for()), []
+        for tree in all_trees[:MAX_TREES]:
             nodes = [
-                self._session(by_pid.get(pid, sessions.browse()), pid) | {"depth": depth}
-                for pid, depth in tree[: 1 + MAX_BLOCKED]
+                self._session(by_pid.get(pid, sessions.browse()), pid) | {"depth": depth, "parent": parent}
+                for pid, depth, parent in tree[: 1 + MAX_BLOCKED]
             ]
             nodes[0]["blocks"] = len(tree) - 1
             trees.append({"nodes": nodes, "more": len(tree) - len(nodes)})
@@ -420,6 +447,7 @@ class ConnectionOverview(models.AbstractModel):
             "count": len(blocked),
             "level": self._level(longest, rules.get("blocked_age")),
             "trees": trees,
+            "more": sum(len(tree) - 1 for tree in all_trees[MAX_TREES:]),
             "link": link("pg.stat.activity", [("blocked_by", "!=", False)], self.env._("Blocked")),
         }
 
@@ -450,13 +478,13 @@ class ConnectionOverview(models.AbstractModel):
         is_client = session.backend_type == "client backend"
         in_transaction = (session.state or "").startswith("idle in transaction")
         action = "terminate" if in_transaction else "cancel" if session.state == "active" else None
+        role = "/".join(filter(None, (session.usename, session.datname)))
+        who = " ".join(filter(None, (role, session.application_name)))
         return {
             "id": session.id,
             "pid": pid,
-            "who": " ".join(filter(None, (f"{session.usename}/{session.datname}", session.application_name)))
-            if session.usename
-            else session.backend_type,
-            "client": session._client() if is_client else None,
+            "who": who or session.backend_type or self.env._("a process of PostgreSQL's own"),
+            "client": session._client() if is_client and not session.is_hidden else None,
             "client_id": session.client_id.id or None,
             "state": session.state or None,
             "state_age": self._tell_seconds(session.state_age),
@@ -504,17 +532,21 @@ class ConnectionOverview(models.AbstractModel):
             "clients_link": link(
                 "pgbouncer.client", [*of_pool, ("state", "=", "waiting")], self.env._("Waiting for %s", name)
             ),
-            "sessions_link": link("pg.stat.activity", of_pool, name),
+            "servers_link": link(
+                "pgbouncer.server", [*of_pool, ("state", "=", "active")], self.env._("In use: %s", name)
+            ),
         }
 
     @api.model
     def _alerts(self):
-        """:return: how many are open, and ``alerts``: those, and the last that ended"""
+        """:return: how many are open, ``alerts``: those and the last that ended, and how many ``more`` are open"""
         Alert = self.env["connection.alert"]
         is_open = [("closed_at", "=", False)]
+        count = Alert.search_count(is_open)
         ended = Alert.search([("closed_at", "!=", False)], limit=MAX_ENDED_ALERTS)
         return {
-            "count": Alert.search_count(is_open),
+            "count": count,
+            "more": max(count - MAX_OPEN_ALERTS, 0),
             "link": link("connection.alert", is_open, self.env._("Open")),
             "alerts": [
                 {
@@ -535,7 +567,8 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _level(self, value, rule):
-        return pressure.level(value, rule.thresholds) if rule else "ok"
+        """None if the rule is off."""
+        return pressure.level(value, rule.thresholds) if rule else None
 
     @api.model
     def _tell_seconds(self, seconds):

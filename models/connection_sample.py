@@ -111,6 +111,8 @@ class Look(NamedTuple):
 
     answer: object  # the session.Reading; None if there was no answer that can be used
     problem: str  # what is wrong, in words; None if nothing is
+    error: Exception  # that the answer raised; None for none
+    rules: dict  # name -> pressure.Rule
     rows: list  # the values of the samples, those of the whole server first
     counters: dict  # what the next sample must know
     memory: pressure.Memory
@@ -323,6 +325,8 @@ class ConnectionSample(models.Model):
             look = self._judged(endpoint, *measured[endpoint], in_force)
             rows, memory, answer = look.rows, look.memory, look.answer
             measured[endpoint] = answer, look.problem
+            if look.error:
+                _logger.error("%s gave an answer that cannot be used", endpoint.name, exc_info=look.error)
             whole = rows[0]
             # These measure no connections, and so make no sample's level.
             whole["values"]["unanswered_samples"] = memory.count(("unanswered_samples", None, None), not answer)
@@ -363,13 +367,13 @@ class ConnectionSample(models.Model):
         return measured
 
     @api.model
-    def _look(self, endpoints):
-        """What a sample of these endpoints would say if it were taken now. Nothing is stored. Also asks for what the
-        lists of PgBouncers' clients, servers and pools are made of: they do not ask again in this transaction.
+    def _look(self, endpoints, *more_commands):
+        """What a sample of these endpoints would say if it were taken now. Nothing is stored.
 
+        :param more_commands: see `connection.endpoint._measure`
         :return: endpoint -> Look
         """
-        measured = endpoints._measure("SHOW CLIENTS")
+        measured = endpoints._measure(*more_commands)
         rules = self.env["connection.rule"]._in_force(endpoints)
         return {endpoint: self._judged(endpoint, *measured[endpoint], rules[endpoint]) for endpoint in endpoints}
 
@@ -384,16 +388,15 @@ class ConnectionSample(models.Model):
         settings, now = self.env["res.config.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
         before = json.loads(endpoint._last_reading().counters or "{}")
         memory = pressure.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
-        rows, counters = [{"level": "unknown", "values": {}}], before
+        rows, counters, error = [{"level": "unknown", "values": {}}], before, None
         if answer:
             make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
             try:
                 rows, counters = make_rows(answer, before, rules, memory)
-            except Exception as error:  # an answer that nobody foresaw must not cost the others their samples
-                _logger.exception("%s gave an answer that cannot be used", endpoint.name)
-                answer, problem = None, f"{type(error).__name__}: {error}"
+            except Exception as raised:  # an answer that nobody foresaw must not cost the others their samples
+                answer, problem, error = None, f"{type(raised).__name__}: {raised}", raised
         rows[0]["reason"] = "\n".join(filter(None, [problem, rows[0].get("reason")])) or None
-        return Look(answer, problem, rows, counters, memory)
+        return Look(answer, problem, error, rules, rows, counters, memory)
 
     @api.model
     def _found(self, rows, rules):
@@ -590,9 +593,9 @@ class ConnectionSample(models.Model):
         state = console_state(answers["SHOW STATE"])
         pools = defaultdict(list)
         for row in answers["SHOW POOLS"]:
-            if row.get("database") != CONSOLE:
-                database = databases.get(row.get("database"), {})
-                pools[row.get("database")].append(self._pool_sample(row, database, user_sizes.get(row.get("user"))))
+            if row["database"] != CONSOLE:
+                database = databases.get(row["database"], {})
+                pools[row["database"]].append(self._pool_sample(row, database, user_sizes.get(row["user"])))
         samples = []
         for name, members in pools.items():
             # SHOW STATS does not tell the pools of a database apart.
@@ -643,8 +646,8 @@ class ConnectionSample(models.Model):
         capacity = pressure.pool_capacity(_whole(database.get("pool_size")), user_size)
         seconds, microseconds = _whole(row.get("maxwait")), _whole(row.get("maxwait_us"))
         return {name: _whole(row.get(name)) for name in POOL_COLUMNS} | {
-            "database": row.get("database"),
-            "user": row.get("user"),
+            "database": row["database"],
+            "user": row["user"],
             "used": used,
             "waiting": waiting,
             "capacity": capacity,

@@ -126,6 +126,7 @@ class PgStatActivity(models.Model):
         readonly=True,
         help="Of another role: Odoo's database role may see no more of it than the PID and the names.",
     )
+    is_own = fields.Boolean("This Request", readonly=True, help="It works on the request that reads it.")
     is_current_database = fields.Boolean("In This Database", readonly=True, help="On the database of this Odoo.")
     component = fields.Selection(
         [
@@ -251,6 +252,7 @@ class PgStatActivity(models.Model):
                    CASE WHEN strpos(query, 'stored_password') = 0 THEN query ELSE '<withheld>' END AS query,
                    backend_type,
                    query = %(hidden)s AS is_hidden,
+                   pid = pg_backend_pid() AS is_own,
                    datname = current_database() AS is_current_database,
                    %(component)s AS component,
                    server_count,

@@ -4,6 +4,7 @@
 #   .stack/node   the JavaScript checkers (only for "lint")
 #   .stack/servers-SUITE  PgBouncer and PostgreSQL of other Debian suites (only for "test")
 #   .stack/addons         modules of the OCA (only for "test")
+#   .stack/axe            axe-core, which judges whether a page is accessible (only for "test")
 #   .stack/exporters      Prometheus's exporters of both servers (only for "bench")
 # Usage: stack/install.sh demo|test|lint|bench
 # Downloads are kept in the user's cache folder, shared by all checkouts.
@@ -30,6 +31,7 @@ server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
 
 # What leads Odoo's bus around a pooler.
 oca_addons=odoo-addon-bus-alt-connection==19.0.1.0.0.2
+axe_core=axe-core@4.14.1
 
 step() { echo "==> $*"; echo "==> $*" >>"$log"; }
 fail() {
@@ -81,8 +83,8 @@ check_programs() {
     [ -n "${ODOO_SOURCE:-}" ] || [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
         missing+=(debian-archive-keyring)
     case $purpose in
-        test) command -v chromium >/dev/null || missing+=(chromium) ;;
-        lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;
+        test) command -v chromium >/dev/null || missing+=(chromium) ;;&
+        test | lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;
     esac
     [ ${#missing[@]} = 0 ] || install_debian "${missing[@]}"
     python=python3
@@ -183,6 +185,12 @@ fetch_addons() { # folder
         fail "could not download $oca_addons" "read the log above; is PyPI reachable?"
 }
 
+fetch_axe() { # folder
+    step "Downloading axe-core"
+    npm install --prefix "$1" --no-audit --no-fund "$axe_core" >>"$log" 2>&1 ||
+        fail "could not download $axe_core" "read the log above; is the npm registry reachable?"
+}
+
 make_node() { # folder
     step "Installing the JavaScript checkers"
     mkdir -p "$1"
@@ -218,6 +226,7 @@ if [ "$purpose" = test ]; then
         cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"
     done
     cached "addons-$(echo "$oca_addons" | key)" fetch_addons addons
+    cached "axe-$(echo "$axe_core" | key)" fetch_axe axe
 fi
 [ "$purpose" != bench ] || cached exporters-1 fetch_exporters exporters
 [ "$purpose" != lint ] || cached "node-$(cat stack/lint/*.js* | key)" make_node node

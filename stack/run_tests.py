@@ -45,6 +45,7 @@ def main():
         f"TEST_{name}" if name in ("PGHOST", "PGPORT", "PGUSER") else name: value
         for name, value in pair.environment(STACK / "test.pgpass").items()
     }
+    environment["AXE_CORE"] = str(STACK / "axe/node_modules/axe-core/axe.min.js")
     try:
         pair.start()
         step(f"Installing {MODULE} into an empty database")

@@ -2,6 +2,7 @@ import json
 import socket
 import time
 from datetime import timedelta
+from itertools import chain
 from unittest.mock import patch
 
 from psycopg2.extras import wait_select
@@ -35,11 +36,14 @@ class TestBlockingTrees(BaseCase):
         )
         for name, waits_for, trees in cases:
             with self.subTest(name):
-                self.assertEqual(blocking_trees(waits_for), trees)
+                found = blocking_trees(waits_for)
+                self.assertEqual([[node[:2] for node in tree] for tree in found], trees)
+                for pid, depth, parent in chain.from_iterable(found):
+                    self.assertEqual(parent in waits_for.get(pid, ()), bool(depth), "whom it waits for")
 
     def test_long_chain(self):
         [tree] = blocking_trees({pid: [pid - 1] for pid in range(2, 5000)})
-        self.assertEqual(tree[-1], (4999, 4998))
+        self.assertEqual(tree[-1], (4999, 4998, 4998))
 
 
 @tagged("-at_install", "post_install")
@@ -118,7 +122,7 @@ class TestConnectionOverview(SampleCase):
         overview = self.overview()
         pairs = self.pairs(overview)
         for count, link in pairs:
-            self.assertEqual(self.count(link), count, link)
+            self.assertEqual((self.count(link), type(count)), (count, int), link)
         busy = {link["model"] for count, link in pairs if count}
         self.assertLessEqual({"pg.stat.activity", "pgbouncer.client", "pgbouncer.server", "pgbouncer.pool"}, busy)
         for name in ("blocked", "idle_in_transaction", "transactions"):
@@ -129,7 +133,7 @@ class TestConnectionOverview(SampleCase):
         self.assertEqual((host["label"], host["waiting"]["count"]), ("127.0.0.1", 1))
         [pool] = overview["pools"]["pools"]
         self.assertEqual((pool["name"], pool["waiting"], pool["used"], pool["capacity"]), (f"{TINY}/odoo", 1, 1, 1))
-        self.assertEqual((self.count(pool["clients_link"]), self.count(pool["sessions_link"])), (1, 1))
+        self.assertEqual((self.count(pool["clients_link"]), self.count(pool["servers_link"])), (1, 1))
         card = self.card(overview=overview)
         self.assertEqual((card["waiting"], self.count(card["waiting_link"])), (1, 1))
         self.assertEqual(card["fullest_pool"], pool)
@@ -332,6 +336,28 @@ class TestConnectionOverview(SampleCase):
         self.assertEqual(self.card(self.postgresql, overview)["level"], "ok")
         self.assertNotIn("holders", overview)
 
+    def test_process_that_tells_nothing_of_itself(self):
+        """Of autovacuum and its like a role without rights sees neither kind nor name."""
+        Session = self.env["pg.stat.activity"]
+        launcher = Session.search([("usesysid", "=", False), ("is_hidden", "=", True)], limit=1)
+        self.assertFalse(launcher.backend_type)
+        told = self.env["connection.overview"]._session(launcher, launcher.pid)
+        self.assertEqual((told["who"], told["client"]), ("a process of PostgreSQL's own", None))
+        self.client(connect(user="shop", dbname="shop"))
+        self.look_again()
+        hidden = Session.search([("usename", "=", "shop"), ("is_hidden", "=", True)], limit=1)
+        told = self.env["connection.overview"]._session(hidden, hidden.pid)
+        self.assertEqual((told["who"], told["client"]), ("shop/shop", None), "where the client is cannot be seen")
+
+    def test_rule_that_is_off_makes_no_level(self):
+        for name in ("postgresql_pressure", "blocked_age", "xact_age"):
+            self.set_rule(name, is_on=False)
+        overview = self.overview()
+        levels = [overview[name]["level"] for name in ("holders", "blocked", "transactions")]
+        self.assertEqual(levels, [None] * 3, "nobody says that it is OK")
+        self.postgresql.active = False
+        self.assertIsNone(self.overview()["holders"]["level"])
+
     # What it costs, and who may
 
     def test_each_server_is_asked_once(self):
@@ -379,4 +405,4 @@ class TestConnectionOverview(SampleCase):
         card = self.card(overview=overview)
         self.assertEqual((card["level"], card["used"], card["pressure"]), ("unknown", None, None))
         self.assertTrue(card["reason"])
-        self.assertEqual(overview["pgbouncers"], [])
+        self.assertEqual((card["waiting"], overview["silent"]), (None, [self.endpoint.name]))

@@ -7,34 +7,14 @@ import psycopg2
 from psycopg2.extras import wait_select
 
 from odoo import fields
-from odoo.exceptions import UserError
-from odoo.tests import HttpCase, new_test_user, tagged
-from odoo.tools.misc import file_path
+from odoo.tests import new_test_user, tagged
 
 from ..models.pgbouncer_show import session
-from .common import TILL, TINY, closed_port, connect, connect_pooled, endpoint_values, variable
-
-# Debian's package of Odoo leaves this file out, and each page then logs an error that would
-# fail the tour.
-LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"
+from .common import TILL, TINY, TourCase, closed_port, connect, connect_pooled, endpoint_values, variable
 
 
 @tagged("-at_install", "post_install")
-class TestTours(HttpCase):
-    def setUp(self):
-        super().setUp()
-        try:
-            file_path(LEFT_OUT)
-        except (FileNotFoundError, UserError):
-            self.env["ir.asset"].create(
-                {"name": LEFT_OUT, "bundle": "web.assets_backend", "directive": "remove", "path": LEFT_OUT}
-            )
-        self.env["connection.endpoint"].search([]).active = False
-
-    def look_again(self):
-        """Within the test's one transaction PostgreSQL shows the sessions of the first look."""
-        self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
-
+class TestTours(TourCase):
     def test_pools_fill_before_the_users_eyes(self):
         """The tour waits for a waiting client that comes only after the list was opened."""
         self.env["connection.endpoint"].create(

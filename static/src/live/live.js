@@ -45,22 +45,26 @@ export function useLive({ read, isPaused = () => false, delay = () => REFRESH_DE
         }
     }
 
-    /** One reading at a time: who asks meanwhile gets the same. */
-    function refresh() {
+    /** One reading at a time: all who ask meanwhile get the next one. */
+    async function refresh() {
+        await reading;
         reading ||= readInTime().finally(() => (reading = null));
-        return reading;
+        await reading;
     }
 
     function refreshIn(milliseconds) {
-        timer = browser.setTimeout(async () => {
+        const own = browser.setTimeout(async () => {
             const started = Date.now();
             if (live.on && !document.hidden && !isPaused()) {
                 await refresh();
             }
-            if (timer) {
-                refreshIn(Math.max(delay(), (Date.now() - started) * REFRESH_DELAY_FACTOR));
+            if (timer === own) {
+                // A computer that slept meanwhile was not busy.
+                const took = Math.min(Date.now() - started, PATIENCE);
+                refreshIn(Math.max(delay(), took * REFRESH_DELAY_FACTOR));
             }
         }, milliseconds);
+        timer = own;
     }
 
     function restart() {

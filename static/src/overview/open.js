@@ -12,7 +12,9 @@ export function useOpen() {
         async link({ model, domain, label }) {
             const filter = { description: label, domain };
             const list = { ...(await ofModel(model)), context: {} };
-            await action.doAction(list, { props: { dynamicFilters: [filter] } });
+            await action.doAction(list, {
+                props: { dynamicFilters: [filter], activateFavorite: false },
+            });
         },
         async record(model, id) {
             const form = { views: [[false, "form"]], res_id: id, context: {} };

@@ -1,8 +1,9 @@
-import { Component, onWillStart, useRef, useState } from "@odoo/owl";
+import { Component, onPatched, onWillPatch, onWillStart, useRef, useState } from "@odoo/owl";
 import { browser } from "@web/core/browser/browser";
 import { ConfirmationDialog } from "@web/core/confirmation_dialog/confirmation_dialog";
 import { _t } from "@web/core/l10n/translation";
 import { registry } from "@web/core/registry";
+import { delay } from "@web/core/utils/concurrency";
 import { useService } from "@web/core/utils/hooks";
 import { useSetupAction } from "@web/search/action_hook";
 import { Layout } from "@web/search/layout";
@@ -19,6 +20,9 @@ const DEFAULT_INTERVAL = 10;
 const INTERVAL_KEY = "pgbouncer_monitor.overview_interval";
 // So many cards are shown at first, the worst: what hurts shall not be far below.
 const FIRST_CARDS = 8;
+
+// So many milliseconds it waits for the first reading before it is shown empty.
+const FIRST_PATIENCE = 2000;
 
 const SIGNALS = {
     cancel: {
@@ -70,11 +74,25 @@ export class Overview extends Component {
             isPaused: () => !this.state.interval,
             delay: () => this.state.interval * 1000 || REFRESH_DELAY,
         });
+        this.root = useRef("root");
         useSetupAction({
-            rootRef: useRef("root"),
+            rootRef: this.root,
             getLocalState: () => ({ areAllShown: this.state.areAllShown }),
         });
-        onWillStart(() => this.live.refresh());
+        // If a server hangs the screen is there first.
+        onWillStart(() => Promise.race([this.live.refresh(), delay(FIRST_PATIENCE)]));
+        this.keepFocus();
+    }
+
+    /** Also of what is moved, because the worst comes first: the browser would forget it. */
+    keepFocus() {
+        let focused;
+        onWillPatch(() => (focused = document.activeElement));
+        onPatched(() => {
+            if (this.root.el?.contains(focused) && focused !== document.activeElement) {
+                focused.focus({ preventScroll: true });
+            }
+        });
     }
 
     /** How many endpoints have each level, the worst first. */
@@ -92,7 +110,8 @@ export class Overview extends Component {
         return this.state.areAllShown ? cards : cards.slice(0, FIRST_CARDS);
     }
 
-    setInterval(interval) {
+    setInterval(value) {
+        const interval = Number(value);
         this.state.interval = interval;
         browser.localStorage.setItem(INTERVAL_KEY, interval);
         this.live.restart();
@@ -110,7 +129,7 @@ export class Overview extends Component {
                 // This screen reads again by itself, and keeps its place.
                 delete told.params.next;
                 await this.action.doAction(told);
-                await this.live.refresh();
+                this.live.refresh();
             },
             cancel: () => {},
         });

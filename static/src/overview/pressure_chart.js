@@ -1,4 +1,4 @@
-import { Component, onWillStart, useEffect, useRef } from "@odoo/owl";
+import { Component, onWillStart, onWillUnmount, useEffect, useRef } from "@odoo/owl";
 import { loadBundle } from "@web/core/assets";
 import { cookie } from "@web/core/browser/cookie";
 import { getColor, getCustomColor } from "@web/core/colors/colors";
@@ -9,6 +9,9 @@ const { DateTime } = luxon;
 const colorScheme = cookie.get("color_scheme");
 const GRID_COLOR = getCustomColor(colorScheme, "#d8dadd", "#3C3E4B");
 const LABEL_COLOR = getCustomColor(colorScheme, "#374151", "#E4E4E4");
+// Told apart by more than their colors, as CSS and as Chart.js says it.
+const LINE_STYLES = ["solid", "dotted"];
+const LINE_DASHES = [[], [2, 2]];
 const LINE_COLORS = [getColor(0, colorScheme, "md"), getColor(8, colorScheme, "md")];
 const THRESHOLD_COLORS = { warning: "#b45309", critical: "#dc3545" };
 
@@ -27,18 +30,13 @@ export class PressureChart extends Component {
         onWillStart(() => loadBundle("web.chartjs_lib"));
         useEffect(
             () => {
-                this.chart = new Chart(this.canvas.el, this.config);
-                return () => this.chart.destroy();
-            },
-            () => [],
-        );
-        useEffect(
-            () => {
-                Object.assign(this.chart, { data: this.config.data, options: this.config.options });
+                this.chart ||= new Chart(this.canvas.el, { type: "line" });
+                Object.assign(this.chart, this.config);
                 this.chart.update("none");
             },
             () => [JSON.stringify(this.props.chart)],
         );
+        onWillUnmount(() => this.chart.destroy());
     }
 
     /** The lines and thresholds with their colors, as the legend shows them. */
@@ -48,7 +46,7 @@ export class PressureChart extends Component {
             ...lines.map(({ label }, index) => ({
                 label,
                 color: LINE_COLORS[index],
-                style: "solid",
+                style: LINE_STYLES[index],
             })),
             ...thresholds.map(({ label, level, percent }) => ({
                 label: `${label} ${percent}`,
@@ -74,7 +72,10 @@ export class PressureChart extends Component {
                 last: Math.round(known.at(-1)),
             });
         });
-        return _t("The last hour. %s", told.join(". "));
+        const thresholds = this.props.chart.thresholds.map(
+            ({ label, percent }) => `${label} ${percent}`,
+        );
+        return _t("The last hour. %s", [...told, ...thresholds].join(". "));
     }
 
     get config() {
@@ -86,12 +87,12 @@ export class PressureChart extends Component {
             borderWidth: 2,
         });
         return {
-            type: "line",
             data: {
                 datasets: [
                     ...lines.map(({ label, points }, index) => ({
                         ...dataset(points, LINE_COLORS[index]),
                         label,
+                        borderDash: LINE_DASHES[index],
                         pointRadius: 1,
                     })),
                     ...thresholds.map(({ label, level, percent }) => ({
@@ -104,7 +105,7 @@ export class PressureChart extends Component {
                         ),
                         label,
                         borderWidth: 1,
-                        borderDash: [4, 4],
+                        borderDash: [6, 4],
                         pointRadius: 0,
                         pointHitRadius: 0,
                     })),

@@ -1,6 +1,6 @@
 import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
-import { formatInteger } from "@web/views/fields/formatters";
+import { formatFloat, formatInteger } from "@web/views/fields/formatters";
 import { timeOfDay } from "@pgbouncer_monitor/live/live";
 
 const number = (value) => (value === null ? "?" : formatInteger(value));
@@ -10,8 +10,12 @@ export const texts = {
     number,
     ofNumber: (part, whole) =>
         _t("%(part)s of %(whole)s", { part: number(part), whole: number(whole) }),
-    percent: (percent) =>
-        _t("%s %", percent === null ? "?" : percent.toFixed(percent >= 10 ? 0 : 1)),
+    percent: (percent) => {
+        const digits = [16, percent >= 10 ? 0 : 1];
+        return _t("%s %", percent === null ? "?" : formatFloat(percent, { digits }));
+    },
+    // Of what not all can be seen: "?" or "3+".
+    atLeast: (count, isCertain) => (isCertain ? number(count) : count ? `${number(count)}+` : "?"),
 
     // A card
     used({ kind, used, capacity, left }) {
@@ -49,7 +53,7 @@ export const texts = {
                   time: timeOfDay(last_seen),
                   age: last_seen_age,
               })
-            : _t("No answer now, and none before."),
+            : _t("No answer now, and no sample ever got one."),
     lastSample: ({ sample_age }) => _t("Last sample: %s ago", sample_age),
 
     // The screen
@@ -78,11 +82,16 @@ export const texts = {
 
     // A session
     pid: (pid) => _t("PID %s", pid),
-    blocking: ({ depth, blocks, blocked_age }) =>
-        depth ? _t("waits for %s", blocked_age ?? "?") : _t("blocks %s", blocks),
+    blocks: (count) => _t("blocks %s", count),
     client: ({ client_id, client }) =>
         client_id ? _t("PgBouncer client %s", client) : _t("client %s", client),
-    state({ state, state_age, xact_age }) {
+    state({ parent, blocked_age, state, state_age, xact_age }) {
+        if (Number.isInteger(parent)) {
+            return _t("waits for PID %(parent)s, for %(blocked_age)s", {
+                parent,
+                blocked_age: blocked_age ?? "?",
+            });
+        }
         if (!state) {
             return "";
         }

@@ -236,11 +236,11 @@ tours.add("pgbouncer_monitor_sample", {
         { trigger: ".o_notification:contains(/of 1,?000 connections are used/)" },
         {
             content: "The form opens with the card of the first screen",
-            trigger: ".o_endpoint_card[data-level=ok]:contains(/last sample [0-9]+ s ago/) canvas",
+            trigger: ".o_endpoint_card[data-level=ok]:contains(/Last sample: [0-9]+ s ago/) canvas",
         },
         {
             content: "… and its pools",
-            trigger: "div[name=pool_ids] .o_data_row:contains(tiny)",
+            trigger: ".o_endpoint_card .o_pool_table tr:contains(tiny/shop)",
         },
         { trigger: "button[name=action_open_samples]", run: "click" },
         { trigger: ".o_graph_canvas_container canvas" },

@@ -1,0 +1,169 @@
+import { registry } from "@web/core/registry";
+
+const tours = registry.category("web_tour.tours");
+
+const card = (name) => `.o_endpoint_card:contains('${name}')`;
+const holder = ".o_overview_holders tr:contains('PgBouncer Pool: Test PgBouncer')";
+const back = { trigger: ".o_breadcrumb a:contains('Overview')", run: "click" };
+const none = (part) => ({ trigger: `${part}:contains('None'):not(:contains('that can be seen'))` });
+
+tours.add("pgbouncer_monitor_overview_calm", {
+    steps: () => [
+        {
+            content: "All is well: in words, with the head-room as a number",
+            trigger:
+                ".o_overview_summary:has([data-level=ok]:contains('2 OK')):not(:has([data-level=critical], [data-level=warning], [data-level=unknown]))",
+        },
+        {
+            trigger: `${card("PostgreSQL of this Odoo")}[data-level=ok] .o_endpoint_used:contains(/^\\d+ of \\d+ usable, \\d+ left$/)`,
+        },
+        { trigger: `${card("Test PgBouncer")} .o_endpoint_waiting:contains('Nobody waits')` },
+        { trigger: `${card("Test PgBouncer")} canvas[aria-label*='Fullest Pool (%)']` },
+        {
+            content: "LISTEN was not checked: that is unknown, not OK",
+            trigger: ".o_endpoint_check [data-level=unknown]:contains('Bus: Not Checked')",
+        },
+        none(".o_overview_pools"),
+        none(".o_overview_blocked"),
+        none(".o_overview_idle"),
+        { trigger: `${holder} td:contains('%')` },
+        { trigger: ".o_overview_alert_list:contains('None is open')" },
+        {
+            content: "Every number leads to its list, already filtered",
+            trigger: `${holder} button`,
+            run: "click",
+        },
+        { trigger: ".o_searchview_facet:contains('PgBouncer Pool: Test PgBouncer')" },
+        { trigger: ".o_data_row td[name=component]:contains('PgBouncer Pool')" },
+        back,
+        { trigger: `${card("Test PgBouncer")} .o_endpoint_used`, run: "click" },
+        { trigger: ".o_searchview_facet:contains('Test PgBouncer')" },
+        back,
+        { trigger: ".o_overview_count[aria-label^='Sessions that wait for a lock']", run: "click" },
+        { trigger: ".o_searchview_facet:contains('Blocked')" },
+        { trigger: ".o_view_nocontent" },
+        back,
+        { trigger: ".o_endpoint_check:contains('Cron')", run: "click" },
+        { trigger: ".o_listen_check" },
+        back,
+        {
+            content: "How often it reads again is remembered",
+            trigger: ".o_live_status select",
+            run: "select 60",
+        },
+        {
+            trigger: `${card("Test PgBouncer")} h3 button`,
+            run: "click",
+        },
+        { trigger: ".o_form_view .o_endpoint_card:contains('Nobody waits')" },
+        back,
+        {
+            trigger: ".o_live_status select",
+            run() {
+                if (this.anchor.value !== "60") {
+                    throw new Error(`every ${this.anchor.value} s`);
+                }
+            },
+        },
+    ],
+});
+
+tours.add("pgbouncer_monitor_overview_load", {
+    steps: () => [
+        {
+            content: "Clients wait: the pool says so without a click, and who they are",
+            trigger: ".o_overview_pools tr:contains('till/odoo') td:contains('5 of 5')",
+            timeout: 30000,
+        },
+        {
+            trigger: `${card("Test PgBouncer")} .o_endpoint_waiting:contains(/^\\d+ waiting, the longest for/)`,
+        },
+        {
+            trigger: `${card("Test PgBouncer")}:contains('Fullest pool: till/odoo, 5 of 5 servers')`,
+        },
+        { trigger: ".o_overview_holders tr:contains('PgBouncer Pool: Test PgBouncer')" },
+        { trigger: ".o_overview_clients:contains(/[12]\\d/)" },
+        {
+            content: "From the waiting clients …",
+            trigger: ".o_overview_pools tr:contains('till/odoo') td:nth-child(2) button",
+            run: "click",
+        },
+        { trigger: ".o_data_row td[name=state]:contains('waiting')" },
+        back,
+        {
+            content: "… and to the servers that they wait for",
+            trigger: ".o_overview_pools tr:contains('till/odoo') td:contains('5 of 5') button",
+            run: "click",
+        },
+        { trigger: ".o_data_row td[name=state]:contains('active')" },
+    ],
+});
+
+tours.add("pgbouncer_monitor_overview_stopped", {
+    steps: () => [
+        { trigger: `${card("Test PgBouncer")}[data-level=ok]` },
+        { trigger: ".o_live_status select", run: "select 5" },
+        {
+            content: "It stopped: why, what to do, and since when, without a click",
+            trigger: `${card("Test PgBouncer")}[data-level=unknown]:contains('Nobody listens'):contains('Check that PgBouncer is running')`,
+            timeout: 30000,
+        },
+        {
+            trigger: `${card("Test PgBouncer")} .o_endpoint_silent:contains('No answer now. The last was at')`,
+        },
+        {
+            content: "Nobody says that no client waits",
+            trigger:
+                ".o_overview_pools:contains('Unknown, because there is no answer: Test PgBouncer'):not(:contains('None'))",
+        },
+        { trigger: ".o_overview_holders:contains('cannot be told from others: Test PgBouncer')" },
+        { trigger: `${card("PostgreSQL of this Odoo")}[data-level=ok]` },
+    ],
+});
+
+const tree = ".o_overview_blocked .card:contains('first')";
+
+tours.add("pgbouncer_monitor_overview_blocked", {
+    steps: () => [
+        {
+            content: "Who blocks whom, the root first",
+            trigger: `${tree} .o_overview_node[data-depth='0']:contains('blocks 32'):contains('first'):contains('idle in transaction')`,
+        },
+        { trigger: `${tree} .o_overview_node[data-depth='1']:contains('waits for PID')` },
+        {
+            trigger: `${tree} .o_overview_node[data-depth='2']:contains('third'):contains('waits for')`,
+        },
+        { trigger: `${tree} button:contains('more')` },
+        {
+            content: "One click to the root",
+            trigger: `${tree} .o_overview_node[data-depth='0'] button:contains('PID')`,
+            run: "click",
+        },
+        { trigger: ".o_form_view div[name=application_name]:contains('first')" },
+        back,
+        {
+            content: "What to do next is offered for the root alone",
+            trigger: `${tree}:not(:has([data-depth='1'] .btn-outline-danger)) [data-depth='0'] button:contains('Terminate')`,
+            run: "click",
+        },
+        { trigger: ".modal:contains('its transaction is undone') .btn-primary", run: "click" },
+        { trigger: ".o_notification:contains('the signal was sent')" },
+        {
+            content: "The screen reads again by itself: the root is gone",
+            trigger: ".o_overview_blocked:not(:contains('first'))",
+        },
+    ],
+});
+
+tours.add("pgbouncer_monitor_overview_viewer", {
+    steps: () => [
+        { trigger: `${tree} .o_overview_node[data-depth='2']:contains('third')` },
+        {
+            content: "No queries, and no button that ends a session",
+            trigger:
+                ".o_overview_hurts:not(:has(code)):not(:has(.btn-outline-danger)):not(:contains('pg_advisory'))",
+        },
+        { trigger: `${tree} [data-depth='0'] button:contains('PID')`, run: "click" },
+        { trigger: ".o_form_view div[name=application_name]:contains('first')" },
+    ],
+});
