@@ -188,7 +188,8 @@ class TestConnectionOverview(SampleCase):
     def test_dead_sampler_is_told(self):
         self.take(self.postgresql)
         card = self.card(self.postgresql)
-        self.assertEqual((card["missing_sample"], card["sample_age"]), (None, "0 s"))
+        self.assertIsNone(card["missing_sample"])
+        self.assertRegex(card["sample_age"], r"^\d s$")
         with self.clock_forward(3600):
             card = self.card(self.postgresql)
         self.assertIn("Check that “Log Connection Pressure” is on", card["missing_sample"])

@@ -202,6 +202,13 @@ class Sampler:
                 assert told == "-" if sample[field] is False else float(told) == sample[field]
         return samples
 
+    def look(self):
+        """The first screen: what it tells, and name -> card."""
+        started = time.monotonic()
+        told = self.client.call("connection.overview", "get_overview")
+        assert time.monotonic() - started < RUN_SECONDS
+        return told, {card["name"]: card for card in told["cards"]}
+
     def shop(self, server=None, **options):
         return psycopg2.connect(
             host=LOCALHOST,

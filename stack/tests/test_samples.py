@@ -32,11 +32,22 @@ def assert_unknown(sample, *words):
     assert sample["pools"] == {}
 
 
+def assert_silent(sampler, *words):
+    """What the first screen says of a PgBouncer that does not answer."""
+    told, cards = sampler.look()
+    card = cards["PgBouncer"]
+    assert (card["level"], card["is_answering"], card["used"], card["waiting"]) == ("unknown", False, None, None)
+    assert all(word in card["reason"] for word in words) and card["last_seen"]
+    assert told["silent"] == ["PgBouncer"] and told["cards"][0] == card
+    assert cards[POSTGRESQL]["level"] == "ok"
+
+
 def test_killed_pgbouncer(sampler):
     with closing(sampler.shop(sampler.pair.pgbouncer)) as shop:
         shop.cursor().execute("SELECT 1")
     sampler.run()
     sampler.pair.pgbouncer.stop()
+    assert_silent(sampler, "Nobody listens", "listen_port")
     samples = sampler.run()
     assert_unknown(samples["PgBouncer"], "Nobody listens", "listen_port")
     assert samples[POSTGRESQL]["level"] == "ok", "the others are measured as ever"
@@ -57,6 +68,7 @@ def test_frozen_pgbouncer(sampler):
             "connection.endpoint", "search_read", [["name", "=", "PgBouncer"]], ["level", "last_error"]
         )
         assert endpoint["level"] == "unknown" and "did not answer" in endpoint["last_error"]
+        assert_silent(sampler, "did not answer within 3.0 s")
     finally:
         sampler.pair.pgbouncer.thaw()
     back = sampler.run()["PgBouncer"]
@@ -84,10 +96,14 @@ def test_all_of_max_connections(sampler):
         while True:
             sessions.append(sampler.shop())
     full = sampler.run()[POSTGRESQL]
+    told, cards = sampler.look()
     for session in sessions:
         session.close()
     assert full["used"] == full["capacity"] == MAX_CONNECTIONS - 3
     assert (full["pressure"], full["level"], full["line"]["severity"]) == (100, "critical", "ERROR")
+    assert (cards[POSTGRESQL]["level"], cards[POSTGRESQL]["left"]) == ("critical", 0), "it opens all the same"
+    [most, *_others] = told["holders"]["rows"]
+    assert (most["label"], most["count"]) == ("Other", len(sessions)), "who it is"
     wait_for_level(sampler, POSTGRESQL, "ok")
 
 
@@ -173,12 +189,15 @@ def test_rights_that_are_gone(sampler):
         fields = ["hidden_backends", "idle_in_transaction_backends", "idle_in_transaction_age"]
         sampler.pair.postgresql.execute("REVOKE pg_monitor FROM odoo")
         blind = sampler.run()[POSTGRESQL]
+        told, _cards = sampler.look()
         sampler.pair.postgresql.execute("GRANT pg_monitor TO odoo")
         seeing = sampler.run()[POSTGRESQL]
     assert blind["used"] == seeing["used"], "also those that may not be seen count"
     assert (blind["level"], blind["line"]["level"]) == ("unknown", "unknown")
     assert "GRANT pg_monitor TO odoo;" in blind["reason"]
     assert seeing["level"] == "ok"
+    assert (told["hidden"], told["idle_in_transaction"]["count"]) == (1, 0), "at least none"
+    assert "GRANT pg_monitor TO odoo;" in told["notices"][0]["remedy"]
     ids = [blind["id"], seeing["id"]]
     blind, seeing = sampler.client.call("connection.sample", "read", ids, fields)
     assert (blind["hidden_backends"], blind["idle_in_transaction_backends"]) == (1, False)
