@@ -186,13 +186,14 @@ class Demo:
     def explain(self):
         print(
             f"""
-  {self.url}/odoo/pgbouncer-pools
+  {self.url}/odoo/connection-overview
   login admin, password {self.admin_password}
 
 Look first at
-  {self.url}/odoo/pgbouncer-pools  the pools of PgBouncer
-  {self.url}/odoo/pg-sessions      the sessions of PostgreSQL
-  {self.url}/odoo/listen-check     whether Odoo's bus and cron workers hear
+  {self.url}/odoo/connection-overview  how near all is to its limits, and who it is
+  {self.url}/odoo/pgbouncer-pools      the pools of PgBouncer
+  {self.url}/odoo/pg-sessions          the sessions of PostgreSQL
+  {self.url}/odoo/listen-check         whether Odoo's bus and cron workers hear
 (in the menu: Settings > Technical > Database Connections, in developer mode), then run
 `make load` and watch clients wait, or `make block` and find who blocks them. `make stop` ends
 the demo, `make clean` removes its data.
@@ -234,7 +235,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
         script = folder / "sales.sql"
         script.write_text(LOAD_SCRIPT)
         step(f"{LOAD_CLIENTS} clients sell for {LOAD_SECONDS} s over 20 server connections. Watch them wait:")
-        print(f"    {self.url}/odoo/pgbouncer-pools\n    {self.url}/odoo/pg-sessions", flush=True)
+        print(f"    {self.url}/odoo/connection-overview", flush=True)
         subprocess.run(
             [
                 postgresql_program("pgbench"),
@@ -268,7 +269,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
                 f"{BLOCK_CLIENTS} clients on {BLOCK_POOL_SIZE} server connections, for {BLOCK_SECONDS} s. Find the one"
             )
             print(
-                f"    that blocks the others: {self.url}/odoo/pg-sessions > a red session > Root Blocker > Client\n"
+                f"    that blocks the others: {self.url}/odoo/connection-overview, “Sessions that wait for a lock”\n"
                 f"    It is {host}:{port}",
                 flush=True,
             )

@@ -143,7 +143,8 @@ class TestOverviewTours(TourCase):
         self.walk("viewer", login="viewer")
 
     def test_page_is_accessible_and_keeps_its_place(self):
-        """By axe-core; and while it reads again nothing moves, and focus and scroll position stay."""
+        """By axe-core; while it reads again nothing moves, and focus and scroll position stay; and it rests while
+        nobody sees it."""
         self.watch()
         self.block()
         self.look_again()

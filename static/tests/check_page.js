@@ -48,6 +48,21 @@
     if (content.scrollTop !== 40) {
         problems.push(`scrolled to ${content.scrollTop}`);
     }
+
+    let isHidden = true;
+    Object.defineProperty(document, "hidden", { get: () => isHidden });
+    const before = readAt();
+    await sleep(6000);
+    if (readAt() !== before) {
+        problems.push("it was read while the page was hidden");
+    }
+    isHidden = false;
+    document.dispatchEvent(new Event("visibilitychange"));
+    await sleep(2000);
+    if (readAt() === before) {
+        problems.push("it was not read when the page was shown again");
+    }
+
     if (problems.length) {
         console.error(problems.join("\n"));
     } else {
