@@ -113,7 +113,6 @@ class ConnectionOverview(models.AbstractModel):
             first), ``silent`` (the names of PgBouncers that do not answer), ``pools`` (`_pools`), ``pgbouncers``
             (`_pgbouncers`), ``alerts`` (`_alerts`), what `_sessions` tells, and ``problem``: why it does not
         """
-        self.env["pg.stat.activity"].check_access("read")
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         looks = self._look(endpoints, "SHOW CLIENTS")
         cards = self._cards(looks)

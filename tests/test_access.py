@@ -92,9 +92,12 @@ class TestAccess(HttpCase):
             if model in (*LIVE_MODELS, "connection.sample"):
                 self.assertEqual(self.call_kw(model, "get_notices"), "odoo.exceptions.AccessError", model)
             self.assertEqual(self.json_2(self.nobody, model, "search_read", domain=[]).status_code, 403, model)
-        self.assertEqual(
-            self.call_kw("connection.endpoint", "action_test", [self.endpoint.id]), "odoo.exceptions.AccessError"
-        )
+        for model, method, args in (
+            ("connection.endpoint", "action_test", [[self.endpoint.id]]),
+            ("connection.overview", "get_overview", []),
+            ("connection.overview", "get_card", [self.endpoint.id]),
+        ):
+            self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", method)
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
     def test_viewer_sees_no_query_and_changes_nothing(self):

@@ -182,7 +182,8 @@ class TestConnectionOverview(SampleCase):
             patch.object(session, "run", lambda questions, _timeout: dict.fromkeys(questions, refused)),
         ):
             card = self.card()
-        self.assertEqual((card["level"], card["last_seen_age"]), ("unknown", "10 min 0 s"))
+        self.assertEqual(card["level"], "unknown")
+        self.assertRegex(card["last_seen_age"], r"^10 min \d s$")
         self.assertTrue(card["last_seen"])
 
     def test_dead_sampler_is_told(self):
