@@ -20,14 +20,8 @@ POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie"}
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 
-@pytest.fixture(scope="module")
-def dump(tmp_path_factory):
-    """Where the first server's database with the module is written to, for the others."""
-    return tmp_path_factory.mktemp("dump") / "sessions.sql"
-
-
 @pytest.fixture(scope="module", params=POSTGRESQL_VERSIONS.items(), ids=" of ".join)
-def server(request, dump):
+def server(request, copy_installed):
     """Servers with that PostgreSQL, and an Odoo on it with its cron, which may see and end all
     sessions but those of superusers: (Pair, OdooClient)."""
     version, suite = request.param
@@ -42,7 +36,8 @@ def server(request, dump):
     assert running.startswith(version)
     pair.postgresql.execute("GRANT pg_monitor, pg_signal_backend TO odoo")
     odoo = direct_odoo(pair, f"postgresql{version}", db_name="sessions", max_cron_threads=1)
-    install(odoo, pair, dump)
+    copy_installed(pair, "sessions")
+    odoo.install("sessions", "-u")
     odoo.start()
     client = OdooClient(odoo, "sessions")
     add_endpoint(client, pair, "PgBouncer", pair.pgbouncer)
@@ -51,20 +46,6 @@ def server(request, dump):
     pair.stop()
     assert odoo.warnings() == []
     shutil.rmtree(root)
-
-
-def install(odoo, pair, dump):
-    """Make the database with the module. It is faster to copy it from an older PostgreSQL."""
-    if not dump.exists():
-        odoo.install("sessions")
-        with running(pair, "pg_dump", "--format=plain", f"--file={dump}", "sessions") as program:
-            assert program.wait() == 0
-    else:
-        pair.postgresql.execute("CREATE DATABASE sessions OWNER odoo")
-        arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={dump}", "sessions")
-        with running(pair, "psql", *arguments) as program:
-            assert program.wait() == 0
-        odoo.install("sessions", "-u")
 
 
 def sessions(client, *domain):

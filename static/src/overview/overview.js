@@ -105,6 +105,10 @@ export class Overview extends Component {
             .filter(({ count }) => count);
     }
 
+    get isPgbouncerWatched() {
+        return this.state.data.cards.some(({ kind }) => kind === "pgbouncer");
+    }
+
     get cards() {
         const { cards } = this.state.data;
         return this.state.areAllShown ? cards : cards.slice(0, FIRST_CARDS);

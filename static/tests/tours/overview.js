@@ -157,6 +157,11 @@ tours.add("pgbouncer_monitor_overview_blocked", {
 
 tours.add("pgbouncer_monitor_overview_viewer", {
     steps: () => [
+        {
+            content: "Without a PgBouncer nobody says that no client waits",
+            trigger:
+                ".o_overview_pools:contains('No PgBouncer is watched'):not(:contains('None')):not(:contains('Add one'))",
+        },
         { trigger: `${tree} .o_overview_node[data-depth='2']:contains('third')` },
         {
             content: "No queries, and no button that ends a session",
