@@ -18,12 +18,14 @@ from .pgbouncer_socket import UNIX
 
 CHART_HOURS = 1
 # How much is shown of what may be long: the lists show the rest.
+FIRST_CARDS = 8
 MAX_TREES = 5
 MAX_BLOCKED = 5
 MAX_LONGEST = 3
-# Shorter ones are everywhere in a busy Odoo, and gone before anybody can look, in seconds.
+# In seconds: what is shorter is everywhere in a busy Odoo, and gone before anybody can look.
 MIN_AGE = 1.0
 MAX_POOLS = 20
+MAX_HOLDING_POOLS = 3
 MAX_HOSTS = 10
 MAX_OPEN_ALERTS = 10
 MAX_ENDED_ALERTS = 5
@@ -42,6 +44,7 @@ SESSION_FIELDS = (
     "component",
     "endpoint_id",
     "client_id",
+    "pool_id",
     "pooled_client",
     "state",
     "state_age",
@@ -109,17 +112,21 @@ class ConnectionOverview(models.AbstractModel):
     def get_overview(self):
         """Everything that the screen shows.
 
-        :return: a dictionary that JSON can hold: ``read_at`` (UTC), ``is_manager``, ``cards`` (see `_cards`; the worst
-            first), ``silent`` (the names of PgBouncers that do not answer), ``pools`` (`_pools`), ``pgbouncers``
-            (`_pgbouncers`), ``alerts`` (`_alerts`), what `_sessions` tells, and ``problem``: why it does not
+        :return: a dictionary that JSON can hold: ``read_at`` (UTC), ``is_manager``, ``cards`` (see `_cards`; if they
+            are more than ``first_cards`` the worst come first), ``silent`` (the names of PgBouncers that do not
+            answer), ``pools`` (`_pools`), ``pgbouncers`` (`_pgbouncers`), ``alerts`` (`_alerts`), what `_sessions`
+            tells, and ``problem``: why it does not
         """
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         looks = self._look(endpoints, "SHOW CLIENTS")
         cards = self._cards(looks)
+        if len(cards) > FIRST_CARDS:
+            cards.sort(key=lambda card: pressure.severity(card["level"]), reverse=True)
         overview = {
             "read_at": fields.Datetime.to_string(fields.Datetime.now()),
             "is_manager": self.env.user.has_group("pgbouncer_monitor.group_manager"),
-            "cards": sorted(cards, key=lambda card: pressure.severity(card["level"]), reverse=True),
+            "cards": cards,
+            "first_cards": FIRST_CARDS,
             "silent": [
                 endpoint.name for endpoint in endpoints if endpoint.kind == "pgbouncer" and not looks[endpoint].answer
             ],
@@ -169,22 +176,38 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _cards(self, looks):
-        """:return: for each endpoint the figures of now, the level that a sample would have now, the last hour for a
-        chart, and of the PostgreSQL of this Odoo the verdicts of the LISTEN check. Ages are texts with a unit."""
+        """:return: for each endpoint the figures of now; the level that a sample would have now or, if that is worse,
+        of its open alerts; the last hour for a chart; and of the PostgreSQL of this Odoo the verdicts of the LISTEN
+        check. Ages are texts with a unit."""
         charts = self._charts(looks)
-        return [self._card(endpoint, look) | {"chart": charts[endpoint]} for endpoint, look in looks.items()]
+        alerts = self.env["connection.alert"]._lasting(self.env["connection.endpoint"].union(*looks))
+        return [
+            self._card(endpoint, look, list(alerts[endpoint].values())) | {"chart": charts[endpoint]}
+            for endpoint, look in looks.items()
+        ]
 
     @api.model
-    def _card(self, endpoint, look):
+    def _card(self, endpoint, look, alerts):
         whole = look.rows[0]
         used, capacity = whole.get("used"), whole.get("capacity")
         of_endpoint = [("endpoint_id", "=", endpoint.id)]
+        worst = max(alerts, key=lambda alert: pressure.severity(alert.level), default=None)
+        level, reasons = whole["level"], [whole["reason"]]
+        if worst and pressure.severity(worst.level) > pressure.severity(level):
+            level = worst.level
+            reasons.append(
+                self.env._(
+                    "Alert, open for %(age)s: %(alert)s",
+                    age=self._age(worst.opened_at),
+                    alert=": ".join(filter(None, (self.env["connection.rule"]._label(worst.rule), worst._pool()))),
+                )
+            )
         card = {
             "id": endpoint.id,
             "name": endpoint.name,
             "kind": endpoint.kind,
-            "level": whole["level"],
-            "reason": whole["reason"],
+            "level": level,
+            "reason": "\n".join(filter(None, reasons)) or None,
             "is_answering": bool(look.answer),
             "is_paused": bool(whole.get("is_paused")),
             "used": used,
@@ -196,7 +219,7 @@ class ConnectionOverview(models.AbstractModel):
             "last_seen": fields.Datetime.to_string(endpoint.last_seen) or None,
             "last_seen_age": self._age(endpoint.last_seen),
             "open_alerts": {
-                "count": endpoint.open_alert_count,
+                "count": len(alerts),
                 "link": link(
                     "connection.alert", [*of_endpoint, ("closed_at", "=", False)], self.env._("Open: %s", endpoint.name)
                 ),
@@ -212,12 +235,14 @@ class ConnectionOverview(models.AbstractModel):
             return card | {"used_link": used_link, "checks": self._checks()}
         pools = [row for row in look.rows if row.get("user") and row["pressure"] is not None]
         fullest = max(pools, key=lambda row: row["pressure"], default=None)
+        name = endpoint.name
         waiting = [*of_endpoint, ("database", "!=", CONSOLE), ("state", "=", "waiting")]
         return card | {
-            "used_link": link("pgbouncer.client", of_endpoint, endpoint.name),
+            "used_link": link("pgbouncer.client", of_endpoint, self.env._("Clients of %s, its console included", name)),
             "waiting": whole.get("waiting"),
+            "waiting_mean": whole.get("waiting_mean"),
             "maxwait": self._tell_seconds(whole.get("maxwait")),
-            "waiting_link": link("pgbouncer.client", waiting, self.env._("Waiting: %s", endpoint.name)),
+            "waiting_link": link("pgbouncer.client", waiting, self.env._("Waiting: %s", name)),
             "fullest_pool": fullest and self._pool(endpoint, fullest),
         }
 
@@ -239,10 +264,10 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _charts(self, looks):
-        """The last hour of endpoints, in one query.
+        """The last hour of endpoints, in one query, and this moment.
 
         :return: endpoint -> ``since`` and ``until`` (seconds since 1970), ``lines``: a label and points of seconds
-            and percent, which is None in a gap; and ``thresholds``: a level, its word and percent
+            and percent, which is None in a gap; and ``thresholds`` of the first line: a level, a label and percent
         """
         Sample, until = self.env["connection.sample"], fields.Datetime.now()
         since = until - timedelta(hours=CHART_HOURS)
@@ -268,19 +293,23 @@ class ConnectionOverview(models.AbstractModel):
                 points += [[seconds, None, None]] * (sampled_at - last > gap)
                 points.append([seconds, *percents])
                 last = sampled_at
+            whole, now = look.rows[0], (until - EPOCH).total_seconds()
+            points += [[now, None, None]] * (until - last > gap)
+            points.append([now, whole.get("pressure"), whole.get("pool_pressure")])
             charts[endpoint] = self._chart(endpoint, look.rules, points) | {
                 "since": (since - EPOCH).total_seconds(),
-                "until": (until - EPOCH).total_seconds(),
+                "until": now,
             }
         return charts
 
     @api.model
     def _chart(self, endpoint, rules, points):
         """:param points: seconds, the pressure of the whole server, and that of its fullest pool"""
-        is_pgbouncer = endpoint.kind == "pgbouncer"
-        labels = [self.env._("Clients (%)"), self.env._("Fullest Pool (%)")]
-        if not is_pgbouncer:
-            labels = [self.env._("Connections (%)")]
+        labels = [self.env._("Connections (%)")]
+        words = {level: selection_label(endpoint, "level", level) for level in pressure.LEVELS}
+        if endpoint.kind == "pgbouncer":
+            labels = [self.env._("Clients (%)"), self.env._("Fullest Pool (%)")]
+            words = {level: self.env._("Clients: %s", word) for level, word in words.items()}
         rule = rules.get(PRESSURE_RULES[endpoint.kind])
         thresholds = dict(zip(("warning", "critical"), rule.thresholds, strict=True)) if rule else {}
         return {
@@ -289,7 +318,7 @@ class ConnectionOverview(models.AbstractModel):
                 for number, label in enumerate(labels, 1)
             ],
             "thresholds": [
-                {"level": level, "label": selection_label(endpoint, "level", level), "percent": percent}
+                {"level": level, "label": words[level], "percent": percent}
                 for level, percent in thresholds.items()
                 if percent is not None
             ],
@@ -311,57 +340,71 @@ class ConnectionOverview(models.AbstractModel):
         sessions = Session.search_fetch([], readable)
         clients = sessions.filtered_domain(CLIENT_BACKENDS)
         hidden = len(clients.filtered("is_hidden"))
+        pool_id = self.env["pgbouncer.pool"]._row_id
+        # The pools by their names: to read them as records would cost as much again.
+        pools = {
+            pool_id(endpoint.id, row["database"], row["user"]): f"{row['database']}/{row['user']}"
+            for endpoint, look in looks.items()
+            for row in look.rows
+            if row.get("user")
+        }
         _limit, *notices = Session._tell_limits(len(clients), hidden)
         idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
-        busy = clients.filtered(lambda session: session.xact_age is not False and not session.is_own)
+        busy = clients.filtered(lambda session: not session.is_own)
+        is_idle, is_other = ("state", "=like", "idle in transaction%"), ("is_own", "=", False)
         return {
             "notices": notices,
             "hidden": hidden,
-            "holders": self._holders(clients, rules),
-            "blocked": self._blocked(sessions, rules),
-            "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"))
-            | {
-                "link": link(
-                    "pg.stat.activity",
-                    [*CLIENT_BACKENDS, ("state", "=like", "idle in transaction%")],
-                    self.env._("Idle in Transaction"),
-                )
-            },
-            "transactions": self._longest(busy, "xact_age", rules.get("xact_age"))
-            | {
-                "link": link(
-                    "pg.stat.activity",
-                    [*CLIENT_BACKENDS, ("xact_start", "!=", False), ("is_own", "=", False)],
-                    self.env._("In a Transaction"),
-                )
-            },
+            "holders": self._holders(clients, rules, pools),
+            "blocked": self._blocked(sessions, rules, pools),
+            "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"), pools)
+            | {"link": self._link_longest("state_age", is_idle, self.env._("Idle in Transaction"))},
+            "transactions": self._longest(busy, "xact_age", rules.get("xact_age"), pools)
+            | {"link": self._link_longest("xact_age", is_other, self.env._("In a Transaction"))},
         }
 
     @api.model
-    def _holders(self, clients, rules):
+    def _link_longest(self, age, condition, label):
+        return link("pg.stat.activity", [*CLIENT_BACKENDS, (age, ">=", MIN_AGE), condition], label)
+
+    @api.model
+    def _holders(self, clients, rules, pools):
         """Whose the client backends are.
 
+        :param dict pools: id -> name
         :return: ``rows``: of each component and PgBouncer a label, how many, and their share of what ordinary roles
-            can have in percent; the same of all of them, with the ``level`` (None if the rule is off), and the limits
+            can have in percent; those with ``is_part`` are the largest pools of the row before them. The same of all
+            of them, with the ``level`` (None if the rule is off), and the limits
         """
         max_connections, reserved, _role = self.env["pg.stat.activity"]._limits()
         usable = pressure.postgresql_capacity(max_connections, reserved)
+
+        def row(label, sessions, condition, is_part=False):
+            return {
+                "label": label,
+                "is_part": is_part,
+                "count": len(sessions),
+                "share": pressure.pressure(len(sessions), usable),
+                "link": link("pg.stat.activity", [*CLIENT_BACKENDS, *condition], label),
+            }
+
+        def by_count(grouped):
+            return sorted(grouped.items(), key=lambda item: (-len(item[1]), str(item[0])))
+
         rows = []
-        for (component, pgbouncer), sessions in clients.grouped(lambda row: (row.component, row.endpoint_id)).items():
+        for (component, pgbouncer), sessions in by_count(clients.grouped(lambda row: (row.component, row.endpoint_id))):
             label = selection_label(clients, "component", component) if component else self.env._("Unknown")
             label = f"{label}: {pgbouncer.name}" if pgbouncer else label
-            domain = [*CLIENT_BACKENDS, ("component", "=", component), ("endpoint_id", "=", pgbouncer.id)]
-            rows.append(
-                {
-                    "label": label,
-                    "count": len(sessions),
-                    "share": pressure.pressure(len(sessions), usable),
-                    "link": link("pg.stat.activity", domain, label),
-                }
-            )
+            rows.append(row(label, sessions, [("component", "=", component), ("endpoint_id", "=", pgbouncer.id)]))
+            if pgbouncer:
+                largest = by_count(sessions.grouped(lambda session: session.pool_id.id))[:MAX_HOLDING_POOLS]
+                rows += [
+                    row(pools.get(pool_id, "?"), of_pool, [("pool_id", "=", pool_id)], is_part=True)
+                    for pool_id, of_pool in largest
+                ]
         total = pressure.pressure(len(clients), usable)
         return {
-            "rows": sorted(rows, key=lambda row: (-row["count"], row["label"])),
+            "rows": rows,
             "count": len(clients),
             "share": total,
             "level": self._level(total, rules.get("postgresql_pressure")),
@@ -398,11 +441,15 @@ class ConnectionOverview(models.AbstractModel):
                     "name": endpoint.name,
                     "clients": {
                         "count": sum(counts["clients"] for counts in hosts.values()),
-                        "link": link("pgbouncer.client", of_clients, endpoint.name),
+                        "link": link("pgbouncer.client", of_clients, self.env._("Clients of %s", endpoint.name)),
                     },
                     "servers": {
                         "count": len(servers),
-                        "link": link("pgbouncer.server", [("endpoint_id", "=", endpoint.id)], endpoint.name),
+                        "link": link(
+                            "pgbouncer.server",
+                            [("endpoint_id", "=", endpoint.id)],
+                            self.env._("Servers of %s", endpoint.name),
+                        ),
                     },
                     "more_hosts": max(len(hosts) - MAX_HOSTS, 0),
                     "hosts": [self._host(host, hosts[host], of_clients) for host in busiest[:MAX_HOSTS]],
@@ -415,59 +462,77 @@ class ConnectionOverview(models.AbstractModel):
         """:param domain of_clients: all clients of the PgBouncer"""
         of_host = [*of_clients, ("addr", "=", host)]
         label = self.env._("unix socket") if host == UNIX else host
-        links = {"clients": [], "waiting": [("state", "=", "waiting")], "servers": [("server_id", "!=", False)]}
+        links = {
+            "clients": (self.env._("Clients from %s", label), []),
+            "waiting": (self.env._("Waiting, from %s", label), [("state", "=", "waiting")]),
+            "servers": (self.env._("With a server, from %s", label), [("server_id", "!=", False)]),
+        }
         return {"label": label} | {
-            name: {"count": counts[name], "link": link("pgbouncer.client", [*of_host, *domain], label)}
-            for name, domain in links.items()
+            name: {"count": counts[name], "link": link("pgbouncer.client", [*of_host, *domain], text)}
+            for name, (text, domain) in links.items()
         }
 
     # What hurts?
 
     @api.model
-    def _blocked(self, sessions, rules):
-        """Who blocks whom.
+    def _blocked(self, sessions, rules, pools):
+        """Who blocks whom for MIN_AGE or longer.
 
-        :return: how many wait for a lock, the level, and ``trees``: ``nodes`` (see `_session`, and their ``depth`` and
-            ``parent``; of the root, which comes first, how many it ``blocks``), and how many ``more`` there are: in
-            the tree, and in other trees
+        :param dict pools: id -> name
+        :return: how many wait for a lock for so long, the level, and ``trees``: ``nodes`` (see `_session`, and their
+            ``depth`` and ``parent``; of the root, which comes first, how many it ``blocks``), how many ``more`` there
+            are in it, and a link to all of them; and how many ``more`` there are in other trees
         """
         blocked = sessions.filtered("blocked_by").sorted("blocked_age", reverse=True)
         by_pid = {session.pid: session for session in sessions}
-        all_trees, trees = blocking_trees(blocked._waits_for()), []
-        for tree in all_trees[:MAX_TREES]:
+        long = blocked.filtered(lambda session: session.blocked_age >= MIN_AGE)
+        pids, trees, more = set(long.mapped("pid")), [], 0
+        for tree in blocking_trees(blocked._waits_for()):
+            of_tree = [pid for pid, _depth, _parent in tree]
+            if pids.isdisjoint(of_tree):
+                continue
+            if len(trees) == MAX_TREES:
+                more += len(tree) - 1
+                continue
             nodes = [
-                self._session(by_pid.get(pid, sessions.browse()), pid) | {"depth": depth, "parent": parent}
+                self._session(by_pid.get(pid, sessions.browse()), pid, pools) | {"depth": depth, "parent": parent}
                 for pid, depth, parent in tree[: 1 + MAX_BLOCKED]
             ]
             nodes[0]["blocks"] = len(tree) - 1
-            trees.append({"nodes": nodes, "more": len(tree) - len(nodes)})
-        longest = blocked[:1].blocked_age or 0
+            label = self.env._("PID %s and whom it blocks", tree[0][0])
+            tree_link = link("pg.stat.activity", [("pid", "in", of_tree)], label)
+            trees.append({"nodes": nodes, "more": len(tree) - len(nodes), "link": tree_link})
+        is_long = [("blocked_by", "!=", False), ("blocked_age", ">=", MIN_AGE)]
         return {
-            "count": len(blocked),
-            "level": self._level(longest, rules.get("blocked_age")),
+            "count": len(long),
+            "level": self._level(long[:1].blocked_age or 0, rules.get("blocked_age")),
             "trees": trees,
-            "more": sum(len(tree) - 1 for tree in all_trees[MAX_TREES:]),
-            "link": link("pg.stat.activity", [("blocked_by", "!=", False)], self.env._("Blocked")),
+            "more": more,
+            "link": link("pg.stat.activity", is_long, self.env._("Blocked")),
         }
 
     @api.model
-    def _longest(self, sessions, age, rule):
+    def _longest(self, sessions, age, rule, pools):
         """:param age: the field by which they are measured
         :param pressure.Rule rule: that judges it; None if it is off
-        :return: how many they are, the level of the longest, and the ``sessions`` with the highest ages, from
-            MIN_AGE on"""
-        shown = sessions.filtered(lambda session: session[age] >= MIN_AGE).sorted(age, reverse=True)[:MAX_LONGEST]
+        :param dict pools: id -> name
+        :return: how many there are from MIN_AGE on, the level of the longest, the ``sessions`` with the highest ages,
+            and how many ``more`` there are"""
+        long = sessions.filtered(lambda session: session[age] is not False and session[age] >= MIN_AGE)
+        shown = long.sorted(age, reverse=True)[:MAX_LONGEST]
         return {
-            "count": len(sessions),
+            "count": len(long),
             "level": self._level(shown[:1][age] or 0, rule),
-            "sessions": [self._session(session, session.pid) for session in shown],
+            "sessions": [self._session(session, session.pid, pools) for session in shown],
+            "more": len(long) - len(shown),
         }
 
     @api.model
-    def _session(self, session, pid):
+    def _session(self, session, pid, pools):
         """What is shown of a session.
 
         :param session: nothing, if it is gone, or a prepared transaction
+        :param dict pools: id -> name
         :return: ``id`` (None if it is gone), ``who``, ``state``, ages, and ``action``, what a Manager may do: cancel
             its query, or terminate it
         """
@@ -485,6 +550,7 @@ class ConnectionOverview(models.AbstractModel):
             "who": who or session.backend_type or self.env._("a process of PostgreSQL's own"),
             "client": session._client() if is_client and not session.is_hidden else None,
             "client_id": session.client_id.id or None,
+            "pool": pools.get(session.pool_id.id),
             "state": session.state or None,
             "state_age": self._tell_seconds(session.state_age),
             "xact_age": self._tell_seconds(session.xact_age),
@@ -526,6 +592,7 @@ class ConnectionOverview(models.AbstractModel):
             "endpoint": endpoint.name,
             "used": row["used"],
             "capacity": row["capacity"],
+            "pressure": row["pressure"],
             "waiting": row["waiting"],
             "maxwait": self._tell_seconds(row["maxwait"]),
             "clients_link": link(
@@ -538,14 +605,16 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _alerts(self):
-        """:return: how many are open, ``alerts``: those and the last that ended, and how many ``more`` are open"""
+        """:return: how many are open, their worst ``level``, ``alerts``: those, the worst first, and the last that
+        ended, and how many ``more`` are open"""
         Alert = self.env["connection.alert"]
         is_open = [("closed_at", "=", False)]
-        count = Alert.search_count(is_open)
+        lasting = Alert.search(is_open).sorted(lambda alert: pressure.severity(alert.level), reverse=True)
         ended = Alert.search([("closed_at", "!=", False)], limit=MAX_ENDED_ALERTS)
         return {
-            "count": count,
-            "more": max(count - MAX_OPEN_ALERTS, 0),
+            "count": len(lasting),
+            "level": lasting[:1].level or None,
+            "more": max(len(lasting) - MAX_OPEN_ALERTS, 0),
             "link": link("connection.alert", is_open, self.env._("Open")),
             "alerts": [
                 {
@@ -553,12 +622,13 @@ class ConnectionOverview(models.AbstractModel):
                     "name": alert.display_name,
                     "level": alert.level,
                     "worst": alert.worst or "",
+                    "advice": alert.advice,
                     "opened_at": fields.Datetime.to_string(alert.opened_at),
                     "is_open": not alert.closed_at,
                     "duration": tell_duration(alert.duration) if alert.closed_at else self._age(alert.opened_at),
                     "acknowledged_by": alert.sudo().acknowledged_by.name or None,
                 }
-                for alert in Alert.search(is_open, limit=MAX_OPEN_ALERTS) | ended
+                for alert in lasting[:MAX_OPEN_ALERTS] | ended
             ],
         }
 

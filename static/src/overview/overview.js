@@ -18,8 +18,6 @@ import { texts } from "./texts";
 const INTERVALS = [5, 10, 30, 60, 0];
 const DEFAULT_INTERVAL = 10;
 const INTERVAL_KEY = "pgbouncer_monitor.overview_interval";
-// So many cards are shown at first, the worst: what hurts shall not be far below.
-const FIRST_CARDS = 8;
 
 // So many milliseconds it waits for the first reading before it is shown empty.
 const FIRST_PATIENCE = 2000;
@@ -84,7 +82,7 @@ export class Overview extends Component {
         this.keepFocus();
     }
 
-    /** Also of what is moved, because the worst comes first: the browser would forget it. */
+    /** Also of what is moved, because the largest comes first: the browser would forget it. */
     keepFocus() {
         let focused;
         onWillPatch(() => (focused = document.activeElement));
@@ -110,8 +108,8 @@ export class Overview extends Component {
     }
 
     get cards() {
-        const { cards } = this.state.data;
-        return this.state.areAllShown ? cards : cards.slice(0, FIRST_CARDS);
+        const { cards, first_cards } = this.state.data;
+        return this.state.areAllShown ? cards : cards.slice(0, first_cards);
     }
 
     setInterval(value) {

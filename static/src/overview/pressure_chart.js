@@ -3,6 +3,7 @@ import { loadBundle } from "@web/core/assets";
 import { cookie } from "@web/core/browser/cookie";
 import { getColor, getCustomColor } from "@web/core/colors/colors";
 import { _t } from "@web/core/l10n/translation";
+import { texts } from "./texts";
 
 const { DateTime } = luxon;
 
@@ -119,7 +120,11 @@ export class PressureChart extends Component {
                     legend: { display: false },
                     tooltip: {
                         filter: ({ datasetIndex }) => datasetIndex < lines.length,
-                        callbacks: { title: ([item]) => item && timeOfDay(item.parsed.x) },
+                        callbacks: {
+                            title: ([item]) => item && timeOfDay(item.parsed.x),
+                            label: ({ dataset, parsed }) =>
+                                `${dataset.label}: ${texts.percent(parsed.y)}`,
+                        },
                     },
                 },
                 scales: {

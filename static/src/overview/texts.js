@@ -30,7 +30,7 @@ export const texts = {
             ? _t("%(used)s of %(capacity)s usable, %(left)s left", told)
             : _t("%(used)s of %(capacity)s clients, %(left)s left", told);
     },
-    waiting({ waiting, maxwait }) {
+    waiting({ waiting, maxwait, waiting_mean }) {
         if (waiting === null) {
             return _t("Waiting clients: unknown");
         }
@@ -39,13 +39,19 @@ export const texts = {
                   waiting: number(waiting),
                   maxwait: maxwait ?? "?",
               })
-            : _t("Nobody waits");
+            : waiting_mean >= 1
+              ? _t(
+                    "Nobody waits now; on average %s did since the last sample",
+                    Math.round(waiting_mean),
+                )
+              : _t("Nobody waits");
     },
-    fullestPool: ({ name, used, capacity }) =>
-        _t("Fullest pool: %(name)s, %(used)s of %(capacity)s servers", {
+    fullestPool: ({ name, used, capacity, pressure }) =>
+        _t("Fullest pool: %(name)s, %(used)s of %(capacity)s servers, %(percent)s", {
             name,
             used: number(used),
             capacity: number(capacity),
+            percent: texts.percent(pressure),
         }),
     silence: ({ last_seen, last_seen_age }) =>
         last_seen
@@ -72,7 +78,7 @@ export const texts = {
     none: (hidden) =>
         hidden
             ? _t("None that can be seen. What %s sessions of other roles do is unknown.", hidden)
-            : _t("None"),
+            : _t("None for a second or longer"),
     silent: (names) => _t("Unknown, because there is no answer: %s", names.join(", ")),
     untold: (names) =>
         _t(
@@ -85,6 +91,7 @@ export const texts = {
     blocks: (count) => _t("blocks %s", count),
     client: ({ client_id, client }) =>
         client_id ? _t("PgBouncer client %s", client) : _t("client %s", client),
+    pool: (pool) => _t("pool %s", pool),
     state({ parent, blocked_age, state, state_age, xact_age }) {
         if (Number.isInteger(parent)) {
             return _t("waits for PID %(parent)s, for %(blocked_age)s", {
@@ -121,5 +128,6 @@ export const texts = {
             ? _t("Open since %(time)s, for %(duration)s. Worst: %(worst)s.", told)
             : _t("Over. It opened at %(time)s and lasted %(duration)s. Worst: %(worst)s.", told);
     },
+    advice: (advice) => _t("What to do first: %s", advice),
     acknowledged: (name) => _t("Acknowledged by %s", name),
 };
