@@ -17,13 +17,13 @@ from .pg_stat_activity import CLIENT_BACKENDS
 from .pgbouncer_socket import UNIX
 
 CHART_HOURS = 1
+# In seconds: what is shorter is everywhere in a busy Odoo, and gone before anybody can look.
+MIN_AGE = 1.0
 # How much is shown of what may be long: the lists show the rest.
 FIRST_CARDS = 8
 MAX_TREES = 5
 MAX_BLOCKED = 5
 MAX_LONGEST = 3
-# In seconds: what is shorter is everywhere in a busy Odoo, and gone before anybody can look.
-MIN_AGE = 1.0
 MAX_POOLS = 20
 MAX_HOLDING_POOLS = 3
 MAX_HOSTS = 10
@@ -392,7 +392,8 @@ class ConnectionOverview(models.AbstractModel):
             return sorted(grouped.items(), key=lambda item: (-len(item[1]), str(item[0])))
 
         rows = []
-        for (component, pgbouncer), sessions in by_count(clients.grouped(lambda row: (row.component, row.endpoint_id))):
+        components = clients.grouped(lambda session: (session.component, session.endpoint_id))
+        for (component, pgbouncer), sessions in by_count(components):
             label = selection_label(clients, "component", component) if component else self.env._("Unknown")
             label = f"{label}: {pgbouncer.name}" if pgbouncer else label
             rows.append(row(label, sessions, [("component", "=", component), ("endpoint_id", "=", pgbouncer.id)]))
