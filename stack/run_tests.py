@@ -27,7 +27,8 @@ def new_pair():
     ports = {"postgresql": free_port(), "pgbouncer": free_port()}
     passwords = Pair.new_passwords()
     shop = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
-    databases = {"tiny": f"{shop} pool_size=1", "till": f"{shop} pool_size=5", "quiet": shop}
+    databases = {name: f"{shop} pool_size={size}" for name, size in (("tiny", 1), ("kiosk", 1), ("till", 5))}
+    databases["quiet"] = shop
     if ROOT.exists():
         Pair(ROOT, ports, passwords).stop()
         shutil.rmtree(ROOT)

@@ -21,9 +21,10 @@ from odoo.tools.misc import file_path
 
 from ..models.pgbouncer_show import session
 
-# Aliases in the test's PgBouncer, all in transaction mode: pools of one server, of five, and one
-# that nobody uses.
+# Aliases in the test's PgBouncer, all in transaction mode: pools of one server (that of the kiosk for
+# Odoo's own role), of five, and one that nobody uses.
 TINY = "tiny"
+KIOSK = "kiosk"
 TILL = "till"
 QUIET = "quiet"
 # Debian's package of Odoo leaves this file out, and each page then logs an error that would

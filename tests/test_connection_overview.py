@@ -14,7 +14,7 @@ from odoo.tools import mute_logger
 
 from ..models.connection_overview import blocking_trees
 from ..probes import session
-from .common import TINY, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
+from .common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
 from .test_connection_sample import ANSWERS, SampleCase
 
 
@@ -114,9 +114,9 @@ class TestConnectionOverview(SampleCase):
         self.assertEqual((card["used"], card["capacity"]), (self.count(card["used_link"]), 1000))
 
     def test_every_number_is_that_of_its_list(self):
-        pooled = self.client(connect_pooled(dbname=TINY, user="odoo"))
+        pooled = self.client(connect_pooled(dbname=KIOSK, user="odoo"))
         pooled.cursor().execute("BEGIN; SELECT 1")
-        self.waiter("SELECT 2", connect=connect_pooled, dbname=TINY)
+        self.waiter("SELECT 2", connect=connect_pooled, dbname=KIOSK)
         self.client(connect(user="odoo")).cursor().execute("BEGIN; SELECT 3")
         self.lock_tree()
         time.sleep(1.1)  # shorter ones are not counted
@@ -131,28 +131,28 @@ class TestConnectionOverview(SampleCase):
         holders = overview["holders"]
         whole = [row["count"] for row in holders["rows"] if not row["is_part"]]
         self.assertEqual(sum(whole), holders["count"])
-        self.assertIn(f"{TINY}/odoo", [row["label"] for row in holders["rows"] if row["is_part"]])
+        self.assertIn(f"{KIOSK}/odoo", [row["label"] for row in holders["rows"] if row["is_part"]])
         [host] = overview["pgbouncers"][0]["hosts"]
         self.assertEqual((host["label"], host["waiting"]["count"]), ("127.0.0.1", 1))
         [pool] = overview["pools"]["pools"]
-        self.assertEqual((pool["name"], pool["waiting"], pool["used"], pool["capacity"]), (f"{TINY}/odoo", 1, 1, 1))
+        self.assertEqual((pool["name"], pool["waiting"], pool["used"], pool["capacity"]), (f"{KIOSK}/odoo", 1, 1, 1))
         self.assertEqual((self.count(pool["clients_link"]), self.count(pool["servers_link"])), (1, 1))
         card = self.card(overview=overview)
         self.assertEqual((card["waiting"], self.count(card["waiting_link"])), (1, 1))
         self.assertEqual(card["fullest_pool"], pool)
-        self.assertEqual(self.env["pgbouncer.pool"].browse(pool["id"]).database, TINY)
+        self.assertEqual(self.env["pgbouncer.pool"].browse(pool["id"]).database, KIOSK)
 
     def test_level_is_that_of_a_sample_now(self):
         """What is wrong shows at once, not only when the sampler has run; and nothing is stored."""
         self.assertEqual(self.card()["level"], "ok")
         self.set_rule("waiting_samples", warning=1, critical=3)
-        self.client(connect_pooled(dbname=TINY, user="odoo")).cursor().execute("BEGIN; SELECT 1")
-        self.waiter("SELECT 2", connect=connect_pooled, dbname=TINY)
+        self.client(connect_pooled(dbname=KIOSK, user="odoo")).cursor().execute("BEGIN; SELECT 1")
+        self.waiter("SELECT 2", connect=connect_pooled, dbname=KIOSK)
         for _look in range(5):
             overview = self.overview()
         card = self.card(overview=overview)
         self.assertEqual(card["level"], "warning", "five looks are no five samples")
-        self.assertIn(f"{TINY}/odoo: Waiting Clients", card["reason"])
+        self.assertIn(f"{KIOSK}/odoo: Waiting Clients", card["reason"])
         self.assertFalse(self.Sample.search([]))
         self.assertFalse(self.endpoint.alert_ids)
         self.assertFalse(self.endpoint.sudo().reading_ids)
@@ -235,7 +235,7 @@ class TestConnectionOverview(SampleCase):
         self.assertEqual(self.card(self.postgresql)["chart"]["thresholds"], [])
 
     def test_fullest_pool_is_kept(self):
-        self.client(connect_pooled(dbname=TINY, user="odoo")).cursor().execute("BEGIN; SELECT 1")
+        self.client(connect_pooled(dbname=KIOSK, user="odoo")).cursor().execute("BEGIN; SELECT 1")
         whole, *_pools = self.take()
         self.assertEqual(whole.pool_pressure, 100)
         self.assertEqual(self.endpoint.pool_pressure, 100)
@@ -334,12 +334,12 @@ class TestConnectionOverview(SampleCase):
         self.assertEqual(overview["transactions"]["level"], "ok")
 
     def test_client_behind_a_pool(self):
-        client = self.client(connect_pooled(dbname=TINY, user="odoo"))
+        client = self.client(connect_pooled(dbname=KIOSK, user="odoo"))
         client.cursor().execute("BEGIN; SELECT 1")
         time.sleep(1.1)
         [session] = self.overview()["idle_in_transaction"]["sessions"]
         host, port = socket.fromfd(client.fileno(), socket.AF_INET, socket.SOCK_STREAM).getsockname()
-        self.assertEqual((session["client"], session["pool"]), (f"{host}:{port}", f"{TINY}/odoo"))
+        self.assertEqual((session["client"], session["pool"]), (f"{host}:{port}", f"{KIOSK}/odoo"))
         self.assertEqual(self.env["pgbouncer.client"].browse(session["client_id"]).port, port)
         self.assertIn("PgBouncer Pool: Test PgBouncer", [row["label"] for row in self.overview()["holders"]["rows"]])
 

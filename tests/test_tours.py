@@ -104,11 +104,7 @@ class TestTours(TourCase):
         self.addCleanup(client.close)
         client.cursor().execute("BEGIN; SELECT 1")
         self.look_again()
-        self.start_tour("/odoo/pgbouncer-clients", "pgbouncer_monitor_client", login="admin", timeout=120)
-        for name in ("servers", "databases", "statistics", "pools"):
-            with self.subTest(name):
-                self.start_tour(f"/odoo/pgbouncer-{name}", "pgbouncer_monitor_tiny", login="admin", timeout=120)
-        self.start_tour("/odoo/pgbouncer-configuration", "pgbouncer_monitor_setting", login="admin", timeout=120)
+        self.start_tour("/odoo/pgbouncer-clients", "pgbouncer_monitor_lists", login="admin", timeout=180)
 
     def test_sample(self):
         self.env["connection.endpoint"].create(endpoint_values())

@@ -136,6 +136,11 @@ tours.add("pgbouncer_monitor_who_blocks", {
     ],
 });
 
+const goTo = (path) => ({
+    trigger: "body",
+    run: () => (window.location = `/odoo/${path}`),
+    expectUnloadPage: true,
+});
 const confirmed = (method) => [
     { trigger: `button[name=${method}]`, run: "click" },
     { trigger: ".modal footer .btn-primary", run: "click" },
@@ -167,12 +172,7 @@ tours.add("pgbouncer_monitor_commands", {
             content: "The chatter says what was done",
             trigger: ".o-mail-Message:contains(RELOAD)",
         },
-        {
-            content: "On to the databases",
-            trigger: "body",
-            run: () => (window.location = "/odoo/pgbouncer-databases"),
-            expectUnloadPage: true,
-        },
+        goTo("pgbouncer-databases"),
         { trigger: ".o_data_row td[name=name]:contains(quiet)", run: "click" },
         { trigger: ".o_form_view div[name=name]:contains(quiet)" },
         ...confirmed("action_pause"),
@@ -195,7 +195,16 @@ tours.add("pgbouncer_monitor_no_commands", {
     ],
 });
 
-tours.add("pgbouncer_monitor_client", {
+const rowsOfTiny = () => [
+    { trigger: ".o_data_row td:contains(tiny)" },
+    { trigger: ".o_list_table:not(:has(td:contains(/^pgbouncer$/)))" },
+    { trigger: ".o_switch_view.o_pivot", run: "click" },
+    { trigger: ".o_pivot th:contains(Total)" },
+    { trigger: ".o_switch_view.o_graph", run: "click" },
+    { trigger: ".o_graph_renderer canvas" },
+];
+
+tours.add("pgbouncer_monitor_lists", {
     steps: () => [
         { trigger: ".o_data_row td[name=database]:contains(tiny)", run: "click" },
         { trigger: "button[name=action_open_server]", run: "click" },
@@ -205,22 +214,11 @@ tours.add("pgbouncer_monitor_client", {
             content: "The session says how it was told",
             trigger: ".o_form_view div[name=component_reason]:contains(SHOW SERVERS)",
         },
-    ],
-});
-
-tours.add("pgbouncer_monitor_tiny", {
-    steps: () => [
-        { trigger: ".o_data_row td:contains(tiny)" },
-        { trigger: ".o_list_table:not(:has(td:contains(/^pgbouncer$/)))" },
-        { trigger: ".o_switch_view.o_pivot", run: "click" },
-        { trigger: ".o_pivot th:contains(Total)" },
-        { trigger: ".o_switch_view.o_graph", run: "click" },
-        { trigger: ".o_graph_renderer canvas" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_setting", {
-    steps: () => [
+        ...["servers", "databases", "statistics", "pools"].flatMap((name) => [
+            goTo(`pgbouncer-${name}`),
+            ...rowsOfTiny(),
+        ]),
+        goTo("pgbouncer-configuration"),
         { trigger: ".o_data_row:has(td:contains(max_client_conn)) td[name=value]:contains(1000)" },
     ],
 });
