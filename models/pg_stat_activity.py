@@ -313,11 +313,14 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _blocked_age(self) -> SQL:
-        # pg_locks is read once, and only if somebody waits.
-        since = SQL(
-            """COALESCE(((SELECT jsonb_object_agg(lock.pid, to_jsonb(lock)->'waitstart')
-                            FROM pg_locks AS lock WHERE NOT granted)->>pid::text)::timestamptz, query_start)"""
-        )
+        since = SQL("query_start")
+        if self.env.cr._cnx.server_version >= 140000:
+            # pg_locks is read once, and only if somebody waits. For a moment after a wait has begun it does not
+            # tell since when: that is 0, because GREATEST ignores NULL.
+            since = SQL(
+                """((SELECT jsonb_object_agg(lock.pid, lock.waitstart)
+                       FROM pg_locks AS lock WHERE NOT granted)->>pid::text)::timestamptz"""
+            )
         return SQL(
             """CASE WHEN wait_event_type = 'Lock'
                     THEN GREATEST(EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8, 0)
