@@ -348,14 +348,15 @@ class ConnectionOverview(models.AbstractModel):
             for row in look.rows
             if row.get("user")
         }
-        _limit, *notices = Session._tell_limits(len(clients), hidden)
+        limits = Session._limits()
+        _limit, *notices = Session._tell_limits(len(clients), hidden, limits)
         idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
         busy = clients.filtered(lambda session: not session.is_own)
         is_idle, is_other = ("state", "=like", "idle in transaction%"), ("is_own", "=", False)
         return {
             "notices": notices,
             "hidden": hidden,
-            "holders": self._holders(clients, rules, pools),
+            "holders": self._holders(clients, rules, pools, limits),
             "blocked": self._blocked(sessions, rules, pools),
             "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"), pools)
             | {"link": self._link_longest("state_age", is_idle, self.env._("Idle in Transaction"))},
@@ -368,15 +369,16 @@ class ConnectionOverview(models.AbstractModel):
         return link("pg.stat.activity", [*CLIENT_BACKENDS, (age, ">=", MIN_AGE), condition], label)
 
     @api.model
-    def _holders(self, clients, rules, pools):
+    def _holders(self, clients, rules, pools, limits):
         """Whose the client backends are.
 
         :param dict pools: id -> name
+        :param limits: of `pg.stat.activity._limits`
         :return: ``rows``: of each component and PgBouncer a label, how many, and their share of what ordinary roles
             can have in percent; those with ``is_part`` are the largest pools of the row before them. The same of all
             of them, with the ``level`` (None if the rule is off), and the limits
         """
-        max_connections, reserved, _role = self.env["pg.stat.activity"]._limits()
+        max_connections, reserved, _role = limits
         usable = pressure.postgresql_capacity(max_connections, reserved)
 
         def row(label, sessions, condition, is_part=False):

@@ -519,16 +519,19 @@ class PgStatActivity(models.Model):
     @api.model
     def _notices(self):
         counts = dict(self._read_group(CLIENT_BACKENDS, ["is_hidden"], ["__count"]))
-        notices = self._tell_limits(sum(counts.values()), counts.get(True, 0))
+        notices = self._tell_limits(sum(counts.values()), counts.get(True, 0), self._limits())
         for notice in self.env["pgbouncer.server"].sudo()._notices():
             text = self.env._("%s Its sessions cannot be told from others.", notice["text"])
             notices.append(notice | {"text": text})
         return notices
 
     @api.model
-    def _tell_limits(self, used, hidden):
-        """The notices about so many client backends, of which so many are hidden: the first is the limit."""
-        max_connections, reserved, role = self._limits()
+    def _tell_limits(self, used, hidden, limits):
+        """The notices about so many client backends, of which so many are hidden: the first is the limit.
+
+        :param limits: of `_limits`
+        """
+        max_connections, reserved, role = limits
         notices = [
             {
                 "type": "info",
