@@ -39,6 +39,8 @@ from servers import (
 AT_ONCE = 7
 # A message or a job that takes longer was not live: Odoo's own timer is a minute.
 LIVE_SECONDS = 3
+# Only what must be live is waited for so long: other servers start meanwhile, and cron workers are nice (os.nice).
+SLOW_MACHINE_SECONDS = 20
 BUYER = {"login": "buyer", "password": "buyer-of-the-shop"}
 
 
@@ -71,6 +73,11 @@ class Topology:
     def is_live(self):
         """Whether a chat message must arrive live."""
         return self.bus in ("direct", "session") and self.level != "critical"
+
+    @property
+    def is_woken(self):
+        """Whether a triggered job must start at once."""
+        return self.cron in ("direct", "session")
 
 
 def deaf(name, **values):
@@ -326,19 +333,21 @@ class Site:
 
     def chat_delay(self):
         """After how many seconds a chat message reaches the other user's websocket, None if it does not."""
+        seconds = SLOW_MACHINE_SECONDS if self.topology.is_live else LIVE_SECONDS
         self.buyer.open_socket()
         text = str(uuid.uuid4())
         post = functools.partial(self.page.call, "discuss.channel", "message_post", self.channel, body=text)
         with ThreadPoolExecutor(1) as poster:  # it may hang, and fail
             poster.submit(post, message_type="comment", subtype_xmlid="mail.mt_comment")
-            return self.buyer.wait_for(text)
+            return self.buyer.wait_for(text, seconds)
 
     def job_delay(self):
-        """After how many seconds a triggered job starts, None if that takes longer than LIVE_SECONDS."""
+        """After how many seconds a triggered job starts, None if it waits for the timer."""
+        seconds = SLOW_MACHINE_SECONDS if self.topology.is_woken else LIVE_SECONDS
         started = time.monotonic()
         with ThreadPoolExecutor(1) as runner:  # it may hang, and fail
             runner.submit(self.page.call, "ir.actions.server", "run", [self.trigger])
-            while (waited := time.monotonic() - started) < LIVE_SECONDS:
+            while (waited := time.monotonic() - started) < seconds:
                 if self.page.call("ir.cron", "read", [self.job], ["lastcall"])[0]["lastcall"]:
                     return waited
                 time.sleep(0.1)
@@ -369,7 +378,7 @@ class Result:
             "level": (bus["level"], topology.level),
             "cron": (cron["verdict"], topology.cron or cron["verdict"]),
             "chat arrives live": (self.chat is not None, topology.is_live),
-            "job starts at once": (self.job is not None, cron["verdict"] in ("direct", "session")),
+            "job starts at once": (self.job is not None, topology.is_woken),
         }
         if topology.cron is None:
             del wanted["job starts at once"]
