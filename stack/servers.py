@@ -72,6 +72,22 @@ def start_time(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
+def is_running(process):
+    """Whether a psutil.Process has not ended. A zombie has: who inherits orphans may be slow to collect them."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def still_running(processes, seconds):
+    """Wait for the end of psutil.Processes: a list of those that have not ended after so long."""
+    deadline = time.monotonic() + seconds
+    while (running := list(filter(is_running, processes))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return running
+
+
 def free_port(preferred=0):
     """``preferred`` if nobody listens there, else any free TCP port."""
     for port in (preferred, 0):
@@ -177,7 +193,7 @@ class Server:
         try:
             pid, started = json.loads(self.pid_file.read_text())
             process = psutil.Process(pid)
-            if start_time(pid) == started and process.status() != psutil.STATUS_ZOMBIE:
+            if start_time(pid) == started and is_running(process):
                 return process
         except (OSError, ValueError, psutil.NoSuchProcess):
             pass
@@ -236,10 +252,10 @@ class Server:
         children = process.children(recursive=True)
         process.send_signal(signal.SIGCONT)
         process.send_signal(self.stop_signal)
-        _gone, alive = psutil.wait_procs([process, *children], timeout=10)
-        for survivor in alive:
+        survivors = still_running([process, *children], 10)
+        for survivor in survivors:
             survivor.kill()
-        psutil.wait_procs(alive, timeout=5)
+        still_running(survivors, 5)
         self.pid_file.unlink(missing_ok=True)
 
     def kill(self):
@@ -248,7 +264,7 @@ class Server:
             processes = [process, *process.children(recursive=True)]
             for process in processes:
                 process.kill()
-            psutil.wait_procs(processes, timeout=5)
+            still_running(processes, 5)
 
     def freeze(self):
         """Stop it from running without ending it: it hangs."""
@@ -449,7 +465,10 @@ class Odoo(Server):
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith("PG") or key.startswith("PGBOUNCER_")
         }
-        return inherited | {"PYTHONPATH": str(self.source()), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Its bytecode is kept apart from the sources, which may be somebody's own; without any each start takes
+        # seconds longer.
+        bytecode = {"PYTHONPYCACHEPREFIX": str(STACK / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+        return inherited | {"PYTHONPATH": str(self.source())} | bytecode
 
     def command(self):
         return self.odoo()

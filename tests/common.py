@@ -15,9 +15,7 @@ from unittest.mock import patch
 
 import psycopg2
 
-from odoo.exceptions import UserError
 from odoo.tests import HttpCase, TransactionCase
-from odoo.tools.misc import file_path
 
 from ..models.pgbouncer_show import session
 
@@ -27,9 +25,6 @@ TINY = "tiny"
 KIOSK = "kiosk"
 TILL = "till"
 QUIET = "quiet"
-# Debian's package of Odoo leaves this file out, and each page then logs an error that would
-# fail the tour.
-LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"
 
 
 def variable(name):
@@ -161,14 +156,9 @@ class TourCase(HttpCase):
 
     def setUp(self):
         super().setUp()
-        try:
-            file_path(LEFT_OUT)
-        except (FileNotFoundError, UserError):
-            self.env["ir.asset"].create(
-                {"name": LEFT_OUT, "bundle": "web.assets_backend", "directive": "remove", "path": LEFT_OUT}
-            )
         self.env["connection.endpoint"].search([]).active = False
+        self.look_again()
 
     def look_again(self):
-        """Within the test's one transaction PostgreSQL shows the sessions of the first look."""
+        """Within the class's one transaction PostgreSQL shows the sessions of the first look."""
         self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
