@@ -169,6 +169,15 @@ def copy_installed(pair, installed, tmp_path_factory):
     return copy
 
 
+def wait_until(condition, seconds=10):
+    """What a function says, as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while not (said := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+    return said
+
+
 def run_program(name, server, *arguments):
     """Run a client program of PostgreSQL's as the superuser: what it printed."""
     environment = {"PGHOST": LOCALHOST, "PGPORT": str(server.port), "PGUSER": "postgres", "PGPASSWORD": server.password}

@@ -7,7 +7,7 @@ from contextlib import closing
 import polib
 import pytest
 
-from conftest import add_endpoint, direct_odoo
+from conftest import add_endpoint, direct_odoo, wait_until
 from servers import (
     CHECKOUT,
     LOCALHOST,
@@ -156,7 +156,7 @@ def test_sessions_are_the_primarys(new_odoo, pair, folder):
     standby.start()
     try:
         odoo, client = new_odoo("replicated", db_replica_host=LOCALHOST, db_replica_port=standby.port)
-        wait_for_database(standby, "replicated")
+        wait_until(lambda: standby.execute("SELECT 1 FROM pg_database WHERE datname = 'replicated'"))
         with closing(pair.postgresql.connect(user="odoo", password=pair.passwords["odoo"], application_name="here")):
             domain = [["application_name", "=", "here"]]
             rows = client.call("pg.stat.activity", "web_search_read", domain, {"pid": {}, "xact_age": {}, "query": {}})
@@ -170,14 +170,6 @@ def test_sessions_are_the_primarys(new_odoo, pair, folder):
         assert odoo.warnings() == []
     finally:
         standby.stop()
-
-
-def wait_for_database(standby, name):
-    for _attempt in range(100):
-        if standby.execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the standby does not follow")
 
 
 @pytest.fixture

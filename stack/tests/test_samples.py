@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 
-from conftest import MAX_CLIENT_CONN, MAX_CONNECTIONS, POSTGRESQL
+from conftest import MAX_CLIENT_CONN, MAX_CONNECTIONS, POSTGRESQL, wait_until
 from servers import LOCALHOST, PgBouncer
 
 
@@ -276,10 +276,7 @@ def test_thinning_that_is_cut_off(sampler):
         thread = threading.Thread(target=run)
         thread.start()
         waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%DELETE%'"
-        deadline = time.monotonic() + 30
-        while not (blocked := execute(waiting)):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        blocked = wait_until(lambda: execute(waiting), 30)
         execute(f"SELECT pg_terminate_backend({blocked[0][0]})")
         thread.join()
         cursor.execute("ROLLBACK")

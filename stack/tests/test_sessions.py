@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from conftest import OdooClient, add_endpoint, direct_odoo
+from conftest import OdooClient, add_endpoint, direct_odoo, wait_until
 from servers import LOCALHOST, Pair, ServerError, data_root, free_port, make_folder, postgresql_program
 
 POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie"}
@@ -54,11 +54,7 @@ def sessions(client, *domain):
 
 
 def wait_for(client, *domain):
-    deadline = time.monotonic() + 10
-    while not (found := sessions(client, *domain)):
-        assert time.monotonic() < deadline, domain
-        time.sleep(0.1)
-    return found
+    return wait_until(lambda: sessions(client, *domain))
 
 
 @contextmanager
