@@ -608,6 +608,12 @@ class ConnectionSample(models.Model):
             for sample in members:
                 sample["is_paused"] = is_paused
                 self._judge_pool(sample, rules, memory)
+                if sample["level"] == "unknown" and name not in databases:
+                    # Nobody used it, a client came, and PgBouncer looked for unused ones while it logged in.
+                    sample["reason"] += " " + self.env._(
+                        "PgBouncer leaves this database out of SHOW DATABASES, which tells how large its pools may be, "
+                        "until another client logs in. Give it a line of its own under [databases], and RELOAD."
+                    )
             samples += members
 
         of_pools = [sample for sample in samples if sample["user"]]

@@ -36,11 +36,9 @@ class PgbouncerClient(models.Model):
     def _make_rows(self, endpoint_id, rows, servers, databases):
         made = super()._make_rows(endpoint_id, rows, servers)
         force_user = {database.get("name"): database.get("force_user") for database in databases}
-        pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
-            if row.get("database") in force_user:  # it is not while the client has not said what it wants
-                user = force_user[row["database"]] or row.get("user")
-                row["pool_id"] = pool_id(endpoint_id, row["database"], user)
+            database = row.get("database")
+            row["pool_id"] = self._pool_id(endpoint_id, database, force_user.get(database) or row.get("user"))
             if row.get("wait") is not None and row.get("wait_us") is not None:
                 row["wait_age"] = row["wait"] + row["wait_us"] / 1e6
         return made

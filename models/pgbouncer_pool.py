@@ -86,9 +86,9 @@ class PgbouncerPool(models.Model):
     def _make_rows(self, endpoint_id, rows, databases, state_rows):
         made = super()._make_rows(endpoint_id, rows)
         whole = console_state(state_rows)
-        state = {database.get("name"): database_state(database, whole) for database in databases}
+        by_name = {database.get("name"): database for database in databases}
         for row in made:
-            row["state"] = state.get(row["database"], "unknown")
+            row["state"] = database_state(by_name.get(row["database"], {}), whole)
             seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")
             if seconds is not None and microseconds is not None:
                 row["maxwait_age"] = seconds + microseconds / 1e6

@@ -30,9 +30,8 @@ class PgbouncerServer(models.Model):
     @api.model
     def _make_rows(self, endpoint_id, rows, clients, databases):
         made = super()._make_rows(endpoint_id, rows, clients)
-        pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
-            row["pool_id"] = pool_id(endpoint_id, row.get("database"), row.get("user"))
+            row["pool_id"] = self._pool_id(endpoint_id, row.get("database"), row.get("user"))
         return made
 
     @api.model
@@ -61,7 +60,9 @@ class PgbouncerServer(models.Model):
                 identity = tuple(map(row.get, ("ptr", "addr", "port", "local_addr", "local_port", "connect_time")))
                 backend = [endpoint.id, row["pool_id"], row["id"], row.get("client_id")]
                 backend.append(addresses[row["link"]] if "client_id" in row else None)
-                user, database = row.get("user"), datname.get(row.get("database"))
+                # One that “*” made may be left out of SHOW DATABASES, see `connection.sample`. It has its own name in
+                # PostgreSQL, too, unless “*” has a dbname.
+                user, database = row.get("user"), datname.get(row.get("database"), row.get("database"))
                 for port in (-1 if row.get("addr") == UNIX else row.get("local_port"), 0):
                     found[row.get("remote_pid"), port, user, database][identity] = backend
         return json.dumps(

@@ -2,7 +2,9 @@
 
 import csv
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,9 +14,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import POLL_READ
 from psycopg2.extras import wait_select
 
-from conftest import OdooClient, add_endpoint, direct_odoo
+from conftest import OdooClient, add_endpoint, direct_odoo, wait_until
 from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free_port, make_folder
 
 # Of each model: the command, its key, and how the names of the columns begin that change from one
@@ -133,6 +136,62 @@ def read_all(odoo, model, domain=()):
     result = odoo.call(model, "web_search_read", list(domain), specification)
     assert [notice for notice in result["reading"]["notices"] if notice["type"] != "info"] == []
     return result["records"]
+
+
+def test_database_that_is_left_out(odoo, watched):
+    """Nobody used a database of “*”, and PgBouncer looked for such while a client logged in: SHOW DATABASES does not
+    have it, though it is in use."""
+
+    def names():
+        return {row["name"] for row in watched.psql("SHOW DATABASES")}
+
+    with closing(watched.connect("first", "shop")) as first:
+        first.cursor().execute("SELECT 1")
+    wait_until(lambda: "shop" not in names())
+    client = watched.connect("slow", "shop", async_=True, connect_timeout=None, sslmode="disable")
+    with closing(client):
+        while client.poll() != POLL_READ:
+            select.select([], [client], [], 5)
+        time.sleep(1)  # PgBouncer looks three times a second
+        wait_select(client)
+        cursor = client.cursor()
+        cursor.execute("BEGIN")
+        wait_select(client)
+        assert "shop" not in names()
+        of_endpoint = ["endpoint_id", "=", watched.endpoint_id]
+        [pool] = read_all(odoo, "pgbouncer.pool", [of_endpoint, ["database", "=", "shop"]])
+        [row] = read_all(odoo, "pgbouncer.client", [of_endpoint, ["pool_id", "=", pool["id"]]])
+        [session] = read_all(odoo, "pg.stat.activity", [["client_id", "=", row["id"]]])
+        assert (session["component"], session["state"]) == ("pgbouncer", "idle in transaction")
+        card = odoo.call("connection.overview", "get_card", watched.endpoint_id)
+    assert card["level"] == "unknown" and "Give it a line of its own" in card["reason"]
+    assert [pool["pressure"] for pool in card["pools"]] == [None]
+
+
+def test_request_to_cancel(odoo, watched):
+    """It has a database and no user: no pool is its own."""
+    postgresql = watched.pair.postgresql
+    query = subprocess.Popen(
+        ["psql", "--no-psqlrc", f"--host={LOCALHOST}", f"--port={watched.server.port}", "--username=shop"]
+        + ["--command=SELECT pg_sleep(60)", "shop"],
+        env=dict(os.environ, PGPASSWORD=watched.pair.passwords["shop"]),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: postgresql.execute("SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"))
+        postgresql.freeze()  # so that it cannot be passed on
+        query.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        domain = [["endpoint_id", "=", watched.endpoint_id], ["database", "=", "shop"]]
+        specification = {"user": {}, "pool_id": {"fields": {"display_name": {}}}}
+        clients = odoo.call("pgbouncer.client", "web_search_read", domain, specification)["records"]
+    finally:
+        postgresql.thaw()
+        query.wait(10)
+    # 1.15 does not show it.
+    requests = {} if watched.suite == "bullseye" else {"(nouser)": False}
+    assert {client["user"]: bool(client["pool_id"]) for client in clients} == {"shop": True} | requests
 
 
 @pytest.mark.parametrize("model", MODELS)
