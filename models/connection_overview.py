@@ -435,7 +435,7 @@ class ConnectionOverview(models.AbstractModel):
                     hosts[row.get("addr")].update(
                         clients=1, waiting=int(row.get("state") == "waiting"), servers=int("server_id" in row)
                     )
-            _clients, servers, _databases = answer
+            _clients, servers, *_others = answer
             busiest = sorted(hosts, key=lambda host: (-hosts[host]["clients"], host or ""))
             of_clients = [("endpoint_id", "=", endpoint.id), ("database", "!=", CONSOLE)]
             pgbouncers.append(

@@ -609,10 +609,11 @@ class ConnectionSample(models.Model):
                 sample["is_paused"] = is_paused
                 self._judge_pool(sample, rules, memory)
                 if sample["level"] == "unknown" and name not in databases:
-                    # Nobody used it, a client came, and PgBouncer looked for unused ones while it logged in.
+                    # It looked for unused ones just when the only client logged in.
                     sample["reason"] += " " + self.env._(
-                        "PgBouncer leaves this database out of SHOW DATABASES, which tells how large its pools may be, "
-                        "until another client logs in. Give it a line of its own under [databases], and RELOAD."
+                        "PgBouncer takes this database for unused until another client logs in: SHOW DATABASES does "
+                        "not tell how large its pools may be, and after autodb_idle_timeout its clients are "
+                        "disconnected. Give it a line of its own under [databases], and RELOAD."
                     )
             samples += members
 

@@ -10,7 +10,7 @@ class PgbouncerClient(models.Model):
     _inherit = "pgbouncer.socket"
     _description = "PgBouncer Client"
     _auto = False
-    _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES")
+    _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES", "SHOW POOLS")
     _link_field = "server_id"
 
     user = fields.Char(help="The role that the client logged in with. A force_user may make its pool another's.")
@@ -33,12 +33,17 @@ class PgbouncerClient(models.Model):
     server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that works for it right now.")
 
     @api.model
-    def _make_rows(self, endpoint_id, rows, servers, databases):
+    def _make_rows(self, endpoint_id, rows, servers, databases, pools):
         made = super()._make_rows(endpoint_id, rows, servers)
         force_user = {database.get("name"): database.get("force_user") for database in databases}
+        pool_keys = {(pool.get("database"), pool.get("user")) for pool in pools}
+        pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
             database = row.get("database")
-            row["pool_id"] = self._pool_id(endpoint_id, database, force_user.get(database) or row.get("user"))
+            pool_key = database, force_user.get(database) or row.get("user")
+            # A request to cancel has no user; and SHOW DATABASES may leave out one that “*” made, with its force_user.
+            if pool_key in pool_keys:
+                row["pool_id"] = pool_id(endpoint_id, *pool_key)
             if row.get("wait") is not None and row.get("wait_us") is not None:
                 row["wait_age"] = row["wait"] + row["wait_us"] / 1e6
         return made

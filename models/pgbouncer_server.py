@@ -30,8 +30,9 @@ class PgbouncerServer(models.Model):
     @api.model
     def _make_rows(self, endpoint_id, rows, clients, databases):
         made = super()._make_rows(endpoint_id, rows, clients)
+        pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
-            row["pool_id"] = self._pool_id(endpoint_id, row.get("database"), row.get("user"))
+            row["pool_id"] = pool_id(endpoint_id, row.get("database"), row.get("user"))
         return made
 
     @api.model

@@ -4,8 +4,6 @@ from ..fields import NullableInteger
 
 # What SHOW has instead of the address of a unix socket.
 UNIX = "unix"
-# Of a client that only asks to cancel another one's query.
-NO_USER = "(nouser)"
 
 
 class PgbouncerSocket(models.AbstractModel):
@@ -78,10 +76,6 @@ class PgbouncerSocket(models.AbstractModel):
             if row.get("link") and link_of.get(row["link"]) == row["ptr"]:
                 row[self._link_field] = other_id(endpoint_id, row["link"])
         return made
-
-    @api.model
-    def _pool_id(self, endpoint_id, database, user):
-        return None if user == NO_USER else self.env["pgbouncer.pool"]._row_id(endpoint_id, database, user)
 
     def action_open_pool(self):
         return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])

@@ -50,6 +50,17 @@ class TestPgbouncerPool(ServerCase):
         exported = waiting.export_data(["endpoint_id", "database", "cl_waiting", "pool_mode"])["datas"]
         self.assertEqual(exported, [["Test PgBouncer", TINY, 1, "transaction"]])
 
+    def test_database_that_show_databases_leaves_out(self):
+        """One that “*” made, with a force_user: nobody tells which pool a client is in."""
+        answers = {
+            "SHOW POOLS": [{"database": "shop", "user": "forced"}],
+            "SHOW CLIENTS": [{"ptr": "0x1", "database": "shop", "user": "somebody"}],
+            "SHOW STATE": [{"key": "paused", "value": "yes"}],
+        }
+        with answering({self.endpoint: answers}):
+            self.assertEqual(self.Pool.search([]).state, "paused")
+            self.assertFalse(self.env["pgbouncer.client"].search([]).pool_id)
+
     def test_longest_wait_counts_microseconds(self):
         """Under heavy queueing the whole seconds of maxwait stay 0."""
         self.fill_tiny_pool()
