@@ -1,6 +1,7 @@
 """`make test`: everything, on servers of its own that end with it.
 
-1. The module is installed into an empty database by Odoo itself; a warning fails the run.
+1. The module is installed into an empty database by Odoo itself, and makes what its pages load; a warning
+   fails the run.
 2. The module's tests, in that database, with HTTP and Chromium (pytest-odoo).
 3. The tests of the stack, which start, break and stop servers (pytest).
 """
@@ -22,8 +23,9 @@ from odoo.tools.misc import file_path
 try:
     file_path({LEFT_OUT!r})
 except FileNotFoundError:
-    bundle = {{"bundle": "web.assets_backend", "directive": "remove"}}
-    env["ir.asset"].create(bundle | {{"name": {LEFT_OUT!r}, "path": {LEFT_OUT!r}}})
+    env["ir.asset"].create(
+        {{"name": {LEFT_OUT!r}, "bundle": "web.assets_backend", "directive": "remove", "path": {LEFT_OUT!r}}}
+    )
 env["ir.qweb"]._pregenerate_assets_bundles()
 env.cr.commit()
 """
@@ -64,10 +66,10 @@ def main():
         pair.start()
         step(f"Installing {MODULE} into an empty database")
         odoo.install(DATABASE)
-        if odoo.warnings():
-            raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
         step("Making what the pages load")
         odoo.run("shell", "-d", DATABASE, "--no-http", input=PREPARE_PAGES.encode())
+        if odoo.warnings():
+            raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
         failed = run_pytest(
             "The module's tests",
             "--odoo-http",

@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 from topologies import TOPOLOGIES, Site, deaf, examine_all
 
+from conftest import wait_until
 from probes import listen
 from servers import LOCALHOST, ServerError
 
@@ -97,9 +98,7 @@ def test_watch_without_a_browser(new_site):
     site = new_site(by_name("transaction mode, postgres in session mode"))
     cron = site.page.call("ir.model.data", "search_read", [["name", "=", "ir_cron_check"]], ["res_id"])[0]["res_id"]
     site.page.call("ir.cron", "method_direct_trigger", [cron])
-    deadline = time.monotonic() + 20
-    while not (checks := site.page.call("connection.check", "search_read", [])) and time.monotonic() < deadline:
-        time.sleep(0.5)
+    checks = wait_until(lambda: site.page.call("connection.check", "search_read", []), 20)
     assert {check["listener"]: check["verdict"] for check in checks} == {"bus": "session", "cron": "session"}
     [cron] = [check for check in checks if check["listener"] == "cron"]
     assert 0 < cron["delay"] < 5
