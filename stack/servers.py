@@ -6,8 +6,10 @@ process id. Used by the demo and by the tests.
 """
 
 import hashlib
+import itertools
 import json
 import os
+import random
 import re
 import secrets
 import shlex
@@ -88,16 +90,21 @@ def still_running(processes, seconds):
     return running
 
 
-def free_port(preferred=0):
+# Each is given once: its server may listen later than the next one asks. They are below those that the kernel
+# gives to clients, so that no connection takes one meanwhile.
+FREE_PORTS = iter(random.sample(range(15000, 32000), 17000))
+
+
+def free_port(preferred=None):
     """``preferred`` if nobody listens there, else any free TCP port."""
-    for port in (preferred, 0):
+    for port in itertools.chain([preferred] if preferred else [], FREE_PORTS):
         with closing(socket.socket()) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 sock.bind((LOCALHOST, port))
             except OSError:
                 continue
-            return sock.getsockname()[1]
+            return port
     raise ServerError("no free TCP port")
 
 

@@ -42,6 +42,8 @@ LIVE_SECONDS = 3
 # And what must be: other servers start meanwhile, and cron workers are nice (os.nice). The timer of a deaf one, a
 # minute, may end in this time; the verdict on it would still be wrong.
 SLOW_MACHINE_SECONDS = 20
+# A deaf cron worker may be at its timer, or at another job, just when one is triggered: not so often in a row.
+ATTEMPTS = 3
 BUYER = {"login": "buyer", "password": "buyer-of-the-shop"}
 
 
@@ -246,7 +248,6 @@ class Site:
             if isinstance(server, PgBouncer):
                 self.add_endpoint(server)
         self.make_chat()
-        self.make_job()
         if topology.later:
             self.change_later()
         return self
@@ -324,13 +325,13 @@ class Site:
         self.buyer = Page(self.url, self.database, **BUYER)
 
     def make_job(self):
-        """A scheduled action, and a server action that triggers it."""
+        """:return: the ids of a new scheduled action, and of a server action that triggers it"""
         model = self.page.call("ir.model", "search", [["model", "=", "res.partner"]])[0]
         action = {"name": "Nothing", "model_id": model, "state": "code", "code": "pass"}
         times = {"interval_number": 1, "interval_type": "weeks", "nextcall": "2099-01-01 00:00:00"}
-        self.job = self.page.call("ir.cron", "create", action | times)
-        code = f"env['ir.cron'].browse({self.job})._trigger()"
-        self.trigger = self.page.call("ir.actions.server", "create", action | {"code": code})
+        job = self.page.call("ir.cron", "create", action | times)
+        code = f"env['ir.cron'].browse({job})._trigger()"
+        return job, self.page.call("ir.actions.server", "create", action | {"code": code})
 
     def chat_delay(self):
         """After how many seconds a chat message reaches the other user's websocket, None if it does not."""
@@ -343,13 +344,23 @@ class Site:
             return self.buyer.wait_for(text, seconds)
 
     def job_delay(self):
-        """After how many seconds a triggered job starts, None if it does not in time."""
-        seconds = SLOW_MACHINE_SECONDS if self.topology.is_woken else LIVE_SECONDS
+        """After how many seconds a triggered job starts, None if it waits for the timer."""
+        if self.topology.is_woken:
+            return self.try_job(SLOW_MACHINE_SECONDS)
+        for _attempt in range(ATTEMPTS):
+            delay = self.try_job(LIVE_SECONDS)
+            if delay is None:
+                break
+        return delay
+
+    def try_job(self, seconds):
+        """After how many seconds a triggered job starts, None if that takes longer than ``seconds``."""
+        job, trigger = self.make_job()
         started = time.monotonic()
         with ThreadPoolExecutor(1) as runner:  # it may hang, and fail
-            runner.submit(self.page.call, "ir.actions.server", "run", [self.trigger])
+            runner.submit(self.page.call, "ir.actions.server", "run", [trigger])
             while (waited := time.monotonic() - started) < seconds:
-                if self.page.call("ir.cron", "read", [self.job], ["lastcall"])[0]["lastcall"]:
+                if self.page.call("ir.cron", "read", [job], ["lastcall"])[0]["lastcall"]:
                     return waited
                 time.sleep(0.1)
         return None
