@@ -41,7 +41,8 @@ class PgbouncerClient(models.Model):
         for row in made:
             database = row.get("database")
             pool_key = database, force_user.get(database) or row.get("user")
-            # A request to cancel has no user; and SHOW DATABASES may leave out one that “*” made, with its force_user.
+            # A request to cancel has no user; and of a database that SHOW DATABASES leaves out, see
+            # `connection.sample`, nobody tells the force_user.
             if pool_key in pool_keys:
                 row["pool_id"] = pool_id(endpoint_id, *pool_key)
             if row.get("wait") is not None and row.get("wait_us") is not None:

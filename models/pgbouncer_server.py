@@ -61,8 +61,8 @@ class PgbouncerServer(models.Model):
                 identity = tuple(map(row.get, ("ptr", "addr", "port", "local_addr", "local_port", "connect_time")))
                 backend = [endpoint.id, row["pool_id"], row["id"], row.get("client_id")]
                 backend.append(addresses[row["link"]] if "client_id" in row else None)
-                # One that “*” made may be left out of SHOW DATABASES, see `connection.sample`. It has its own name in
-                # PostgreSQL, too, unless “*” has a dbname.
+                # A database of “*” may be left out of SHOW DATABASES, see `connection.sample`: it has its own name
+                # in PostgreSQL, too, unless “*” has a dbname.
                 user, database = row.get("user"), datname.get(row.get("database"), row.get("database"))
                 for port in (-1 if row.get("addr") == UNIX else row.get("local_port"), 0):
                     found[row.get("remote_pid"), port, user, database][identity] = backend
