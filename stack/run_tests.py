@@ -2,8 +2,9 @@
 
 1. The module is installed into an empty database by Odoo itself, and makes what its pages load; a warning
    fails the run.
-2. The module's tests, in that database, with HTTP and Chromium (pytest-odoo).
-3. The tests of the stack, which start, break and stop servers (pytest).
+2. The tests of what needs neither Odoo nor a server (pytest).
+3. The module's tests, in that database, with HTTP and Chromium (pytest-odoo).
+4. The tests of the stack, which start, break and stop servers (pytest).
 """
 
 import shutil
@@ -71,12 +72,20 @@ def main():
         if odoo.warnings():
             raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
         failed = run_pytest(
+            "Tests without Odoo and servers",
+            *("-p", "no:odoo"),
+            *sys.argv[1:],
+            str(CHECKOUT / "tests/pure"),
+            environment=environment,
+        )
+        failed |= run_pytest(
             "The module's tests",
             "--odoo-http",
             "--odoo-log-level=error",
             f"--odoo-config={odoo.configuration}",
             f"--odoo-database={DATABASE}",
             *sys.argv[1:],
+            f"--ignore={odoo.folder / 'addons' / MODULE / 'tests/pure'}",
             str(odoo.folder / "addons" / MODULE / "tests"),
             environment=environment,
         )

@@ -1,0 +1,294 @@
+"""Turn what a server answered into typed, plausible values.
+
+This is the only place that converts a raw value. What is missing, malformed or impossible becomes
+None, for that cell alone: nothing behind it casts, strips or guesses.
+"""
+
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+# PgBouncer's own database, which is its console.
+CONSOLE = "pgbouncer"
+INT4_MAX = 2**31 - 1
+INT8_MAX = 2**63 - 1
+# No number is a longer text, PgBouncer's padding included.
+MAX_LENGTH = 40
+# Nothing that is counted grows by more in a second: 1 TB.
+FASTEST_GROWTH = 10**12
+# PgBouncer counts an hour backwards as a wait of minus one hour: no wait is longer than this many seconds.
+LONGEST_WAIT = 10 * 365 * 86400
+# PgBouncer ends a client that waits for longer than query_wait_timeout within so many seconds.
+LATE_SECONDS = 60
+# PostgreSQL cuts identifiers to this many bytes (NAMEDATALEN - 1).
+IDENTIFIER_BYTES = 63
+# PgBouncer takes no longer argument of a command, its quotes included (char arg[64] in admin.c).
+ARGUMENT_BYTES = 63
+# Local clocks are put back by one hour, in few places by two.
+CLOCK_CHANGE = timedelta(hours=2)
+
+# The columns that identify a row of each command: one without them cannot be shown.
+KEYS = {
+    "SHOW POOLS": ("database", "user"),
+    "SHOW CLIENTS": ("ptr",),
+    "SHOW SERVERS": ("ptr",),
+    "SHOW DATABASES": ("name",),
+    "SHOW STATS": ("database",),
+    "SHOW USERS": ("name",),
+    "SHOW LISTS": ("list",),
+    "SHOW STATE": ("key",),
+    "SHOW CONFIG": ("key",),
+}
+# The range of each number in SHOW; of those that have no range here, see COUNTS.
+RANGES = {
+    "port": (0, 65535),
+    "local_port": (0, 65535),
+    "remote_pid": (0, INT4_MAX),
+    "maxwait": (0, LONGEST_WAIT),
+    "maxwait_us": (0, 999_999),
+    "wait": (0, LONGEST_WAIT),
+    "wait_us": (0, 999_999),
+    "paused": (0, 1),
+    "disabled": (0, 1),
+    "close_needed": (0, 1),
+    # Microseconds; what clients waited in a second: of a million clients.
+    "avg_xact_time": (0, LONGEST_WAIT * 10**6),
+    "avg_query_time": (0, LONGEST_WAIT * 10**6),
+    "avg_wait_time": (0, 10**12),
+}
+# Columns of SHOW that hold a whole number which is never negative.
+COUNTS = frozenset(
+    """
+    cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle
+    sv_used sv_tested sv_login pool_size min_pool_size reserve_pool_size reserve_pool server_lifetime max_connections
+    current_connections max_client_connections current_client_connections max_user_connections
+    max_user_client_connections items id prepared_statements
+    """.split()
+)
+
+
+def whole(value, low=0, high=INT8_MAX):
+    """Return the whole number that a value stands for, None if it is none, or out of range.
+
+    :param value: an int, a Decimal or a text; blanks around a number are PgBouncer's padding
+    """
+    if isinstance(value, str):
+        value = _parsed(value) if len(value) <= MAX_LENGTH else None
+    elif isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _parsed(text):
+    text = text.strip(" ")
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def number(value, low=0.0, high=float(INT8_MAX)):
+    """Return a value as a float, None if it is no number or out of range."""
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        return None
+    return value if low <= value <= high else None  # NaN is in no range
+
+
+def console(answers, version=""):
+    """Return the answers of a console with typed values.
+
+    A row whose key is NULL is left out, and so is a second one with the same key. A column that is not known keeps
+    its text.
+
+    :param dict answers: command -> list of rows: column -> text or None
+    :param str version: of PgBouncer, such as 1.24.1
+    :return: command -> list of rows: column -> int, str or None
+    """
+    typed = {command: _rows(command, rows) for command, rows in answers.items()}
+    if "SHOW USERS" in typed and (1, 23) <= version_tuple(version) < (1, 25):
+        _forget_repeated(typed["SHOW USERS"])
+    timeout = whole(by_key(typed.get("SHOW CONFIG", ())).get("query_wait_timeout"))
+    for row in typed.get("SHOW POOLS", ()) if timeout else ():
+        if (row.get("maxwait") or 0) > timeout + LATE_SECONDS:  # the clock was put forward
+            row |= {"maxwait": None, "maxwait_us": None}
+    for row in typed.get("SHOW CLIENTS", ()):
+        is_unmeasured = row.get("state") == "waiting" and row.get("wait") == row.get("wait_us") == 0
+        # A console's wait is the time since its first command, and that for a login is not measured, see longest_wait.
+        if row.get("database") == CONSOLE or is_unmeasured:
+            row |= {name: None for name in ("wait", "wait_us") if name in row}
+    return typed
+
+
+def _rows(command, rows):
+    ranges = [(name, *_range(name)) for name in (rows[0] if rows else ()) if _range(name)]
+    typed = [row | {name: whole(row[name], low, high) for name, low, high in ranges} for row in rows]
+    if command not in KEYS or missing_key(command, typed):
+        return typed
+    found = {}
+    for row in typed:
+        key = tuple(row.get(name) for name in KEYS[command])
+        if None not in key:
+            found.setdefault(key, row)
+    return list(found.values())
+
+
+def _range(name):
+    """Return the range of a column that holds a whole number, None for another column."""
+    if name in RANGES:
+        return RANGES[name]
+    if name.startswith(("total_", "avg_")):
+        return 0, INT8_MAX
+    return (0, INT4_MAX) if name in COUNTS else None
+
+
+def missing_key(command, rows):
+    """Return the columns that identify a row of this command and that these rows lack: they cannot be shown."""
+    return [name for name in KEYS[command] if rows and name not in rows[0]]
+
+
+def _forget_repeated(users):
+    """PgBouncer 1.23 and 1.24 print the last number again for each user who has none."""
+    for name in ("pool_size", "reserve_pool_size"):
+        last = None
+        for user in users:
+            is_repeated, last = user.get(name) is not None and user.get(name) == last, user.get(name)
+            if is_repeated:
+                user[name] = None
+
+
+def version_tuple(version):
+    """Return the numbers of PgBouncer's version, to be compared: (1, 25, 2) of 1.25.2, also of 1.25.2rc1."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def console_state(rows):
+    """Return the state in the rows of SHOW STATE: active, paused or suspended, else unknown."""
+    states = [row.get("key") for row in rows if row.get("value") == "yes"]
+    return states[0] if states and states[0] in ("active", "paused", "suspended") else "unknown"
+
+
+def database_state(row, state):
+    """Return active, paused, disabled or unknown.
+
+    :param dict row: of SHOW DATABASES
+    :param str state: `console_state` of the instance
+    """
+    if row.get("paused") or state in ("paused", "suspended"):
+        return "paused"
+    if row.get("disabled"):
+        return "disabled"
+    return "active" if state == "active" and row.get("paused") == row.get("disabled") == 0 else "unknown"
+
+
+def by_key(rows, name="key", value="value"):
+    """Return two columns of an answer as a dictionary, e.g. the settings of SHOW CONFIG."""
+    return {row.get(name): row.get(value) for row in rows}
+
+
+def seconds(row, name):
+    """Return a time that PgBouncer shows in two columns, ``name`` and its microseconds; None if one is unknown."""
+    whole_seconds, microseconds = row.get(name), row.get(f"{name}_us")
+    return None if whole_seconds is None or microseconds is None else whole_seconds + microseconds / 1e6
+
+
+def longest_wait(pool):
+    """Return how many seconds the first client of a pool's queue has waited, None if that is unknown.
+
+    PgBouncer does not measure the wait for a server that does not finish its login: it is 0 then.
+
+    :param dict pool: a row of SHOW POOLS
+    """
+    waited = seconds(pool, "maxwait")
+    return None if waited == 0 and pool.get("cl_waiting") != 0 else waited
+
+
+def plausible_growth(grown, interval, max_client_conn, query_wait_timeout):
+    """Return the growth of counters, None for one that the interval does not allow. Put forward, the server's clock
+    makes waits of an hour: all clients wait for no longer than the interval and what they had waited before it.
+
+    :param dict grown: name -> list, of which the last number is the microseconds that clients waited; None if unknown
+    :param float interval: seconds
+    :param int query_wait_timeout: seconds; 0 is no limit
+    """
+    if not grown:
+        return grown
+    longest = most = FASTEST_GROWTH * interval
+    if max_client_conn and query_wait_timeout:
+        longest = max_client_conn * (interval + query_wait_timeout) * 1e6
+    return {
+        name: [count if (count or 0) <= most else None for count in counts]
+        + [waited if (waited or 0) <= longest else None]
+        for name, (*counts, waited) in grown.items()
+    }
+
+
+def identifier(name):
+    r"""Return a name as PostgreSQL stores it, cut to 63 bytes; PgBouncer shows it in full. A byte that is no UTF-8
+    is one, though it looks like ``\xe9``."""
+    if not name or len(name) <= IDENTIFIER_BYTES // 4:
+        return name
+    stored = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode())[:IDENTIFIER_BYTES]
+    return stored.decode(errors="backslashreplace" if "\\x" in name else "ignore")
+
+
+def argument(name):
+    """Return a name as an argument of a console command, None if PgBouncer takes none that long.
+
+    Quotes count, so a long name that needs none gets none.
+    """
+    quoted = '"{}"'.format(name.replace('"', '""'))
+    if len(quoted.encode()) <= ARGUMENT_BYTES:
+        return quoted
+    return name if re.fullmatch(rf"[A-Za-z0-9_]{{1,{ARGUMENT_BYTES}}}", name) else None
+
+
+def is_listed(name, names):
+    """Return whether a name is in one of PgBouncer's lists, as PgBouncer looks for it: set off by commas or
+    blanks, so that it may hold blanks itself (strlist_contains in util.c).
+
+    :param str names: of SHOW CONFIG, e.g. admin_users
+    """
+    return bool(name) and bool(re.search(rf"(?<![^\s,]){re.escape(name)}(?![^\s,])", names or "", re.ASCII))
+
+
+def age(connect_time, now):
+    """Return how many seconds lie between two of PgBouncer's times, None if that cannot be known.
+
+    They are local times such as ``2026-10-25 02:59:58 CET``. When the clock was put back or forward between them the
+    difference is wrong by an hour or two: near such a change the age is unknown, later it is a lower bound.
+    """
+    (then, then_zone), (latest, latest_zone) = _local_time(connect_time), _local_time(now)
+    if then is None or latest is None:
+        return None
+    if then_zone == latest_zone:
+        return (latest - then).total_seconds() if latest >= then else None
+    return (latest - then - CLOCK_CHANGE).total_seconds() if latest - then > CLOCK_CHANGE else None
+
+
+def _local_time(text):
+    """Return the time and the name of its zone, None and None if it is no such text."""
+    try:
+        return datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S"), text[19:].strip()
+    except (TypeError, ValueError):
+        return None, None
+
+
+def postgresql(answers):
+    """Return what PostgreSQL answered to the queries of ``probes.postgres``, with typed values.
+
+    :param dict answers: query -> list of rows: column -> text, number or None
+    """
+    return {query: [_postgresql_row(row) for row in rows] for query, rows in answers.items()}
+
+
+def _postgresql_row(row):
+    return {name: _postgresql_value(name, value) for name, value in row.items()}
+
+
+def _postgresql_value(name, value):
+    if name in ("role", "track", "datid"):
+        return value
+    if name in ("started_at", "stats_reset", "notification_queue_usage") or name.endswith("_age"):
+        return number(value)
+    return whole(value)
