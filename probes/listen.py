@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2 import sql
 
-from . import session
+from . import errors, session
 
 # How long it may take to connect and to LISTEN, to send a NOTIFY, and for the NOTIFY to arrive: where
 # LISTEN works that takes milliseconds. Then how long to try to reach the server that still listens.
@@ -121,7 +121,7 @@ def _open(info, hosts, deadline):
         if connection:
             connection.close()
         if isinstance(error, psycopg2.Error):
-            raise session.explained(error) from error
+            raise errors.explained(error) from error
         raise
 
 
@@ -134,7 +134,7 @@ def _execute(connection, deadline, *statements):
             cursor.execute(statement)
             session.wait(connection, deadline)
         except psycopg2.Error as error:
-            raise session.explained(error) from error
+            raise errors.explained(error) from error
         if cursor.description:
             row = dict(zip([column.name for column in cursor.description], cursor.fetchone(), strict=True))
     return row
@@ -195,7 +195,7 @@ def _hear(connection, channel, deadline):
         try:
             connection.poll()
         except psycopg2.Error as error:
-            raise session.explained(error) from error
+            raise errors.explained(error) from error
         if any(notification.channel == channel for notification in connection.notifies):
             return True
     return False

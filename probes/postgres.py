@@ -1,15 +1,68 @@
-"""What is asked of PostgreSQL to measure its connections: the text of the queries.
+r"""The text of the catalog queries.
 
-The statistics are of a transaction's first look: run ``pg_stat_clear_snapshot()`` before them.
+The statistics are those of a transaction's first query: run ``pg_stat_clear_snapshot()`` before them.
+
+A catalog shows the text of every database, in that database's encoding: any function that takes it for
+characters may fail, and so may the client. `readable` makes text of it as Python's ``backslashreplace``
+does: a byte that is no UTF-8, or a control character, becomes ``\xe9``.
 """
+
+# The escape format of encode(): a backslash is doubled, a byte above 127 is three octal digits.
+_NEXT = r"\\2[0-7][0-7]"
+_CHARACTER = "|".join(
+    (
+        r"[\t\n\r -[\]-~]|\\\\",
+        r"\\3(?:0[2-7]|[1-3][0-7])" + _NEXT,
+        r"\\340\\2[4-7][0-7]" + _NEXT,
+        r"\\3(?:4[1-7]|5[0-46])" + _NEXT + _NEXT,
+        r"\\355\\2[0-3][0-7]" + _NEXT,
+        # All but U+FFFE and U+FFFF, which XML does not allow.
+        r"\\357\\2(?:[0-6][0-7]|7[0-6])" + _NEXT,
+        r"\\357\\277\\2(?:[0-6][0-7]|7[0-5])",
+        r"\\360\\2[2-7][0-7]" + _NEXT + _NEXT,
+        r"\\36[1-3]" + _NEXT + _NEXT + _NEXT,
+        r"\\364\\2[01][0-7]" + _NEXT + _NEXT,
+    )
+)
+
+
+def readable(text, max_bytes=None):
+    r"""Return an SQL expression for a text of a catalog in which no byte can make a query, or its reader, fail.
+
+    :param str text: an SQL expression of type text, in a database whose encoding is UTF8
+    :param int max_bytes: how many bytes are kept: what was cut ends with an ellipsis
+    """
+    stored = f"textsend({text})"  # the only cast that does not look at it
+    if max_bytes:
+        stored = f"substring({stored} FROM 1 FOR {max_bytes:d})"
+    escaped = f"encode({stored}, 'escape')"
+    if max_bytes:
+        escaped = f"{escaped} || CASE WHEN octet_length({text}) > {max_bytes:d} THEN '\\342\\200\\246' ELSE '' END"
+    return rf"""CASE WHEN ({escaped}) ~ '[^\t\n\r -~]|\\' THEN (
+    SELECT convert_from(decode(string_agg(
+               COALESCE(part[1], '\\x' || encode(decode(part[2], 'escape'), 'hex')), '' ORDER BY number
+           ), 'escape'), 'UTF8')
+      FROM regexp_matches({escaped}, '((?:{_CHARACTER})+)|(\\[0-3][0-7][0-7]|.)', 'g')
+           WITH ORDINALITY AS match(part, number)
+) ELSE {escaped} END"""
+
+
+# A client's session that PostgreSQL knows nothing of, because track_activities is off for it. A session that has
+# just begun has no state, either.
+UNTRACKED = """(usesysid IS NOT NULL AND datid IS NOT NULL AND query <> '<insufficient privilege>' AND (
+    state = 'disabled' OR state IS NULL AND backend_start < clock_timestamp() - interval '1 second'
+))"""
+
+# What a superuser may run so that their next sessions are tracked.
+TRACK = readable("string_agg(DISTINCT 'ALTER ROLE ' || quote_ident(usename) || ' SET track_activities = on;', ' ')")
 
 # One row: how the connections are used, ages in seconds. The asking session counts, but its own
 # transaction does not. Of a role's session that the asking one may not see, not even the kind is
 # known: if it works on a database it is taken for a client's. Whoever waits for a lock may be seen
 # in pg_locks, which is only looked at if somebody may wait; since when, PostgreSQL tells since
 # version 14: before, the beginning of the query is the nearest that is known.
-ACTIVITY = """
-SELECT quote_ident(current_user) AS role,
+ACTIVITY = f"""
+SELECT {readable("quote_ident(current_user)")} AS role,
        current_setting('max_connections')::int AS max_connections,
        current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
        COALESCE(current_setting('reserved_connections', true), '0')::int AS reserved_connections,
@@ -17,6 +70,8 @@ SELECT quote_ident(current_user) AS role,
        100 * pg_notification_queue_usage() AS notification_queue_usage,
        count(*) AS client_backends,
        count(*) FILTER (WHERE is_hidden) AS hidden_backends,
+       count(*) FILTER (WHERE is_untracked) AS untracked_backends,
+       (SELECT {TRACK} FROM pg_stat_activity WHERE {UNTRACKED} AND backend_type = 'client backend') AS track,
        count(*) FILTER (WHERE state IN ('active', 'fastpath function call')) AS active_backends,
        count(*) FILTER (WHERE state = 'idle') AS idle_backends,
        count(*) FILTER (WHERE starts_with(state, 'idle in transaction')) AS idle_in_transaction_backends,
@@ -25,7 +80,7 @@ SELECT quote_ident(current_user) AS role,
            AS xact_age,
        EXTRACT(EPOCH FROM clock_timestamp() - min(state_change) FILTER (WHERE starts_with(state, 'idle in transaction'))
            )::float8 AS idle_in_transaction_age,
-       CASE WHEN count(*) FILTER (WHERE wait_event_type = 'Lock' OR is_hidden) = 0 THEN 0
+       CASE WHEN count(*) FILTER (WHERE wait_event_type = 'Lock' OR is_hidden OR is_untracked) = 0 THEN 0
             ELSE COALESCE(
                 EXTRACT(EPOCH FROM clock_timestamp() - COALESCE(
                     (SELECT min((to_jsonb(lock)->>'waitstart')::timestamptz) FROM pg_locks AS lock WHERE NOT granted),
@@ -34,8 +89,28 @@ SELECT quote_ident(current_user) AS role,
                 CASE WHEN current_setting('server_version_num')::int >= 140000 THEN 0 END
             )
        END::float8 AS blocked_age
-  FROM (SELECT *, query = '<insufficient privilege>' AS is_hidden FROM pg_stat_activity) AS activity
+  FROM (
+       SELECT *, query = '<insufficient privilege>' AS is_hidden, {UNTRACKED} AS is_untracked FROM pg_stat_activity
+  ) AS activity
  WHERE backend_type = 'client backend' OR is_hidden AND datid IS NOT NULL AND usesysid IS NOT NULL
+"""
+
+# The prepared transactions that hold what backends wait for, whose PIDs are the parameter: their locks have no PID,
+# and one of them is on their own number.
+PREPARED_BLOCKERS = f"""
+SELECT DISTINCT {readable("gid")}, {readable("quote_literal(gid)")}, {readable("owner::text")},
+       {readable("prepared_xact.database::text")}, prepared AT TIME ZONE 'UTC'
+  FROM pg_locks AS waiting
+  JOIN pg_locks AS held
+    ON (held.locktype, held.database, held.relation, held.page, held.tuple, held.transactionid, held.classid,
+        held.objid, held.objsubid)
+       IS NOT DISTINCT FROM
+       (waiting.locktype, waiting.database, waiting.relation, waiting.page, waiting.tuple, waiting.transactionid,
+        waiting.classid, waiting.objid, waiting.objsubid)
+  JOIN pg_locks AS own
+    ON own.virtualtransaction = held.virtualtransaction AND own.pid IS NULL AND own.locktype = 'transactionid'
+  JOIN pg_prepared_xacts AS prepared_xact ON prepared_xact.transaction = own.transactionid
+ WHERE held.granted AND held.pid IS NULL AND NOT waiting.granted AND waiting.pid = ANY(%s)
 """
 
 # How many sessions each database has had, and how they ended. Since PostgreSQL 14.

@@ -83,7 +83,10 @@ check_programs() {
     [ -n "${ODOO_SOURCE:-}" ] || [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
         missing+=(debian-archive-keyring)
     case $purpose in
-        test) command -v chromium >/dev/null || missing+=(chromium) ;;&
+        test)
+            command -v chromium >/dev/null || missing+=(chromium)
+            compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
+            ;;&
         test | lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;
     esac
     [ ${#missing[@]} = 0 ] || install_debian "${missing[@]}"

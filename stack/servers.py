@@ -374,6 +374,7 @@ class PgBouncer(Server):
 
     def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None, suite=None):
         super().__init__(folder, port)
+        self.variables = {}
         self.program = str(suite_root(suite) / "usr/sbin/pgbouncer") if suite else "/usr/sbin/pgbouncer"
         self.postgresql = postgresql
         self.passwords = passwords
@@ -406,6 +407,21 @@ class PgBouncer(Server):
             + "".join(f"{key} = {value}\n" for key, value in settings.items()),
         )
         return [self.program, str(configuration)]
+
+    def environment(self):
+        return super().environment() | self.variables
+
+    def fake_clock(self, offset="+0"):
+        """Let its clock go wrong by so many seconds, e.g. "-3600": from the next start on, and from then on at once.
+        The installed version only, which uses the system's own C library."""
+        self.write("clock", f"{offset}\n")
+        [library] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+        self.variables = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
 
     def reload(self):
         """Have it read its configuration, as it is now, again."""

@@ -1,0 +1,52 @@
+"""Query servers from a process of its own, if Odoo's environment holds what libpq would send to them.
+
+No parameter of a connection keeps libpq from PGGEQO, a new libpq knows new variables, and a process cannot
+change its environment while its threads read it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# What a reading is meant to use, and what it replaces by parameters of its own.
+USED = {"PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"}
+REPLACED = {
+    *("PGAPPNAME", "PGCONNECT_TIMEOUT", "PGDATABASE", "PGGSSENCMODE", "PGHOST", "PGHOSTADDR", "PGOPTIONS"),
+    *("PGPASSWORD", "PGPORT", "PGSSLMODE", "PGTARGETSESSIONATTRS", "PGUSER"),
+}
+# How long Python may take to start.
+START_SECONDS = 0.5
+SERVE = "import sys; sys.path[:0] = [sys.argv[1]]; from probes import gate; gate.serve()"
+
+
+def is_needed():
+    """Return whether the environment has variables for libpq that must not reach a server."""
+    return any(map(_is_foreign, os.environ.keys() - USED - REPLACED))
+
+
+def _is_foreign(name):
+    return name.startswith("PG") and not name.startswith("PGBOUNCER_")
+
+
+def call(request, timeout):
+    """Have `gate.serve` answer a request in a process with a clean environment.
+
+    :param request: what JSON can hold
+    :param float timeout: seconds
+    :return: the answer
+    :raise subprocess.SubprocessError: there was none in time, or the process failed
+    :raise OSError: it could not be started
+    """
+    environment = {name: value for name, value in os.environ.items() if name in USED or not name.startswith("PG")}
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, str(Path(__file__).parents[1])],
+        input=json.dumps(request | {"timeout": timeout - START_SECONDS}),
+        env=environment,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)

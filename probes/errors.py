@@ -1,0 +1,118 @@
+"""Why a server could not be read: from error messages to reasons."""
+
+import errno
+import os
+import re
+
+# What the peer's own words mean, the first match counts. At connection time neither
+# PgBouncer nor libpq gives a code, so the text is all there is (PgBouncer 1.15 to 1.26).
+# PgBouncer's is always English; a PostgreSQL's or libpq's may not be, and is then shown as it is.
+REASONS = (
+    ("received invalid response to SSL negotiation", "wrong_server"),
+    ("expected authentication request from server", "wrong_server"),
+    ("password authentication failed", "wrong_password"),
+    ("SASL authentication failed", "wrong_password"),
+    ('"trust" authentication failed', "unknown_user"),
+    ("not allowed", "not_allowed"),
+    ("admin access needed", "admin_needed"),
+    ("invalid command", "unknown_command"),
+    ("SSL required", "tls_required"),
+    ("server does not support SSL", "tls_unavailable"),
+    ("certificate", "tls_failed"),
+    ("private key", "tls_failed"),
+    ("SSL error", "tls_failed"),
+    ("closed the connection", "closed"),
+    # From 1.19 on of a user that is not in the auth_file: auth_query has no database for the console.
+    ("bouncer config error", "unknown_user"),
+    ("pgbouncer cannot connect to server", "other"),
+)
+# What only PostgreSQL says. One that says so to a question for a console is the wrong server.
+POSTGRESQL_REASONS = (
+    ("password authentication failed for user", "wrong_password"),
+    ('database "pgbouncer" does not exist', "wrong_server"),
+    ("pg_hba.conf", "not_allowed"),
+    ("connection slots are reserved", "full"),
+    ("too many clients", "full"),
+    ("too many connections for", "full"),
+    ("statement timeout", "timeout"),
+)
+# PostgreSQL's codes, the same in every language; only a command's error has one.
+SQLSTATE_REASONS = {
+    "53300": "full",
+    "57014": "timeout",
+    "57P01": "closed",
+    "57P02": "closed",
+    "57P03": "closed",
+}
+# The operating system's words are in the language that the process runs in.
+ERRNO_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ENOENT: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EAGAIN: "timeout",
+    errno.ECONNRESET: "closed",
+}
+
+
+# What a text may not hold to be stored in PostgreSQL, and shown in HTML and XML.
+CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+# A message is no longer than this.
+MAX_DETAIL = 1000
+
+
+def printable(text):
+    r"""Return a text with each control character as ``\x01``."""
+    return CONTROLS.sub(lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode()), text)
+
+
+# What libpq puts before the words of the server: it may hold a host or a folder named pgbouncer.
+LIBPQ_PREFIX = re.compile(r"^connection to server .*? failed: ", re.DOTALL)
+
+
+class SessionError(Exception):
+    """The server could not be read.
+
+    :ivar str reason: one of those above, ``no_password``, ``unresolved``, ``silent_login``, ``too_large`` or
+        ``other``
+    :ivar str detail: the peer's or libpq's own words
+    :ivar bool is_sent: whether a command was sent before the deadline came
+    :ivar float since: when the server was first found like this, in seconds since the epoch; None if that is now
+    """
+
+    def __init__(self, reason, detail=""):
+        super().__init__(detail or reason)
+        self.reason = reason
+        self.detail = printable(detail[:MAX_DETAIL])
+        self.is_sent = False
+        self.since = None
+
+
+def explained(error, console_user=None, needs_password=False):
+    """Return the SessionError that stands for an error of psycopg2.
+
+    :param str console_user: who logged in to a console; None for a connection to PostgreSQL
+    """
+    message = str(error).strip()
+    detail = message.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
+    reason = SQLSTATE_REASONS.get(error.pgcode) if console_user is None else None
+    return SessionError("no_password" if needs_password else reason or _reason(message, console_user), detail)
+
+
+def _reason(message, console_user):
+    words = [
+        *((text, "wrong_server" if console_user else reason) for text, reason in POSTGRESQL_REASONS),
+        *REASONS,
+        *((os.strerror(number), reason) for number, reason in ERRNO_REASONS.items()),
+    ]
+    reason = next((reason for text, reason in words if text in message), None)
+    if reason is None and console_user and _is_postgresql(message, console_user):
+        return "wrong_server"
+    return reason or "other"
+
+
+def _is_postgresql(message, user):
+    """Return whether a PostgreSQL refused a login, in whatever language: it names the role, the database
+    or its file, which PgBouncer does not."""
+    said = LIBPQ_PREFIX.sub("", message)
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in (user, "pgbouncer", "pg_hba.conf"))

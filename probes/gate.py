@@ -1,0 +1,213 @@
+"""Knowledge about servers that do not answer, shared by all processes of a host.
+
+A reader that waits for a server that hangs occupies one of Odoo's workers until the deadline: if each found that out
+by itself, ten open lists would occupy them all. It is kept in small files, with locks that end with their process.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import astuple
+from pathlib import Path
+from typing import NamedTuple
+
+from . import apart, session
+from .errors import SessionError
+
+# After a failure a server is left alone for so many seconds, and after each further one for twice as long. Lists
+# refresh every 5 s and the Overview every 10 s: a server that works again is seen within 15 s.
+FIRST_PAUSE = 2
+LONGEST_PAUSE = 7
+# An answer that others have waited for is used if it is not older than this, in seconds.
+FRESH_SECONDS = 1
+# A failure is another outage than one that nobody has seen for so many seconds.
+FORGET_SECONDS = 300
+POLL_SECONDS = 0.02
+
+
+def run(questions, timeout, folder, is_forced=False):
+    """Query servers as `session.run` does, except that a server that failed is queried again only after a pause, and
+    that of several readers at a time one queries a server, and the others use its answer.
+
+    :param Path folder: where the processes keep what they know. If nothing can be written there, each is by itself.
+    :param bool is_forced: query every server now; the outcome is remembered all the same
+    :return: key -> Reading, or SessionError, with ``since`` if it is remembered; each key is there
+    """
+    if questions and apart.is_needed():
+        return session.run_apart(questions, timeout, folder=str(folder), is_forced=is_forced)
+    deadline = time.monotonic() + timeout
+
+    def read(key):
+        return _read(key, questions[key], folder, deadline, is_forced)
+
+    with ThreadPoolExecutor(max_workers=max(len(questions), 1)) as executor:
+        return dict(zip(questions, executor.map(read, questions), strict=True))
+
+
+def serve():
+    """Answer a request of `session.run_apart`, from standard input to standard output."""
+    request = json.load(sys.stdin)
+    questions = request.pop("questions")
+    questions = {key: (session.Address(**address), commands) for key, (address, commands) in enumerate(questions)}
+    results = (run if "folder" in request else session.run)(questions, **request)
+    json.dump(list(map(session.pack, results.values())), sys.stdout)
+
+
+class Outage(NamedTuple):
+    """That a server did not answer: since when (in seconds since the epoch), and until when it is left alone, on the
+    clock that all processes of the host share and nobody sets. ``error`` is the packed SessionError."""
+
+    since: float
+    pause: float
+    until: float
+    error: dict
+
+    @property
+    def is_resting(self):
+        return 0 < self.until - time.monotonic() <= LONGEST_PAUSE
+
+    def as_error(self):
+        error = session.unpack(self.error)
+        error.since = self.since
+        return error
+
+
+def _read(key, question, folder, deadline, is_forced):
+    server, arrived_at, is_late = Server(folder, question[0]), time.time(), False
+    try:
+        if not is_forced:
+            known = server.outage()
+            if known and not known.is_resting and server.lock():
+                known = server.outage()  # another reader may just have tried
+                known = known if known and known.is_resting else None
+            elif not known and not server.lock():
+                known, is_late = _wait(server, question[1], deadline, arrived_at), True
+            if known:
+                return known.as_error() if isinstance(known, Outage) else known
+        result = session.run({key: question}, max(deadline - time.monotonic(), 0))[key]
+        # What did not answer in the rest of the time may be as good as ever.
+        if not is_late or isinstance(result, session.Reading):
+            server.remember(result)
+        return result
+    finally:
+        server.unlock()
+
+
+def _wait(server, commands, deadline, arrived_at):
+    """Wait for the end of the reading that is under way.
+
+    :return: the Outage or the Reading that it found; None if there is none that can be used
+    """
+    with server.waiting():
+        while not server.lock() and not server.answer(arrived_at):
+            if time.monotonic() > deadline:
+                return SessionError("timeout")
+            time.sleep(POLL_SECONDS)
+        answer = server.answer(arrived_at - FRESH_SECONDS)
+        if answer and set(commands) <= answer.answers.keys():
+            return answer._replace(answers={command: answer.answers[command] for command in commands})
+        return server.outage()
+
+
+class Server:
+    """What is known of one server, by all who reach it in the same way, in files. Without them, nothing is known."""
+
+    def __init__(self, folder, address):
+        identity = json.dumps([socket.gethostname(), *astuple(address)])
+        self.path = Path(folder) / hashlib.sha256(identity.encode()).hexdigest()[:32]
+        self.descriptor = None
+
+    def lock(self):
+        """Return whether nobody else queries this server: until `unlock`, nobody will."""
+        try:
+            if self.descriptor is None:
+                self.descriptor = self._open("lock")
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)
+        return True
+
+    def unlock(self):
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+    @contextmanager
+    def waiting(self):
+        """Have whoever queries the server keep the answer."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                descriptor = self._open("waiting")
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_SH)  # nobody holds it for longer than it takes to ask for it
+            yield
+
+    def _is_awaited(self):
+        descriptor = self._open("waiting")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+
+    def remember(self, result):
+        """Keep the outcome of a reading: that it failed, or its answers if somebody waits for them."""
+        with suppress(OSError):
+            if isinstance(result, SessionError):
+                before = self.outage()
+                if before and not 0 <= time.monotonic() - before.until < FORGET_SECONDS:
+                    before = before if before.is_resting else None
+                pause = min(2 * before.pause, LONGEST_PAUSE) if before else FIRST_PAUSE
+                is_same = before and before.error["reason"] == result.reason
+                since = before.since if is_same else time.time()
+                self._write("outage", Outage(since, pause, time.monotonic() + pause, session.pack(result)))
+                return
+            self._remove("outage")
+            if self._is_awaited():
+                self._write("answer", session.pack(result))
+            else:
+                self._remove("answer")
+
+    def outage(self):
+        """Return what `remember` kept of the last failure, None if the server answered since."""
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):  # it may hold anything
+            since, pause, until, error = json.loads(Path(f"{self.path}.outage").read_text())
+            outage = Outage(float(since), float(pause), float(until), error)
+            outage.as_error()
+            return outage
+        return None
+
+    def answer(self, not_before):
+        """Return the Reading that another process kept, None if it is older than a time."""
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            path = Path(f"{self.path}.answer")
+            if not_before <= path.stat().st_mtime <= time.time():
+                return session.unpack(json.loads(path.read_text()))
+        return None
+
+    def _open(self, kind):
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(f"{self.path}.{kind}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _write(self, kind, kept):
+        """Write a file completely, or not at all."""
+        descriptor, name = tempfile.mkstemp(dir=self.path.parent)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(kept, file)
+            os.replace(name, f"{self.path}.{kind}")
+        except BaseException:
+            os.unlink(name)
+            raise
+
+    def _remove(self, kind):
+        Path(f"{self.path}.{kind}").unlink(missing_ok=True)
