@@ -1,7 +1,7 @@
 {
     "name": "PgBouncer Monitor",
     "summary": "See PostgreSQL's sessions and PgBouncer's pools live, look back, be warned, know that the bus hears",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",
     "license": "LGPL-3",

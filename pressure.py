@@ -39,12 +39,6 @@ def postgresql_capacity(max_connections, superuser_reserved_connections, reserve
     return capacity if capacity > 0 else None
 
 
-def pool_capacity(database_pool_size, user_pool_size=None):
-    """How many servers a pool may have, without its reserve: the user's own pool_size (SHOW USERS,
-    since 1.23), if it has one, goes before the database's (SHOW DATABASES)."""
-    return database_pool_size if user_pool_size is None else user_pool_size
-
-
 def pressure(demand, capacity):
     """Demand in percent of capacity: above 100 somebody waits. None if either is unknown, or
     if there is no limit, which is how PgBouncer reads a limit of 0."""
@@ -72,25 +66,26 @@ def severity(level):
     return LEVELS.index(level)
 
 
-def increase(now, before):
+def increase(now, before, times=0):
     """How much counters grew between two readings of one server.
 
-    :param dict now: name -> list of counters, each of which only grows
+    :param dict now: name -> list of counters, each of which only grows; None for one that is unknown
     :param dict before: those of the reading before; None if there was none
-    :return: name -> list of differences. A name that is new has counted from 0 since. None if a
-        counter is missing, or went down: the server or its statistics were started anew, and what
-        was counted in between cannot be known.
+    :param int times: how many of them, the last ones, are measured by the server's clock: if that was put back,
+        they go down
+    :return: name -> list of differences, None for one that is unknown. A name that is new has counted from 0 since.
+        None if a counter went down: the server or its statistics were started anew, and what was counted in between
+        cannot be known.
     """
     if before is None:
         return None
     increases = {}
     for name, values in now.items():
         old = before.get(name, [0] * len(values))
-        if None in values or None in old:
+        grown = [None if None in pair else pair[0] - pair[1] for pair in zip(values, old, strict=True)]
+        if any(growth is not None and growth < 0 for growth in grown[: len(grown) - times]):
             return None
-        increases[name] = [value - before_that for value, before_that in zip(values, old, strict=True)]
-        if min(increases[name]) < 0:
-            return None
+        increases[name] = [None if growth is None or growth < 0 else growth for growth in grown]
     return increases
 
 

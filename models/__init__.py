@@ -1,8 +1,6 @@
 from . import connection_notices
 from . import connection_live
 from . import connection_endpoint
-from . import connection_rule
-from . import connection_alert
 from . import pg_stat_activity
 from . import pgbouncer_show
 from . import pgbouncer_pool
@@ -12,6 +10,8 @@ from . import pgbouncer_server
 from . import pgbouncer_database
 from . import pgbouncer_stat
 from . import pgbouncer_setting
+from . import connection_rule
+from . import connection_alert
 from . import connection_sample
 from . import connection_reading
 from . import connection_check

@@ -1,4 +1,3 @@
-import functools
 import logging
 from datetime import timedelta
 
@@ -8,9 +7,11 @@ from odoo.fields import Domain
 
 from .. import pressure
 from ..fields import NullableFloat, selection_label
+from ..tools import localized
 from .connection_check import LISTENERS
 from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH, LEVELS
-from .connection_rule import RULE_LABELS, tell_duration
+from .connection_rule import QUEUES, RULE_LABELS, tell_duration
+from .pgbouncer_pool import BOTTLENECKS
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ SESSION_FIELDS = (
     "state_age",
     "xact_age",
     "is_hidden",
+    "is_untracked",
     "blocked_by",
     "query",
     "endpoint_id",
@@ -88,6 +90,9 @@ class ConnectionAlert(models.Model):
     worst = fields.Char(compute="_compute_worst")
     worst_at = fields.Datetime(readonly=True)
     last_bad_at = fields.Datetime("Last Bad", readonly=True, help="The last sample that reached a threshold.")
+    bottleneck = fields.Selection(
+        BOTTLENECKS, "Held Back By", readonly=True, help="What kept the pool from opening another server."
+    )
     situation = fields.Text(readonly=True, help="What was found when it opened, or got worse.")
     advice = fields.Char("What to Do First", compute="_compute_advice")
     evidence = fields.Html(
@@ -123,10 +128,10 @@ class ConnectionAlert(models.Model):
             is_known = alert.worst_value is not False
             alert.worst = is_known and self.env["connection.rule"]._tell_value(alert.rule, alert.worst_value)
 
-    @api.depends("rule")
+    @api.depends("rule", "bottleneck")
     def _compute_advice(self):
         for alert in self:
-            alert.advice = self.env["connection.rule"]._advice(alert.rule)
+            alert.advice = self.env["connection.rule"]._advice(alert.rule, alert.bottleneck)
 
     def _key(self):
         return self.rule, self.database or None, self.user or None
@@ -161,6 +166,7 @@ class ConnectionAlert(models.Model):
             alert = alerts.get(key)
             if pressure.severity(level) > pressure.severity(alert.level if alert else "ok"):
                 values = {"level": level, "situation": f"{now} UTC: {self._situation(endpoint, key[0], sample)}"}
+                values["bottleneck"] = sample.get("bottleneck") if key[0] in QUEUES else None
                 if alert:
                     alert.write(values)
                     changed |= alert
@@ -192,28 +198,40 @@ class ConnectionAlert(models.Model):
             return f"{check.host}: {check.summary}"
         if sample.get("used") is None:
             return sample["reason"]
-        figures = {name: "?" if sample.get(name) is None else f"{sample[name]:.0f}" for name in ("used", "waiting")}
-        figures["capacity"] = {None: "?", 0: "∞"}.get(sample["capacity"], sample["capacity"])
-        maxwait = sample.get("maxwait")
-        figures["maxwait"] = "?" if maxwait is None else self.env["connection.rule"]._tell_value("maxwait", maxwait)
+        figures = {name: localized(self.env, sample.get(name), 0) for name in ("used", "waiting", "capacity")}
+        if sample["capacity"] == 0:
+            figures["capacity"] = "∞"
         if endpoint.kind == "postgresql":
             text = self.env._("%(used)s of %(capacity)s connections are in use.", **figures)
             if sample["hidden_backends"]:
-                text += " " + self.env._("What %s sessions of other roles do is hidden.", sample["hidden_backends"])
+                text += " " + self.env._(
+                    "What %s sessions of other roles do is hidden.", localized(self.env, sample["hidden_backends"])
+                )
             return text
         if rule == "paused_samples":
             return self.env._("%s clients wait.", figures["waiting"])
         if not sample.get("database"):
             return self.env._("%(used)s of %(capacity)s clients are connected, of which %(waiting)s wait.", **figures)
+        return self._queue_situation(sample, figures)
+
+    @api.model
+    def _queue_situation(self, sample, figures):
+        """What the sample of a pool or a database found."""
         if sample["user"]:
             text = self.env._("%(used)s of %(capacity)s servers are in use.", **figures)
         else:
             text = self.env._("%(used)s servers are connected, the limit is %(capacity)s.", **figures)
-        text += " " + self.env._("%(waiting)s clients wait, the first for %(maxwait)s.", **figures)
-        # A wait counts when it is over: those that last are only seen by the look.
+        if sample["maxwait"] is None:
+            text += " " + self.env._("%(waiting)s clients wait.", **figures)
+        else:
+            maxwait = self.env["connection.rule"]._tell_value("maxwait", sample["maxwait"])
+            text += " " + self.env._("%(waiting)s clients wait, longest wait %(maxwait)s.", maxwait=maxwait, **figures)
+        if sample["bottleneck"]:
+            text += " " + self.env["pgbouncer.pool"]._explain_bottleneck(sample["bottleneck"])
+        # A wait counts when it is over: those that last are only seen by the reading.
         mean = sample.get("waiting_mean") or 0
         if mean >= 1 and mean > (sample["waiting"] or 0):
-            text += " " + self.env._("Since the last sample %s waited on average.", f"{mean:.0f}")
+            text += " " + self.env._("Since the last sample %s waited on average.", localized(self.env, mean, 0))
         return text
 
     def _gather(self):
@@ -227,7 +245,8 @@ class ConnectionAlert(models.Model):
                 Session = self.env["pg.stat.activity"].sudo()
                 own_pid = self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
                 clients = Domain("backend_type", "=", "client backend") & Domain("xact_start", "!=", False)
-                telling = (clients | Domain("is_hidden", "=", True)) & Domain("pid", "!=", own_pid)
+                unseen = Domain("is_hidden", "=", True) | Domain("is_untracked", "=", True)
+                telling = (clients | unseen) & Domain("pid", "!=", own_pid)
                 sessions, problem = Session.search_fetch(telling, SESSION_FIELDS, limit=MAX_LOOKED_AT), None
         except Exception as error:  # what is not known about an alert must not cost it
             _logger.exception("What ran could not be read")
@@ -238,14 +257,19 @@ class ConnectionAlert(models.Model):
         for alert in self.filtered(lambda alert: alert.rule not in NO_SESSIONS):
             involved = alert._involved(sessions, roots)
             hidden = involved.filtered("is_hidden")
-            shown = (involved - hidden)[:MAX_SESSIONS]
+            untracked = involved.filtered("is_untracked")
+            # Of those only locks are known.
+            idle = untracked.filtered(lambda session: session.pid not in roots and not session.blocked_by)
+            shown = (involved - hidden - idle)[:MAX_SESSIONS]
             if problem:
                 note = self.env._("What ran could not be read: %s", problem)
             elif hidden:
                 note = self.env._(
                     "Of %s sessions of other roles Odoo's role may not see what they do. GRANT pg_monitor shows them.",
-                    len(hidden),
+                    localized(self.env, len(hidden)),
                 )
+            elif untracked:
+                note = self.env._("track_activities is off for %s sessions: what they do is unknown.", len(untracked))
             else:
                 is_none = len(sessions) < MAX_LOOKED_AT and not shown
                 note = is_none and self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")
@@ -271,11 +295,16 @@ class ConnectionAlert(models.Model):
         if self.endpoint_id.kind == "pgbouncer":
             sessions = sessions.filtered(lambda session: session.endpoint_id == self.endpoint_id)
         if self.database:
-            pool_id = functools.partial(self.env["pgbouncer.pool"]._row_id, self.endpoint_id.id, self.database)
-            sessions = sessions.filtered(lambda session: session.pool_id.id == pool_id(self.user or session.usename))
+            of_alert = [("endpoint_id", "=", self.endpoint_id.id), ("database", "=", self.database)]
+            if self.user:
+                of_alert.append(("user", "=", self.user))
+            pools = self.env["pgbouncer.pool"].search(of_alert)
+            sessions = sessions.filtered(lambda session: session.pool_id in pools)
         if self.rule == "idle_in_transaction_age":
             idle = sessions.filtered(
-                lambda session: session.is_hidden or (session.state or "").startswith("idle in transaction")
+                lambda session: session.is_hidden
+                or session.is_untracked
+                or (session.state or "").startswith("idle in transaction")
             )
             return idle.sorted("state_age", reverse=True)
         return sessions.sorted(lambda session: (session.pid not in roots, not session.blocked_by))
@@ -285,12 +314,14 @@ class ConnectionAlert(models.Model):
             "PID %(pid)s: %(user)s on %(database)s, %(name)s, client %(client)s: %(state)s, transaction open for "
             "%(age)s.",
             pid=session.pid,
-            user=session.usename,
-            database=session.datname,
+            user=session.usename or "?",
+            database=session.datname or "?",
             name=session.application_name or self.env._("no application name"),
             client=session._client(),
-            state=session.state,
-            age=self.env["connection.rule"]._tell_value("xact_age", session.xact_age),
+            state="?" if session.is_untracked else session.state or "?",
+            age="?"
+            if session.xact_age is False
+            else self.env["connection.rule"]._tell_value("xact_age", session.xact_age),
         )
         if session.blocked_by:
             return line + " " + self.env._("It waits for PID %s.", session.blocked_by)
@@ -424,7 +455,7 @@ class ConnectionAlert(models.Model):
                 "%(worst)s (%(level)s from %(threshold)s)",
                 worst=values["worst"],
                 level=self._word("level"),
-                threshold=f"{threshold:g}"
+                threshold=localized(self.env, threshold)
                 if rule.is_count
                 else self.env["connection.rule"]._tell_value(self.rule, threshold),
             )
@@ -444,7 +475,7 @@ class ConnectionAlert(models.Model):
             self.env["connection.sample"]._wait_for(endpoint)
             lasting.sudo().write({"acknowledged_by": self.env.uid, "acknowledged_at": fields.Datetime.now()})
             names = ", ".join(lasting.mapped("display_name"))
-            endpoint.message_post(body=self.env._("Acknowledged: %s", names), subtype_xmlid="mail.mt_note")
+            endpoint._message_log(body=self.env._("Acknowledged: %s", names))
 
     @api.model
     def _send_again(self):

@@ -15,6 +15,7 @@ from odoo.tools import SQL, config
 
 from .. import pressure
 from ..fields import NullableFloat, selection_label
+from ..tools import localized
 from .connection_endpoint import EPOCH, LEVELS
 
 _logger = logging.getLogger(__name__)
@@ -45,8 +46,8 @@ def can_notify(hearing):
     return is_heard(hearing) or (hearing["outcome"] == "lost" and not hearing["reason"])
 
 
-def tell_ms(seconds):
-    return f"{seconds * 1000:.0f}" if seconds >= 0.01 else f"{seconds * 1000:.1f}"
+def tell_ms(env, seconds):
+    return localized(env, seconds * 1000, 0 if seconds >= 0.01 else 1)
 
 
 def route_verdict(hearing, pool):
@@ -143,15 +144,15 @@ class ConnectionCheck(models.Model):
     def action_check(self):
         """Check now, without a browser: with one, the page does the steps of connection.check.run.
 
-        :return: the new records, one for the bus and one for cron. They were written in a transaction of
-            their own, because a scheduled action takes part.
+        :return: the new records, one for the bus and one for cron. Each step is committed, because a scheduled
+            action takes part.
         """
         self.env["connection.check.run"].check_access("create")
         run_id, told = self._do_steps({})
         while told["is_pending"]:
             time.sleep(POLL_SECONDS)
-            told = self._in_own_transaction(lambda runs: runs.browse(run_id).step("cron"))
-        return self.browse(self._in_own_transaction(lambda runs: runs.browse(run_id).finish().ids))
+            told = self._commit_with_retries(lambda runs: runs.browse(run_id).step("cron"))
+        return self.browse(self._commit_with_retries(lambda runs: runs.browse(run_id).finish().ids))
 
     @api.model
     def _do_steps(self, values):
@@ -159,17 +160,18 @@ class ConnectionCheck(models.Model):
 
         :return: its id, and what the last step told
         """
-        run_id = self._in_own_transaction(lambda runs: runs.create(values).id)
+        run_id = self._commit_with_retries(lambda runs: runs.create(values).id)
         told = {}
         for name in self.env["connection.check.run"]._titles():
-            told = self._in_own_transaction(lambda runs, name=name: runs.browse(run_id).step(name))
+            told = self._commit_with_retries(lambda runs, name=name: runs.browse(run_id).step(name))
         return run_id, told
 
     @api.model
-    def _in_own_transaction(self, function):
-        with self.env.registry.cursor() as cr:
-            runs = self.env(cr=cr)["connection.check.run"]
-            return retrying(lambda: function(runs), runs.env)
+    def _commit_with_retries(self, function):
+        """Commit what a function does with connection.check.run, and call it again if another transaction came
+        in between. There may be no second connection for it."""
+        self.env["connection.endpoint"]._commit()
+        return retrying(lambda: function(self.env["connection.check.run"]), self.env)
 
     @api.model
     def last(self):
@@ -207,7 +209,7 @@ class ConnectionCheck(models.Model):
         """Check without a browser. The cron worker that does this learns how long a job waits when it is free
         again: the job itself then ends the check."""
         run_id, told = self._do_steps({"is_scheduled": True})
-        self._in_own_transaction(lambda runs: runs.browse(run_id)._finish_unless_job(told["is_pending"]))
+        self._commit_with_retries(lambda runs: runs.browse(run_id)._finish_unless_job(told["is_pending"]))
 
     @api.model
     def _watch(self):
@@ -317,7 +319,7 @@ class ConnectionCheck(models.Model):
                 "The bus is deaf, though a new connection would hear. Chat and notifications are not live."
             )
             return "deaf", "critical", summary, self._ways_restart()
-        took = tell_ms(delay)
+        took = tell_ms(self.env, delay)
         summary = self.env._("The bus listens through a pooler in session mode, and hears within %s ms.", took)
         if verdict == "direct":
             summary = self.env._("The bus listens on PostgreSQL itself, and hears within %s ms.", took)
@@ -350,7 +352,7 @@ class ConnectionCheck(models.Model):
                 "busy, or their connections were made before and are deaf."
             )
             return "unknown", "unknown", summary, self._ways_restart()
-        took = tell_ms(job["delay"])
+        took = tell_ms(self.env, job["delay"])
         summary = self.env._(
             "The cron workers listen through a pooler in session mode: a triggered job waits no longer than %s ms.",
             took,

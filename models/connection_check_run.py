@@ -19,9 +19,13 @@ from odoo.tools import SQL, config, consteq, hmac
 
 from odoo.addons.bus.models import bus as odoo_bus
 
+from ..analysis import readings
+from ..analysis.bottleneck import pool_size
+from ..analysis.joins import network_address
+from ..analysis.readings import CONSOLE
 from ..probes import listen, session
 from .connection_check import POSTGRES, can_notify, is_heard, tell_ms
-from .connection_endpoint import CONSOLE_TIMEOUT
+from .connection_endpoint import CONSOLE_TIMEOUT, understood
 
 # The steps that the browser takes part in.
 ANSWERED_STEPS = ("bus", "browser")
@@ -202,12 +206,12 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         commands = [f"SHOW {what}" for what in ("CLIENTS", "POOLS", "DATABASES", "USERS", "CONFIG")]
         questions = {console.id: (console._address(), commands) for console in consoles}
         self._release()
-        hearing, readings = listen.probe(
+        hearing, answered = listen.probe(
             connection_info_for(POSTGRES)[1],
             meanwhile=lambda: session.run(questions, CONSOLE_TIMEOUT),
             look_seconds=CONSOLE_TIMEOUT + session.HAND_OVER_SECONDS,
         )
-        pool = self._pool_of(hearing, readings or {})
+        pool = self._pool_of(hearing, answered or {})
         seen, means, level = self.env._("It could not be seen."), self._because(hearing._asdict()), "unknown"
         if hearing.is_pooled is not None:
             level = "ok"
@@ -238,13 +242,13 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             "pool": pool,
         }
 
-    def _pool_of(self, hearing, readings):
+    def _pool_of(self, hearing, answered):
         """The pool of the connection of a listen.Hearing, in what the consoles answered while it was open.
 
         :return: a dictionary, None if no endpoint has such a client
         """
-        for endpoint_id, reading in readings.items():
-            reading = session.check(reading)
+        for endpoint_id, reading in answered.items():
+            reading = understood(reading)
             if isinstance(reading, session.SessionError):
                 continue
             rows = {command.removeprefix("SHOW ").lower(): answer for command, answer in reading.answers.items()}
@@ -255,14 +259,14 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
                     continue
                 database = next((row for row in rows["databases"] if row.get("name") == POSTGRES), {})
                 user = database.get("force_user") or client.get("user")
-                pool = next((row for row in rows["pools"] if (row["database"], row["user"]) == (POSTGRES, user)), {})
-                size = next((row.get("pool_size") for row in rows["users"] if row.get("name") == user), None)
-                config = {row.get("key"): row.get("value") for row in rows["config"]}
+                key = POSTGRES, user
+                pool = next((row for row in rows["pools"] if (row.get("database"), row.get("user")) == key), {})
+                of_user = next((row for row in rows["users"] if row.get("name") == user), {})
                 return {
                     "endpoint": self.env["connection.endpoint"].browse(endpoint_id).name,
                     "pool_mode": pool.get("pool_mode") or "?",
-                    "pool_size": size or database.get("pool_size"),
-                    "client_idle_timeout": config.get("client_idle_timeout"),
+                    "pool_size": pool_size(database, of_user),
+                    "client_idle_timeout": readings.by_key(rows["config"]).get("client_idle_timeout"),
                     "server": (database.get("host"), database.get("port")),
                 }
         return None
@@ -304,7 +308,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             )
         return {
             "heard": (
-                self.env._("It arrived after %s ms.", tell_ms(hearing["seconds"] or 0)),
+                self.env._("It arrived after %s ms.", tell_ms(self.env, hearing["seconds"] or 0)),
                 self.env._("LISTEN works on this route."),
             ),
             "lost": (
@@ -361,7 +365,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         seen = self.env._("%(process)s, answered %(url)s. LISTEN: %(seen)s", process=process, url=through, seen=seen)
         told["level"] = "critical"
         if bus["delay"] is not None:
-            seen += " " + self.env._("Its dispatcher was called after %s ms.", tell_ms(bus["delay"]))
+            seen += " " + self.env._("Its dispatcher was called after %s ms.", tell_ms(self.env, bus["delay"]))
             if is_heard(bus["hearing"]):
                 told["level"] = "ok"
             else:
@@ -526,7 +530,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         delays = [delay if isinstance(delay, int | float) and 0 <= delay <= ECHO_SECONDS else None for delay in answer]
         is_live = len(delays) >= ECHOES and None not in delays
         if is_live:
-            seen = self.env._("They arrived after %s ms.", ", ".join(map(tell_ms, delays)))
+            seen = self.env._("They arrived after %s ms.", ", ".join(tell_ms(self.env, delay) for delay in delays))
             means = self.env._("Chat and notifications are live here.")
         else:
             arrived = sum(delay is not None for delay in delays)
@@ -592,14 +596,15 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
 
     def _old_clients(self):
         """The clients of postgres that are connected for longer than anything but a listener."""
-        clients = self.env["pgbouncer.client"].search([("connect_time", "!=", False)])
+        clients = self.env["pgbouncer.client"].search([("database", "in", (CONSOLE, POSTGRES))])
         old = clients.browse()
         for of_endpoint in clients.grouped("endpoint_id").values():
-            # PgBouncer's times are in its own zone: the newest is that of the console which told them.
-            connected = {client: fields.Datetime.to_datetime(client.connect_time[:19]) for client in of_endpoint}
-            latest = max(connected.values())
+            # PgBouncer's times are in its own zone: the newest console is the one that was just opened.
+            consoles = of_endpoint.filtered(lambda client: client.database == CONSOLE)
+            now = max(filter(None, consoles.mapped("connect_time")), default=None)
             for client in of_endpoint.filtered(lambda client: client.database == POSTGRES):
-                if (latest - connected[client]).total_seconds() > LISTENER_SECONDS:
+                age = readings.age(client.connect_time, now)
+                if age is not None and age > LISTENER_SECONDS:
                     old |= client
         return old
 
@@ -706,7 +711,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             }
         seen = self.env._(
             "It started after %(delays)s ms, in %(workers)s. LISTEN in the last of these: %(seen)s",
-            delays=", ".join(map(tell_ms, self._job_delays())),
+            delays=", ".join(tell_ms(self.env, delay) for delay in self._job_delays()),
             workers=", ".join(
                 self.env._("PID %(pid)s on %(host)s", pid=pid, host=host)
                 for host, pid, _thread in dict.fromkeys(map(tuple, job["workers"]))
@@ -754,7 +759,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         is_last = any(run._is_last_job(started) for run in self.search([("is_waiting", "=", True)]))
         hearing = listen.probe(connection_info_for(POSTGRES)[1])[0]._asdict() if is_last else None
         # A page may write at this moment, too: then it is done again, and the job does not fail.
-        self.env["connection.check"]._in_own_transaction(lambda runs: runs._note_job(started, hearing))
+        self.env["connection.check"]._commit_with_retries(lambda runs: runs._note_job(started, hearing))
 
     def _is_last_job(self, started):
         is_late = started - self.job["triggered"][-1] >= WOKEN_SECONDS
@@ -818,7 +823,7 @@ def _user(info):
 
 def _address(route):
     host, port = route
-    return f"{host or '(unix socket)'}:{port}"
+    return network_address(host, port) if host else f"(unix socket):{port}"
 
 
 def _own_urls():
@@ -826,7 +831,7 @@ def _own_urls():
     interface = config["http_interface"]
     host = "127.0.0.1" if interface in (None, "", "0.0.0.0", "::") else interface
     ports = (config["gevent_port"] if config["workers"] else config["http_port"], config["http_port"])
-    return [f"http://{name}:{port}" for name in (host, "localhost", "127.0.0.1") for port in ports]
+    return [f"http://{network_address(name, port)}" for name in (host, "localhost", "127.0.0.1") for port in ports]
 
 
 def _own_ends():

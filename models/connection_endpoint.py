@@ -1,19 +1,27 @@
+import logging
 import os
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import psycopg2.errors
+from markupsafe import escape
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
-from odoo.tools import SQL
+from odoo.tools import SQL, config, format_datetime
+from odoo.tools.misc import formatLang
 
 from .. import pressure
+from ..analysis import readings
+from ..analysis.joins import network_address
 from ..fields import NullableFloat, NullableInteger, selection_label
-from ..probes import postgres, session
+from ..probes import gate, postgres, session
+from ..tools import localized
+
+_logger = logging.getLogger(__name__)
 
 # How long the servers of one list, or of one run of the sampler, may take together, in seconds.
 CONSOLE_TIMEOUT = 3.0
@@ -33,15 +41,12 @@ FIGURES = ("level", "pressure", "pool_pressure", "used", "capacity", "waiting", 
 READING_FIELDS = (*FIGURES, "sampled_at", "last_seen", "last_error")
 
 
-def console_state(rows):
-    """The state in the rows of SHOW STATE: active, paused or suspended, else unknown."""
-    states = [row.get("key") for row in rows if row.get("value") == "yes"]
-    return states[0] if states and states[0] in ("active", "paused", "suspended") else "unknown"
-
-
-def version_tuple(version):
-    """Numbers to compare of PgBouncer's version: (1, 25, 2) of 1.25.2, also of 1.25.2rc1."""
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+def understood(reading):
+    """Return a session.Reading of a console with typed values, see `analysis.readings`, or its session.SessionError."""
+    reading = session.check(reading)
+    if isinstance(reading, session.SessionError):
+        return reading
+    return reading._replace(answers=readings.console(reading.answers, reading.version))
 
 
 class ConnectionEndpoint(models.Model):
@@ -225,6 +230,20 @@ class ConnectionEndpoint(models.Model):
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer" or endpoint.host):
             if not endpoint.host or not endpoint.user:
                 raise ValidationError(self.env._("Enter the host and the user of %s.", endpoint.name))
+            folder, _slash, file = endpoint.host.rpartition("/")
+            if folder and file.startswith(".s.PGSQL."):
+                raise ValidationError(
+                    self.env._(
+                        "“%(host)s” is the socket itself. Enter its folder, %(folder)s, as the host, and the number at "
+                        "its end as the port.",
+                        host=endpoint.host,
+                        folder=folder,
+                    )
+                )
+            if endpoint.host.startswith("["):
+                raise ValidationError(
+                    self.env._("Enter an IPv6 address without brackets and port: not “%s”.", endpoint.host)
+                )
             if "," in endpoint.host or any(map(str.isspace, endpoint.host)):
                 raise ValidationError(self.env._("Enter one host, without commas and spaces: not “%s”.", endpoint.host))
             if not 1 <= endpoint.port <= 65535:
@@ -278,8 +297,8 @@ class ConnectionEndpoint(models.Model):
         message = self.env._(
             "Level %(level)s: %(used)s of %(capacity)s connections are used.",
             level=selection_label(self, "level", self.level),
-            used="?" if self.used is False else self.used,
-            capacity="?" if self.capacity is False else self.capacity,
+            used=localized(self.env, self.used, 0),
+            capacity=localized(self.env, self.capacity, 0),
         )
         kind = "warning" if self.last_error else "success"
         message = "\n".join(filter(None, [message, self.last_error]))
@@ -355,8 +374,21 @@ class ConnectionEndpoint(models.Model):
                     "you can also resume it."
                 )
             )
-        # A name cannot be a parameter on the console: it is quoted as PostgreSQL quotes identifiers.
-        command = verb if database is None else " ".join((verb, '"{}"'.format(database.replace('"', '""'))))
+        # A name cannot be a parameter on the console.
+        name = database and readings.argument(database)
+        if database and not name:
+            raise UserError(
+                self.env._(
+                    "PgBouncer takes no command with a name of more than %(bytes)s bytes, its quotes included. Nothing "
+                    "was sent. Send %(verb)s from the endpoint, for all databases, or give “%(database)s” a shorter "
+                    "name in pgbouncer.ini.",
+                    bytes=readings.ARGUMENT_BYTES,
+                    verb=verb,
+                    database=database,
+                )
+            )
+        command = f"{verb} {name}" if name else verb
+        record = self._record(self.env._("%s: about to be sent.", command))
         reading = session.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
         if isinstance(reading, session.SessionError):
             result, kind = self._unanswered(verb, reading)
@@ -365,7 +397,7 @@ class ConnectionEndpoint(models.Model):
             result = self.env._("PgBouncer refused it: %s", error.detail)
             if error.reason == "admin_needed":
                 result = " ".join(self._explain(error))
-        elif verb == "RELOAD" and version_tuple(reading.version) < (1, 25):
+        elif verb == "RELOAD" and readings.version_tuple(reading.version) < (1, 25):
             kind = "warning"
             result = self.env._(
                 "PgBouncer %s says that it is done. It says so even if it could not read its files: before version "
@@ -374,7 +406,7 @@ class ConnectionEndpoint(models.Model):
             )
         else:
             result, kind = self.env._("PgBouncer says that it is done."), "success"
-        self._log_action(f"{command}: {result}")
+        record.body = escape(f"{command}: {result}")
         return self._notification(f"{self.name}: {command}", result, kind, {"tag": "soft_reload"})
 
     def _carries_this_request(self, database=None):
@@ -400,15 +432,34 @@ class ConnectionEndpoint(models.Model):
                 "warning",
             )
         return (
-            self.env._("It was sent, and not answered within %s s: it may or may not be done.", CONSOLE_TIMEOUT),
+            self.env._("Sent, but not answered within %s s. It may or may not have taken effect.", self._timeout()),
             "warning",
         )
 
-    def _log_action(self, text):
-        """Write into the chatter what was done to a server, for good: it is done, whatever
-        becomes of this transaction."""
-        with self.env.registry.cursor() as cr:
-            self.with_env(self.env(cr=cr)).message_post(body=text, subtype_xmlid="mail.mt_note")
+    def _record(self, *texts):
+        """Write into the chatter what is about to be done to a server, for good: it cannot be taken back,
+        whatever becomes of this transaction. It is committed here, because there may be no second connection.
+
+        :return: the messages, whose bodies are to be completed by what came of it
+        """
+        messages = self.env["mail.message"].sudo().union(*(self._message_log(body=text) for text in texts))
+        self._commit()
+        return messages
+
+    @api.model
+    def _commit(self):
+        """Commit, whether or not Odoo then finds a connection to wake up browsers and the mail queue. It wakes them
+        one by one, by a connection each, of which there may be none just now: they come by themselves later."""
+        cr = self.env.cr
+        cr.flush()  # what fails in there is not committed
+        while True:
+            try:
+                cr.commit()  # pylint: disable=invalid-commit
+                return
+            except Exception as error:
+                if cr.closed or cr._cnx.closed or getattr(error, "pgcode", None):  # it is not committed
+                    raise
+                _logger.warning("Browsers and the mail queue are notified later: %s", error)
 
     @api.model
     def _notification(self, title, message, kind, next_action):
@@ -507,6 +558,7 @@ class ConnectionEndpoint(models.Model):
             "This is a test that %s asked for. An alert looks like this, and goes the same ways.", self.env.user.name
         )
         message = self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [{"lines": [line]}]})
+        self._commit()
         names = [*message.notified_partner_ids.mapped("name"), *self._alert_channel().mapped("display_name")]
         told = self.env._("It is in the chatter, and on its way to: %s.", ", ".join(names))
         if not names:
@@ -532,11 +584,11 @@ class ConnectionEndpoint(models.Model):
     def _compute_console(self):
         # An archived endpoint is not asked, nor one that is not saved yet.
         asked = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))
-        readings = asked._read("SHOW STATE", "SHOW LISTS", "SHOW CONFIG")
+        answered = asked._read("SHOW STATE", "SHOW LISTS", "SHOW CONFIG")
         nothing = {name: False for name, field in self._fields.items() if field.compute == "_compute_console"}
         for endpoint in self:
             endpoint.update(nothing | {"state": "unknown"})
-            reading = readings.get(endpoint)
+            reading = answered.get(endpoint)
             if endpoint.kind == "postgresql":
                 [(endpoint.version,)] = self.env.execute_query(
                     SQL("SELECT split_part(current_setting('server_version'), ' ', 1)")
@@ -544,27 +596,27 @@ class ConnectionEndpoint(models.Model):
             if isinstance(reading, session.SessionError):
                 endpoint.console_error = "\n".join(endpoint._explain(reading))
             elif reading:
-                lists = {row.get("list"): row.get("items") for row in reading.answers["SHOW LISTS"]}
-                config = {row.get("key"): row.get("value") for row in reading.answers["SHOW CONFIG"]}
+                lists = readings.by_key(reading.answers["SHOW LISTS"], "list", "items")
+                settings = readings.by_key(reading.answers["SHOW CONFIG"])
                 endpoint.update({name: lists[name] for name in nothing.keys() & lists.keys()})
                 endpoint.version = reading.version
                 endpoint.version_warning = endpoint._version_warning(reading.version)
-                endpoint.state = console_state(reading.answers["SHOW STATE"])
+                endpoint.state = readings.console_state(reading.answers["SHOW STATE"])
                 endpoint.started_at = reading.started_at and EPOCH + timedelta(seconds=reading.started_at)
-                endpoint.is_admin = endpoint._is_admin(config)
-                limit = config.get("max_client_conn") or ""
-                endpoint.max_client_conn = limit.isdecimal() and int(limit)
+                endpoint.is_admin = endpoint._is_admin(settings)
+                endpoint.max_client_conn = readings.whole(settings.get("max_client_conn"))
 
-    def _is_admin(self, config):
+    def _is_admin(self, settings):
         """May this endpoint's user do more than SHOW? Read from SHOW CONFIG: to try would be to do."""
-        admins, stats = (re.split(r"[,\s]+", config.get(key) or "") for key in ("admin_users", "stats_users"))
         # PgBouncer's own operating system user needs no entry, over a unix socket.
-        is_owner = self.user == "pgbouncer" and self.host.startswith("/") and self.user not in stats
-        return self.user in admins or config.get("auth_type") == "any" or is_owner
+        is_stats_user = readings.is_listed(self.user, settings.get("stats_users"))
+        is_owner = self.user == "pgbouncer" and self.host.startswith(("/", "@")) and not is_stats_user
+        is_listed = readings.is_listed(self.user, settings.get("admin_users"))
+        return is_listed or settings.get("auth_type") == "any" or is_owner
 
     @api.model
     def _version_warning(self, version):
-        if (1, 24) <= version_tuple(version) < (1, 25, 2):
+        if (1, 24) <= readings.version_tuple(version) < (1, 25, 2):
             return self.env._(
                 "PgBouncer %s has a known hole (CVE-2026-6667): whoever may look at its console may also end the "
                 "connections of clients (KILL_CLIENT). It is closed in 1.25.2; distributions close it without "
@@ -588,17 +640,23 @@ class ConnectionEndpoint(models.Model):
                 continue
             if missing := [command for command in commands if not reading or command not in reading.answers]:
                 questions[endpoint.id] = endpoint._address(), missing
-        for endpoint_id, reading in session.run(questions, CONSOLE_TIMEOUT).items():
-            reading = session.check(reading)
+        for endpoint_id, reading in gate.run(questions, CONSOLE_TIMEOUT, self._gate_folder()).items():
+            reading = understood(reading)
             if isinstance(reading, session.Reading) and endpoint_id in known:
                 reading = reading._replace(answers=known[endpoint_id].answers | reading.answers)
             known[endpoint_id] = reading
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
 
-    def _measure(self, *more_commands):
-        """Ask these servers for a sample, side by side, within CONSOLE_TIMEOUT.
+    @api.model
+    def _gate_folder(self):
+        """Where the processes of this Odoo on this host keep which servers do not answer."""
+        return Path(config["data_dir"]) / "pgbouncer_monitor" / self.env.cr.dbname
+
+    def _measure(self, *more_commands, is_forced=False):
+        """Ask these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
 
         :param more_commands: that PgBouncers are asked in addition, and others in this transaction need not ask
+        :param bool is_forced: whether a server is queried that did not answer a few seconds ago
         :return: endpoint -> a session.Reading, or None if there was no answer, and what is wrong,
             in words, or None. Of a PostgreSQL whose own address fails there is both: then Odoo's
             own connection tells.
@@ -610,21 +668,23 @@ class ConnectionEndpoint(models.Model):
             elif endpoint.host:
                 questions[endpoint.id] = endpoint._address(), self._postgresql_queries(CONSOLE_TIMEOUT)
         with ThreadPoolExecutor(max_workers=1) as executor:
-            others = executor.submit(session.run, questions, CONSOLE_TIMEOUT)
+            others = executor.submit(gate.run, questions, CONSOLE_TIMEOUT, self._gate_folder(), is_forced)
             own = self._read_own() if "postgresql" in self.mapped("kind") else None
-            readings = others.result()
+            measured = others.result()
         known = self.env.cr.cache.setdefault(self._name, {})
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
-            known[endpoint.id] = session.check(readings[endpoint.id])
-        return {endpoint: endpoint._check_reading(readings.get(endpoint.id), own) for endpoint in self}
+            known[endpoint.id] = measured[endpoint.id] = understood(measured[endpoint.id])
+        return {endpoint: endpoint._check_reading(measured.get(endpoint.id), own) for endpoint in self}
 
     def _check_reading(self, reading, own):
         """:return: what `_measure` says of this endpoint"""
-        answer, problem = session.check(reading) if reading else own, None
+        answer, problem = reading or own, None
         if reading and self.kind == "postgresql":
-            answer, problem = self._check_postgresql(answer, own)
+            answer, problem = self._check_postgresql(session.check(reading), own)
         if isinstance(answer, session.SessionError):
             return None, "\n".join(self._explain(answer))
+        if self.kind == "postgresql":
+            answer = answer._replace(answers=readings.postgresql(answer.answers))
         return answer, problem
 
     def _check_postgresql(self, answer, own):
@@ -633,8 +693,9 @@ class ConnectionEndpoint(models.Model):
         if isinstance(own, session.SessionError):
             return answer, None
         if isinstance(answer, session.Reading):
-            ([there], [here]) = (reading.answers[postgres.ACTIVITY] for reading in (answer, own))
-            if there["started_at"] != here["started_at"]:
+            rows = (readings.postgresql(reading.answers)[postgres.ACTIVITY] for reading in (answer, own))
+            there, here = (next(iter(found), {}).get("started_at") for found in rows)
+            if there is None or there != here:
                 answer = session.SessionError("wrong_server")
         if isinstance(answer, session.SessionError):
             told = self.env._("Odoo's own connection told instead.")
@@ -744,6 +805,11 @@ class ConnectionEndpoint(models.Model):
             dbname=None if endpoint.kind == "pgbouncer" else self._own_connection("current_database()"),
         )
 
+    @api.model
+    def _timeout(self):
+        """CONSOLE_TIMEOUT as the user's language writes it."""
+        return formatLang(self.env, CONSOLE_TIMEOUT, digits=1)
+
     def _explain(self, error):
         """Say in words what a session.SessionError of this endpoint means.
 
@@ -751,9 +817,7 @@ class ConnectionEndpoint(models.Model):
         """
         self.ensure_one()
         host = self.host or ""
-        where = f"{host}/.s.PGSQL.{self.port}" if host.startswith("/") else f"{host}:{self.port}"
-        if not host:
-            where = self.env._("PostgreSQL, over Odoo's own connection,")
+        where = network_address(host, self.port) if host else self.env._("PostgreSQL, over Odoo's own connection,")
         causes = {
             "unresolved": (
                 self.env._("The host name of %s cannot be resolved.", where),
@@ -768,10 +832,26 @@ class ConnectionEndpoint(models.Model):
                 self.env._("Check the address, the routes and the firewall."),
             ),
             "timeout": (
-                self.env._("%(where)s did not answer within %(seconds)s s.", where=where, seconds=CONSOLE_TIMEOUT),
+                self.env._("%(where)s did not answer within %(seconds)s s.", where=where, seconds=self._timeout()),
                 self.env._(
                     "Something is there that is silent: a PgBouncer that is suspended, stopped or out of file "
                     "descriptors, a firewall that drops packets, or another service on this port."
+                ),
+            ),
+            "silent_login": (
+                self._explain_silent_login(where),
+                self.env._(
+                    "With auth_query, PgBouncer looks up the password of a user that is not in its auth_file in "
+                    "PostgreSQL, and waits if PostgreSQL does not answer. Add %s to the auth_file, and reload "
+                    "PgBouncer.",
+                    self.user,
+                ),
+            ),
+            "too_large": (
+                self.env._("%s sent more than the addon reads.", where),
+                self.env._(
+                    "A PgBouncer with 10,000 clients sends about 3 MB. Check that PgBouncer listens there, and nothing "
+                    "else."
                 ),
             ),
             "closed": (
@@ -833,7 +913,19 @@ class ConnectionEndpoint(models.Model):
             error.reason,
             (self.env._("%s could not be read.", where), self.env._("Look into its log.")),
         )
-        return (f"{message} ({error.detail})" if error.detail else message), remedy
+        message = f"{message} ({error.detail})" if error.detail else message
+        if error.since:
+            since = format_datetime(self.env, EPOCH + timedelta(seconds=error.since), dt_format="medium")
+            message += " " + self.env._("First seen at %s. The server is queried again every few seconds.", since)
+        return message, remedy
+
+    def _explain_silent_login(self, where):
+        return self.env._(
+            "%(where)s accepted the connection, and did not log in %(user)s within %(seconds)s s.",
+            where=where,
+            user=self.user,
+            seconds=self._timeout(),
+        )
 
     def _explain_postgresql(self, where):
         """Where `_explain` says something else of a PostgreSQL than of a console."""
@@ -856,6 +948,10 @@ class ConnectionEndpoint(models.Model):
                     "From PostgreSQL 16 on, a role with pg_use_reserved_connections finds a place if some are kept by "
                     "reserved_connections."
                 ),
+            ),
+            "silent_login": (
+                self._explain_silent_login(where),
+                self.env._("Check what its authentication waits for, such as LDAP, and whether it is overloaded."),
             ),
             "tls_unavailable": (
                 self.env._("%s does not offer encryption.", where),

@@ -5,16 +5,17 @@ import psycopg2
 
 from odoo import api, fields, models
 from odoo.tools import SQL
+from odoo.tools.misc import formatLang
 
 from .. import pressure
+from ..analysis.joins import UNIX
+from ..analysis.readings import CONSOLE
 from ..fields import selection_label
 from ..probes.session import SessionError
 from .connection_check import LISTENERS
 from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH
 from .connection_rule import tell_duration
-from .connection_sample import CONSOLE
-from .pg_stat_activity import CLIENT_BACKENDS
-from .pgbouncer_socket import UNIX
+from .pg_stat_activity import CLIENT_BACKENDS, PREPARED, SEEN
 
 CHART_HOURS = 1
 # In seconds: what is shorter is everywhere in a busy Odoo, and gone before anybody can look.
@@ -52,6 +53,7 @@ SESSION_FIELDS = (
     "blocked_by",
     "blocked_age",
     "is_hidden",
+    "is_untracked",
     "is_own",
     "query",
 )
@@ -141,7 +143,7 @@ class ConnectionOverview(models.AbstractModel):
         except psycopg2.Error as error:
             problem = self.env._(
                 "PostgreSQL did not tell its sessions within %(seconds)s s: %(error)s. The next look tries again.",
-                seconds=CONSOLE_TIMEOUT / 3,
+                seconds=formatLang(self.env, CONSOLE_TIMEOUT / 3, digits=1),
                 error=str(error).strip(),
             )
             return overview | {"problem": problem}
@@ -330,7 +332,8 @@ class ConnectionOverview(models.AbstractModel):
     def _sessions(self, looks):
         """What the sessions of PostgreSQL tell.
 
-        :return: ``notices`` (see `connection.notices`), ``hidden`` (how many sessions tell nothing), ``holders``
+        :return: ``notices`` (see `connection.notices`), ``hidden`` (how many sessions show nothing), ``unseen``
+            (those, and how many do not show what they do), ``holders``
             (`_holders`), ``blocked`` (`_blocked`), ``idle_in_transaction`` and ``transactions`` (`_longest`)
         """
         Session = self.env["pg.stat.activity"]
@@ -339,7 +342,7 @@ class ConnectionOverview(models.AbstractModel):
         readable = [name for name in SESSION_FIELDS if Session._has_field_access(Session._fields[name], "read")]
         sessions = Session.search_fetch([], readable)
         clients = sessions.filtered_domain(CLIENT_BACKENDS)
-        hidden = len(clients.filtered("is_hidden"))
+        hidden, untracked = (len(clients.filtered(name)) for name in SEEN)
         pool_id = self.env["pgbouncer.pool"]._row_id
         # The pools by their names: to read them as records would cost as much again.
         pools = {
@@ -349,13 +352,14 @@ class ConnectionOverview(models.AbstractModel):
             if row.get("user")
         }
         limits = Session._limits()
-        _limit, *notices = Session._tell_limits(len(clients), hidden, limits)
+        _limit, *notices = Session._tell_limits(len(clients), hidden, untracked, limits)
         idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
         busy = clients.filtered(lambda session: not session.is_own)
         is_idle, is_other = ("state", "=like", "idle in transaction%"), ("is_own", "=", False)
         return {
             "notices": notices,
             "hidden": hidden,
+            "unseen": hidden + untracked,
             "holders": self._holders(clients, rules, pools, limits),
             "blocked": self._blocked(sessions, rules, pools),
             "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"), pools)
@@ -378,7 +382,7 @@ class ConnectionOverview(models.AbstractModel):
             can have in percent; those with ``is_part`` are the largest pools of the row before them. The same of all
             of them, with the ``level`` (None if the rule is off), and the limits
         """
-        max_connections, reserved, _role = limits
+        max_connections, reserved, *_others = limits
         usable = pressure.postgresql_capacity(max_connections, reserved)
 
         def row(label, sessions, condition, is_part=False):
@@ -488,9 +492,12 @@ class ConnectionOverview(models.AbstractModel):
         """
         blocked = sessions.filtered("blocked_by").sorted("blocked_age", reverse=True)
         by_pid = {session.pid: session for session in sessions}
-        long = blocked.filtered(lambda session: session.blocked_age >= MIN_AGE)
+        # Before PostgreSQL 14 nobody knows since when a session waits that is not tracked.
+        long = blocked.filtered(lambda session: session.blocked_age is False or session.blocked_age >= MIN_AGE)
         pids, trees, more = set(long.mapped("pid")), [], 0
-        for tree in blocking_trees(blocked._waits_for()):
+        waits_for = blocked._waits_for()
+        behind_prepared = [pid for pid, blockers in waits_for.items() if PREPARED in blockers]
+        for tree in blocking_trees(waits_for):
             of_tree = [pid for pid, _depth, _parent in tree]
             if pids.isdisjoint(of_tree):
                 continue
@@ -502,17 +509,26 @@ class ConnectionOverview(models.AbstractModel):
                 for pid, depth, parent in tree[: 1 + MAX_BLOCKED]
             ]
             nodes[0]["blocks"] = len(tree) - 1
+            if tree[0][0] == PREPARED:
+                nodes[0]["who"] = " ".join(sessions._explain_prepared(behind_prepared))
             label = self.env._("PID %s and whom it blocks", tree[0][0])
             tree_link = link("pg.stat.activity", [("pid", "in", of_tree)], label)
             trees.append({"nodes": nodes, "more": len(tree) - len(nodes), "link": tree_link})
         is_long = [("blocked_by", "!=", False), ("blocked_age", ">=", MIN_AGE)]
         return {
             "count": len(long),
-            "level": self._level(long[:1].blocked_age or 0, rules.get("blocked_age")),
+            "level": self._level(self._longest_blocked(long), rules.get("blocked_age")),
             "trees": trees,
             "more": more,
             "link": link("pg.stat.activity", is_long, self.env._("Blocked")),
         }
+
+    @api.model
+    def _longest_blocked(self, sessions):
+        """For how long the first of these sessions has been blocked: 0 of none, None if that is unknown."""
+        if not sessions:
+            return 0
+        return None if sessions[0].blocked_age is False else sessions[0].blocked_age
 
     @api.model
     def _longest(self, sessions, age, rule, pools):
@@ -534,17 +550,19 @@ class ConnectionOverview(models.AbstractModel):
     def _session(self, session, pid, pools):
         """What is shown of a session.
 
-        :param session: nothing, if it is gone, or a prepared transaction
+        :param session: nothing, if it is gone
         :param dict pools: id -> name
         :return: ``id`` (None if it is gone), ``who``, ``state``, ages, and ``action``, what a Manager may do: cancel
             its query, or terminate it
         """
         if not session:
-            who = self.env._("It is gone.") if pid else self.env._("A prepared transaction: see pg_prepared_xacts.")
-            return {"id": None, "pid": pid, "who": who}
+            return {"id": None, "pid": pid, "who": self.env._("It is gone.")}
         is_client = session.backend_type == "client backend"
         in_transaction = (session.state or "").startswith("idle in transaction")
-        action = "terminate" if in_transaction else "cancel" if session.state == "active" else None
+        # What is not tracked may run or idle: only its end is certain.
+        is_ended = in_transaction or session.is_untracked
+        action = "terminate" if is_ended else "cancel" if session.state == "active" else None
+        state = self.env._("unknown, because track_activities is off") if session.is_untracked else session.state
         role = "/".join(filter(None, (session.usename, session.datname)))
         who = " ".join(filter(None, (role, session.application_name)))
         return {
@@ -554,7 +572,7 @@ class ConnectionOverview(models.AbstractModel):
             "client": session._client() if is_client and not session.is_hidden else None,
             "client_id": session.client_id.id or None,
             "pool": pools.get(session.pool_id.id),
-            "state": session.state or None,
+            "state": state or None,
             "state_age": self._tell_seconds(session.state_age),
             "xact_age": self._tell_seconds(session.xact_age),
             "blocked_age": self._tell_seconds(session.blocked_age),
@@ -566,17 +584,15 @@ class ConnectionOverview(models.AbstractModel):
     def _pools(self, looks):
         """The pools with clients that wait.
 
-        :return: how many they are, and the ``pools`` (see `_pool`), the longest wait first
+        :return: how many they are, of how many it is ``unknown``, and the ``pools`` (see `_pool`), the longest wait
+            first
         """
-        waiting = [
-            (endpoint, row)
-            for endpoint, look in looks.items()
-            for row in look.rows
-            if row.get("user") and row["waiting"]
-        ]
+        pools = [(endpoint, row) for endpoint, look in looks.items() for row in look.rows if row.get("user")]
+        waiting = [(endpoint, row) for endpoint, row in pools if row["waiting"]]
         waiting.sort(key=lambda pool: (pool[1]["maxwait"] or 0, pool[1]["waiting"]), reverse=True)
         return {
             "count": len(waiting),
+            "unknown": sum(row["waiting"] is None for _endpoint, row in pools),
             "pools": [self._pool(*pool) for pool in waiting[:MAX_POOLS]],
             "link": link("pgbouncer.pool", [("cl_waiting", ">", 0)], self.env._("Clients Waiting")),
         }
@@ -589,6 +605,7 @@ class ConnectionOverview(models.AbstractModel):
         """
         pool_id = self.env["pgbouncer.pool"]._row_id(endpoint.id, row["database"], row["user"])
         name, of_pool = f"{row['database']}/{row['user']}", [("pool_id", "=", pool_id)]
+        bottleneck = row["bottleneck"]
         return {
             "id": pool_id,
             "name": name,
@@ -598,6 +615,7 @@ class ConnectionOverview(models.AbstractModel):
             "pressure": row["pressure"],
             "waiting": row["waiting"],
             "maxwait": self._tell_seconds(row["maxwait"]),
+            "bottleneck": bottleneck and self.env["pgbouncer.pool"]._explain_bottleneck(bottleneck),
             "clients_link": link(
                 "pgbouncer.client", [*of_pool, ("state", "=", "waiting")], self.env._("Waiting for %s", name)
             ),

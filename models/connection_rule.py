@@ -5,6 +5,7 @@ from odoo.exceptions import UserError, ValidationError
 
 from .. import pressure
 from ..fields import NullableFloat, selection_label
+from ..tools import localized
 
 # Rule -> the kinds of endpoints that it is about, and the unit of its value and thresholds.
 RULES = {
@@ -35,6 +36,8 @@ RULE_LABELS = [
     ("deaf_bus_samples", "Deaf Bus"),
     ("deaf_cron_samples", "Deaf Cron"),
 ]
+# Rules about a queue, which is in a pool, and so in its database, too.
+QUEUES = ("waiting_samples", "maxwait")
 # So many samples of each pool that is not well are remembered.
 MAX_SAMPLES = 60
 
@@ -147,12 +150,44 @@ class ConnectionRule(models.Model):
         }
 
     @api.model
-    def _advice(self, name):
-        """What to do first when a threshold of this rule is reached."""
+    def _advice_on_bottleneck(self, name):
+        """What to do first when a pool is held back by something that a larger pool_size does not help; None if it
+        does."""
+        return {
+            "paused": self._advice("paused_samples"),
+            "login": self.env._(
+                "Check that PostgreSQL is running, and that PgBouncer reaches it: host and port under [databases], "
+                "pg_hba.conf, max_connections. PgBouncer's log has the reason. A larger pool does not help."
+            ),
+            "max_db_connections": self.env._(
+                "Raise max_db_connections, as far as PostgreSQL has room, or find out which sessions hold its servers. "
+                "A larger pool_size does not help."
+            ),
+            "max_user_connections": self.env._(
+                "Raise max_user_connections, as far as PostgreSQL has room, or find out which sessions hold the user's "
+                "servers. A larger pool_size does not help."
+            ),
+        }.get(name)
+
+    @api.model
+    def _advice(self, name, bottleneck=None):
+        """What to do first when a threshold of this rule is reached.
+
+        :param str bottleneck: of `pgbouncer.pool`, if the rule is about a queue
+        """
+        if (name in QUEUES) and (advice := self._advice_on_bottleneck(bottleneck)):
+            return advice
         look_at_pool = self.env._(
-            "Look at the sessions of the pool: if one holds up the others, or is idle in a transaction, end it. If all "
-            "of them work, the pool is too small: raise its pool_size, as far as PostgreSQL has room."
+            "Look at the sessions of the pool: if one holds up the others, or is idle in a transaction, end it."
         )
+        if bottleneck in ("pool_size", "reserve_pool"):
+            look_at_pool += " " + self.env._(
+                "If all of them work, the pool is too small: raise its pool_size, as far as PostgreSQL has room."
+            )
+        else:
+            look_at_pool += " " + self.env._(
+                "“Held Back By”, in Pools, shows what keeps a pool from opening another server."
+            )
         paste = self.env._("Open LISTEN Check: it has the lines that mend it. Then check again there.")
         return {
             "postgresql_pressure": self.env._(
@@ -204,8 +239,8 @@ class ConnectionRule(models.Model):
                     self.env._(
                         "%(label)s: enter a warning (%(warning)s) that is not above critical (%(critical)s).",
                         label=label,
-                        warning=warning,
-                        critical=critical,
+                        warning=localized(self.env, warning),
+                        critical=localized(self.env, critical),
                     )
                 )
             if not 1 <= rule.samples <= rule.of_samples <= MAX_SAMPLES or not 1 <= rule.good_samples <= MAX_SAMPLES:
@@ -255,7 +290,7 @@ class ConnectionRule(models.Model):
     def _tell_value(self, name, value):
         """A value of a rule with its unit, in the user's words."""
         unit = RULES[name][1]
-        number = f"{round(value, 2 if value >= 1 else 3):g}"
+        number = localized(self.env, value, 2 if value >= 1 else 3)
         if unit == "percent":
             return f"{number} %"
         if unit == "seconds":

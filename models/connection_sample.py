@@ -15,11 +15,15 @@ from odoo.tools import SQL, format_datetime
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from .. import pressure
+from ..analysis import readings
+from ..analysis.bottleneck import bottleneck, pool_size, servers_of_users
+from ..analysis.readings import CONSOLE
 from ..fields import NullableInteger, NullableReal
 from ..probes import postgres
+from ..tools import localized
 from .connection_check import LISTENERS
-from .connection_endpoint import EPOCH, FIGURES, LEVELS, console_state
-from .pgbouncer_database import database_state
+from .connection_endpoint import EPOCH, FIGURES, LEVELS
+from .connection_rule import QUEUES
 
 _logger = logging.getLogger(__name__)
 
@@ -43,8 +47,6 @@ POOL_COLUMNS = (
 )
 # The servers that a pool has.
 POOL_SERVERS = ("used", *(name for name in POOL_COLUMNS if name.startswith("sv_")))
-# Rules about a queue, which is in a pool, and so in its database, too.
-QUEUES = ("waiting_samples", "maxwait")
 # Columns of SHOW STATS that only grow, and the fields that hold by how much. The wait is in microseconds.
 POOL_COUNTERS = {
     "total_xact_count": "xact_count",
@@ -65,8 +67,6 @@ ACTIVITY_COLUMNS = (
 )
 # Ages that rules judge, and that hidden sessions may exceed.
 AGES = ("xact_age", "idle_in_transaction_age")
-# PgBouncer's own database, which is its console.
-CONSOLE = "pgbouncer"
 
 # How the samples of an hour become one.
 MEANS = (
@@ -77,6 +77,7 @@ MEANS = (
     "idle_backends",
     "idle_in_transaction_backends",
     "hidden_backends",
+    "untracked_backends",
     "blocked_backends",
     *POOL_COLUMNS,
 )
@@ -116,13 +117,6 @@ class Look(NamedTuple):
     rows: list  # the values of the samples, those of the whole server first
     counters: dict  # what the next sample must know
     memory: pressure.Memory
-
-
-def _whole(value):
-    """The whole number that a console told, None if it told none."""
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
 
 
 def _known(combine, values):
@@ -255,6 +249,10 @@ class ConnectionSample(models.Model):
         "Backends Idle in Transaction",
         help="Waiting for their clients, with a transaction open.",
     )
+    untracked_backends = gauge(
+        "Backends Not Tracked",
+        help="track_activities is off for them: their states and ages are unknown.",
+    )
     hidden_backends = gauge(
         "Backends Hidden",
         help="Of other roles: the states, ages and locks of these may not be seen. GRANT pg_monitor shows them.",
@@ -294,14 +292,7 @@ class ConnectionSample(models.Model):
         self.env["ir.cron"]._commit_progress()  # whatever becomes of the messages
         self.env["connection.alert"]._tell()
         self.env["connection.alert"]._send_again()
-        while True:
-            try:
-                self.env["ir.cron"]._commit_progress()
-                break
-            except Exception as error:
-                # They are told. Odoo wakes up its bus and its mail queue after that, one by one, and each
-                # needs a connection, of which there may be none just now: they come by themselves later.
-                _logger.warning("Browsers and the mail queue hear of the alerts later: %s", error)
+        self.env["connection.endpoint"]._commit()
         self.env["connection.check"]._watch()
 
     @api.model
@@ -314,7 +305,7 @@ class ConnectionSample(models.Model):
 
         :return: endpoint -> the session.Reading that it answered, or None; and what is wrong, or None
         """
-        measured = self._lock(endpoints.sudo())._measure()
+        measured = self._lock(endpoints.sudo())._measure(is_forced=True)
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._lasting(watched)
@@ -349,6 +340,7 @@ class ConnectionSample(models.Model):
             changed |= Alert._follow(endpoint, alerts[endpoint], in_force, found, memory.histories)
             for row in rows:
                 del row["values"]
+                row.pop("bottleneck", None)
                 row.update(endpoint_id=endpoint.id, sampled_at=fields.Datetime.to_string(now))
                 row.update(period="minute", sample_count=1)
                 row["capacity"] = row.get("capacity") or None  # what has no limit has none
@@ -437,13 +429,7 @@ class ConnectionSample(models.Model):
         if not answers or not all(answers.values()):
             return None
         servers = [
-            [
-                endpoint_id,
-                row.get("database"),
-                _whole(row.get("remote_pid")),
-                _whole(row.get("local_port")),
-                row.get("user"),
-            ]
+            [endpoint_id, *map(row.get, ("database", "remote_pid", "local_port")), readings.identifier(row.get("user"))]
             for endpoint_id, answer in answers.items()
             for row in answer.answers["SHOW SERVERS"]
         ]
@@ -454,9 +440,10 @@ class ConnectionSample(models.Model):
               JOIN pg_stat_activity
                 ON pid = (server->>2)::int
                AND COALESCE(client_port, -1) IN (-1, (server->>3)::int)
-               AND usename = server->>4
+               AND %s = server->>4
             """,
             json.dumps(servers),
+            SQL(postgres.readable("usename::text")),
         )
         of_databases = defaultdict(list)
         for sample in samples:
@@ -533,7 +520,8 @@ class ConnectionSample(models.Model):
             "resets": {database["datid"]: database["stats_reset"] for database in databases},
             "counts": {database["datid"]: [database[name] for name in SESSION_COUNTERS] for database in databases},
         }
-        used, hidden = row["client_backends"], row["hidden_backends"]
+        used, hidden, untracked = row["client_backends"], row["hidden_backends"], row["untracked_backends"]
+        is_seen = hidden == 0 and untracked == 0
         capacity = pressure.postgresql_capacity(
             row["max_connections"], row["superuser_reserved_connections"], row["reserved_connections"]
         )
@@ -542,27 +530,35 @@ class ConnectionSample(models.Model):
             "capacity": capacity,
             "pressure": pressure.pressure(used, capacity),
             "hidden_backends": hidden,
+            "untracked_backends": untracked,
             "blocked_age": row["blocked_age"],
             "notification_queue_usage": row["notification_queue_usage"],
         }
-        if not hidden:
+        if is_seen:
             sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
         # An incident of a session that may be seen is over when that is well.
         values = {name: row[name] or 0 for name in AGES}
         values |= {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
-        unknown = [name for name in AGES if hidden and name in rules]
+        unknown = [name for name in AGES if not is_seen and name in rules]
         self._judge(sample, rules, values, unknown)
-        if unknown and sample["level"] == "unknown":
+        if unknown and sample["level"] == "unknown" and hidden:
             sample["reason"] = self.env._(
                 "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
                 "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
-                count=hidden,
+                count=localized(self.env, hidden),
                 role=row["role"],
+            )
+        elif unknown and sample["level"] == "unknown" and untracked:
+            sample["reason"] = self.env._(
+                "track_activities is off for %(count)s session(s): it is unknown whether they are idle in a "
+                "transaction. As a superuser, run, for their next sessions: %(remedy)s",
+                count=localized(self.env, untracked),
+                remedy=row["track"],
             )
         interval, grown = self._grown(counters, before)
         resets = before.get("resets", {})
         if grown and all(resets.get(name, reset) == reset for name, reset in counters["resets"].items()):
-            totals = map(sum, zip(*grown.values(), strict=True))
+            totals = [_known(sum, column) for column in zip(*grown.values(), strict=True)]
             sample |= {"interval": interval} | dict(zip(SESSION_COUNTERS, totals, strict=True))
         return [sample], counters
 
@@ -578,33 +574,41 @@ class ConnectionSample(models.Model):
         :return: a list of dictionaries of values, and the counters of this time
         """
         answers = answer.answers
+        if missing := readings.missing_key("SHOW POOLS", answers["SHOW POOLS"]):
+            raise ValueError(f"SHOW POOLS: no column {', '.join(missing)}")
         databases = {row.get("name"): row for row in answers["SHOW DATABASES"]}
-        user_sizes = {row.get("name"): _whole(row.get("pool_size")) for row in answers["SHOW USERS"]}
-        config = {row.get("key"): row.get("value") for row in answers["SHOW CONFIG"]}
-        lists = {row.get("list"): row.get("items") for row in answers["SHOW LISTS"]}
+        users = {row.get("name"): row for row in answers["SHOW USERS"]}
+        of_users = servers_of_users(answers["SHOW POOLS"])
+        config = readings.by_key(answers["SHOW CONFIG"])
+        lists = readings.by_key(answers["SHOW LISTS"], "list", "items")
+        max_client_conn = readings.whole(config.get("max_client_conn"))
         counters = {
             "read_at": answer.read_at,
-            "counts": {
-                row.get("database"): [_whole(row.get(name)) for name in POOL_COUNTERS] for row in answers["SHOW STATS"]
-            },
+            "counts": {row.get("database"): [row.get(name) for name in POOL_COUNTERS] for row in answers["SHOW STATS"]},
         }
-        interval, grown = self._grown(counters, before)
+        interval, grown = self._grown(counters, before, times=1)
+        timeout = readings.whole(config.get("query_wait_timeout"))
+        grown = readings.plausible_growth(grown, interval, max_client_conn, timeout)
 
-        state = console_state(answers["SHOW STATE"])
+        state = readings.console_state(answers["SHOW STATE"])
         pools = defaultdict(list)
         for row in answers["SHOW POOLS"]:
             if row["database"] != CONSOLE:
-                database = databases.get(row["database"], {})
-                pools[row["database"]].append(self._pool_sample(row, database, user_sizes.get(row["user"])))
+                database, user = databases.get(row["database"], {}), users.get(row["user"], {})
+                sample = self._pool_sample(row, pool_size(database, user))
+                of_database = readings.database_state(database, state)
+                of_user = of_users[row["user"]]
+                sample["bottleneck"] = bottleneck(row, database, user, of_user, config, of_database)
+                pools[row["database"]].append(sample)
         samples = []
         for name, members in pools.items():
             # SHOW STATS does not tell the pools of a database apart.
-            limit = _whole(databases.get(name, {}).get("max_connections"))
+            limit = databases.get(name, {}).get("max_connections")
             if limit or len(members) > 1:
                 whole = self._database_sample(name, databases.get(name, {}), limit, members)
                 members.append(whole)
             members[-1].update(self._counted(interval, grown and grown.get(name)))
-            is_paused = database_state(databases.get(name, {}), state) == "paused"
+            is_paused = readings.database_state(databases.get(name, {}), state) == "paused"
             for sample in members:
                 sample["is_paused"] = is_paused
                 self._judge_pool(sample, rules, memory)
@@ -618,7 +622,7 @@ class ConnectionSample(models.Model):
             samples += members
 
         of_pools = [sample for sample in samples if sample["user"]]
-        used, capacity = _whole(lists.get("used_clients")), _whole(config.get("max_client_conn"))
+        used, capacity = lists.get("used_clients"), max_client_conn
         is_paused = state in ("paused", "suspended")
         whole = {
             "used": used,
@@ -639,37 +643,33 @@ class ConnectionSample(models.Model):
             where = "/".join(filter(None, [worst["database"], worst["user"]]))
             whole |= {"level": worst["level"], "reason": f"{where}: {worst['reason']}"}
         of_databases = [counts for name, counts in (grown or {}).items() if name != CONSOLE]
-        totals = [sum(counts) for counts in zip(*of_databases, strict=True)]
+        totals = [_known(sum, column) for column in zip(*of_databases, strict=True)]
         whole |= self._counted(interval, totals or (grown and [0] * len(POOL_COUNTERS)))
         return [whole, *samples], counters
 
     @api.model
-    def _pool_sample(self, row, database, user_size):
-        """:param dict row: of SHOW POOLS
-        :param dict database: its row of SHOW DATABASES
-        :param int user_size: the user's own pool_size, of SHOW USERS
-        """
-        used, waiting = _whole(row.get("sv_active")), _whole(row.get("cl_waiting"))
-        capacity = pressure.pool_capacity(_whole(database.get("pool_size")), user_size)
-        seconds, microseconds = _whole(row.get("maxwait")), _whole(row.get("maxwait_us"))
-        return {name: _whole(row.get(name)) for name in POOL_COLUMNS} | {
+    def _pool_sample(self, row, capacity):
+        """:param dict row: of SHOW POOLS"""
+        used, waiting = row.get("sv_active"), row.get("cl_waiting")
+        return {name: row.get(name) for name in POOL_COLUMNS} | {
             "database": row["database"],
             "user": row["user"],
             "used": used,
             "waiting": waiting,
             "capacity": capacity,
             "pressure": pressure.pressure(_known(sum, [used, waiting]), capacity),
-            "maxwait": _known(sum, [seconds, microseconds and microseconds / 1e6]),
+            "maxwait": readings.longest_wait(row),
         }
 
     @api.model
     def _database_sample(self, name, database, limit, pools):
-        used = _whole(database.get("current_connections"))
+        used = database.get("current_connections")
         return {
             "database": name,
             "user": None,
             "used": used,
             "waiting": _known(sum, [pool["waiting"] for pool in pools]),
+            "bottleneck": next(filter(None, (pool["bottleneck"] for pool in pools)), None),
             "capacity": limit,
             "pressure": pressure.pressure(used, limit),
             "maxwait": _known(max, [pool["maxwait"] for pool in pools]),
@@ -695,6 +695,8 @@ class ConnectionSample(models.Model):
         elif sample["pressure"] is None and capacity != 0:
             is_unknown = (used, waiting) != (0, 0)
         self._judge(sample, rules, values, unknown=["pressure"] * is_unknown)
+        if sample["level"] == "unknown" and sample.get("bottleneck") == "login":
+            sample["reason"] = self.env["pgbouncer.pool"]._explain_bottleneck("login")
 
     @api.model
     def _judge(self, sample, rules, values, unknown=()):
@@ -719,10 +721,11 @@ class ConnectionSample(models.Model):
             sample["reason"] = f"{label}: {Rule._tell_value(name, values[name])}"
 
     @api.model
-    def _grown(self, counters, before):
-        """:return: the seconds since the counters were read before, and how much each has grown;
+    def _grown(self, counters, before, times=0):
+        """:param int times: see `pressure.increase`
+        :return: the seconds since the counters were read before, and how much each has grown;
         None and None if that cannot be known"""
-        grown = pressure.increase(counters["counts"], before.get("counts"))
+        grown = pressure.increase(counters["counts"], before.get("counts"), times)
         interval = grown and counters["read_at"] - before["read_at"]
         return (interval, grown) if interval and interval > 0 else (None, None)
 
@@ -733,7 +736,8 @@ class ConnectionSample(models.Model):
         if not counts:
             return {}
         counted = dict(zip(POOL_COUNTERS.values(), counts, strict=True))
-        counted["wait_time"] /= 1e6
+        if counted["wait_time"] is not None:
+            counted["wait_time"] /= 1e6
         counted["interval"] = interval
         counted["waiting_mean"] = pressure.mean_waiting(counted["wait_time"], interval)
         return counted

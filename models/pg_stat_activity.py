@@ -1,21 +1,32 @@
 import re
 
 import psycopg2.errors
+from markupsafe import escape
 
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import SQL, config
 
+from ..analysis.joins import network_address
 from ..fields import NullableFloat, NullableInteger
+from ..probes import postgres
+from ..tools import localized
 from .connection_live import LateParameter
 
 # What PostgreSQL shows instead of the query, to a role that may not see the session.
 HIDDEN_QUERY = "<insufficient privilege>"
+# No more of a query is shown but on its form: with track_activity_query_size = 1MB a page of a list would weigh 80 MB.
+QUERY_BYTES = 4096
 # What takes one of max_connections, as the filter of the lists has it. Of a hidden session only the
 # database tells that it is no process of PostgreSQL's own.
 CLIENT_BACKENDS = [
     *("|", ("backend_type", "=", "client backend")),
     *("&", ("is_hidden", "=", True), "&", ("usesysid", "!=", False), ("datid", "!=", False)),
 ]
+# What stands in blocked_by for a prepared transaction.
+PREPARED = 0
+# What a session may keep to itself.
+SEEN = ["is_hidden", "is_untracked"]
 # The part of a session's id that is its PID: Linux has no larger ones.
 MAX_PID = (1 << 22) - 1
 # How the programs of a component call themselves: regular expressions for application_name,
@@ -116,7 +127,7 @@ class PgStatActivity(models.Model):
     query = fields.Char(
         readonly=True,
         groups="pgbouncer_monitor.group_manager",
-        help="The current query, or in an idle session the last one.",
+        help="The current query, or in an idle session the last one. Its first 4096 bytes, but on the form.",
     )
     backend_type = fields.Char(
         readonly=True, help="client backend is a connection; the others are PostgreSQL's own processes."
@@ -125,6 +136,11 @@ class PgStatActivity(models.Model):
         "Hidden",
         readonly=True,
         help="Of another role: Odoo's database role may see no more of it than the PID and the names.",
+    )
+    is_untracked = fields.Boolean(
+        "Not Tracked",
+        readonly=True,
+        help="track_activities is off for this session: its state, times and query are unknown.",
     )
     is_own = fields.Boolean("This Request", readonly=True, help="It works on the request that reads it.")
     is_current_database = fields.Boolean("In This Database", readonly=True, help="On the database of this Odoo.")
@@ -190,16 +206,27 @@ class PgStatActivity(models.Model):
                            FROM jsonb_array_elements(%s::jsonb) AS server) AS servers
                 ON server_pid = pid
                AND server_port = CASE WHEN query = %s THEN 0 ELSE client_port END
-               AND server_user = usename
-               AND server_database = datname
+               AND server_user = %s
+               AND server_database = %s
             """,
             self._select(),
             LateParameter(self.env["pgbouncer.server"].sudo()._backends),
             HIDDEN_QUERY,
+            SQL(postgres.readable("usename::text")),
+            SQL(postgres.readable("datname::text")),
         )
         if not self._is_on_standby():
             return query
         return self._rows_query(lambda: self._once("rows", lambda: self._primary_rows(query)))
+
+    @api.model
+    def web_search_read(self, *args, **kwargs):
+        return super(PgStatActivity, self.with_context(is_list=True)).web_search_read(*args, **kwargs)
+
+    def web_read(self, *args, **kwargs):
+        """A form shows a query in full."""
+        is_list = self.env.context.get("is_list")
+        return super(PgStatActivity, self.with_context(is_query_full=not is_list)).web_read(*args, **kwargs)
 
     @api.model
     def _is_on_standby(self):
@@ -208,11 +235,22 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _primary_rows(self, query):
-        """The primary's rows as JSON: its sessions are the ones that run out."""
+        """The primary's rows as JSON: its sessions are the ones that run out. None, if there is no connection to it."""
         columns = SQL(", ").join(map(SQL.identifier, self._columns()))
-        with self.env.registry.cursor() as cr:
-            cr.execute(SQL("SELECT json_agg(json_build_array(%s))::text FROM (%s) AS session", columns, query))
-            return cr.fetchone()[0]
+        rows = self._on_primary(SQL("SELECT json_agg(json_build_array(%s))::text FROM (%s) AS session", columns, query))
+        return rows[0][0] if rows else "[]"
+
+    @api.model
+    def _on_primary(self, query):
+        """The rows of a query that the primary runs; nothing if it cannot be reached, and why is remembered for
+        `_notices`."""
+        try:
+            with self.env.registry.cursor() as cr:
+                cr.execute(query)
+                return cr.fetchall()
+        except psycopg2.Error as error:
+            self.env.cr.cache[self._name, "primary"] = str(error).strip()
+            return []
 
     @api.model
     def _select(self) -> SQL:
@@ -224,12 +262,12 @@ class PgStatActivity(models.Model):
                    pid,
                    leader_pid,
                    datid::bigint AS datid,
-                   datname::text AS datname,
+                   %(datname)s AS datname,
                    usesysid::bigint AS usesysid,
-                   usename::text AS usename,
+                   %(usename)s AS usename,
                    application_name,
                    host(client_addr) AS client_addr,
-                   client_hostname,
+                   %(client_hostname)s AS client_hostname,
                    client_port,
                    backend_start AT TIME ZONE 'UTC' AS backend_start,
                    xact_start AT TIME ZONE 'UTC' AS xact_start,
@@ -242,16 +280,19 @@ class PgStatActivity(models.Model):
                    state,
                    wait_event_type,
                    wait_event,
-                   CASE WHEN wait_event_type = 'Lock'
+                   CASE WHEN %(may_wait)s
                         THEN NULLIF(array_to_string(pg_blocking_pids(pid), ', '), '')
                    END AS blocked_by,
                    %(blocked_age)s AS blocked_age,
                    backend_xid::text AS backend_xid,
                    backend_xmin::text AS backend_xmin,
                    %(query_id)s AS query_id,
-                   CASE WHEN strpos(query, 'stored_password') = 0 THEN query ELSE '<withheld>' END AS query,
+                   CASE WHEN position('stored_password'::bytea IN textsend(query)) = 0
+                        THEN %(query)s ELSE '<withheld>'
+                   END AS query,
                    backend_type,
                    query = %(hidden)s AS is_hidden,
+                   backend_type = 'client backend' AND %(untracked)s AS is_untracked,
                    pid = pg_backend_pid() AS is_own,
                    datname = current_database() AS is_current_database,
                    %(component)s AS component,
@@ -263,6 +304,15 @@ class PgStatActivity(models.Model):
                    pooled_client
             """,
             id=self._session_id(),
+            datname=SQL(postgres.readable("datname::text")),
+            usename=SQL(postgres.readable("usename::text")),
+            client_hostname=SQL(postgres.readable("client_hostname")),
+            query=SQL(postgres.readable("query", None if self.env.context.get("is_query_full") else QUERY_BYTES)),
+            untracked=SQL(postgres.UNTRACKED),
+            # Before PostgreSQL 14, what is not tracked does not tell that it waits.
+            may_wait=SQL("wait_event_type = 'Lock'")
+            if self.env.cr._cnx.server_version >= 140000
+            else SQL("wait_event_type = 'Lock' OR state = 'disabled'"),
             backend_age=self._seconds_since("backend_start"),
             xact_age=self._seconds_since("xact_start"),
             query_age=self._seconds_since("query_start"),
@@ -322,9 +372,10 @@ class PgStatActivity(models.Model):
                        FROM pg_locks AS lock WHERE NOT granted)->>pid::text)::timestamptz"""
             )
         return SQL(
-            """CASE WHEN wait_event_type = 'Lock'
+            """CASE WHEN wait_event_type = 'Lock' AND %s
                     THEN GREATEST(EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8, 0)
                END""",
+            SQL("query_start IS NOT NULL") if self.env.cr._cnx.server_version < 140000 else SQL("TRUE"),
             since,
         )
 
@@ -375,9 +426,31 @@ class PgStatActivity(models.Model):
     def action_open_blockers(self):
         """The sessions at the root of what this one waits for: those that wait for no lock
         themselves. In a deadlock there are none, and all that take part in it are shown. A
-        prepared transaction (0) has no session."""
+        prepared transaction has no session: what it is, and how to end it, is told instead."""
         blocked = self.search([("blocked_by", "!=", False)])
-        return self._open([("pid", "in", list(self._root_blockers(blocked)))])
+        roots = self._root_blockers(blocked)
+        if roots == {PREPARED}:
+            chain = [pid for pid in blocked.mapped("pid") if PREPARED in blocked._waits_for()[pid]]
+            raise UserError("\n\n".join(self._explain_prepared(chain)))
+        return self._open([("pid", "in", list(roots - {PREPARED}))])
+
+    @api.model
+    def _explain_prepared(self, pids):
+        """Return in words which prepared transactions hold what these backends wait for, and how to end each."""
+        found = self.env.execute_query(SQL(postgres.PREPARED_BLOCKERS, list(pids)))
+        return [
+            self.env._(
+                "The prepared transaction “%(gid)s” of %(owner)s holds the lock, since %(since)s UTC. It has no "
+                "session, and outlives a restart. If its application does not end it, connect to the database "
+                "%(database)s as %(owner)s or as a superuser, and run: %(remedy)s",
+                gid=gid,
+                owner=owner,
+                since=fields.Datetime.to_string(prepared),
+                database=database,
+                remedy=f"ROLLBACK PREPARED {literal};",
+            )
+            for gid, literal, owner, database, prepared in found
+        ] or [self.env._("A prepared transaction holds the lock: see pg_prepared_xacts.")]
 
     def _root_blockers(self, blocked):
         """:param blocked: all sessions that wait for a lock
@@ -395,8 +468,11 @@ class PgStatActivity(models.Model):
 
     def _client(self):
         """Where the client is that works in this session."""
-        own = self.client_addr and f"{self.client_addr}:{self.client_port}"
-        return self.pooled_client or own or self.env._("unix socket")
+        if self.client_addr:
+            own = network_address(self.client_addr, self.client_port)
+        else:
+            own = self.env._("unknown") if self.is_hidden else self.env._("unix socket")
+        return self.pooled_client or own
 
     def action_open_pool(self):
         return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])
@@ -425,14 +501,19 @@ class PgStatActivity(models.Model):
         """
         endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
         endpoint.check_access("write")
-        sessions = {session.id: session for session in self.search([("id", "in", self.ids)])}
+        who = {session.id: session._identify() for session in self.search([("id", "in", self.ids)])}
+        signals = {session_id: f"{function}({session_id & MAX_PID})" for session_id in self.ids}
+        records = endpoint._record(
+            *(
+                self.env._("%(signal)s: about to be sent. %(who)s", signal=signal, who=who.get(session_id, ""))
+                for session_id, signal in signals.items()
+            )
+        )
         outcomes = []
-        for session_id in self.ids:
-            who = sessions[session_id]._identify() if session_id in sessions else ""
+        for record, (session_id, signal) in zip(records, signals.items(), strict=True):
             is_done, outcome = self._signal_one(function, session_id)
-            outcome = f"{function}({session_id & MAX_PID}): {outcome} {who}".strip()
-            endpoint._log_action(outcome)
-            outcomes.append((is_done, outcome))
+            outcomes.append((is_done, f"{signal}: {outcome} {who.get(session_id, '')}".strip()))
+            record.body = escape(outcomes[-1][1])
         done = sum(is_done for is_done, _outcome in outcomes)
         # A form of a session that is gone cannot be shown again.
         is_gone = done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
@@ -448,16 +529,14 @@ class PgStatActivity(models.Model):
 
     def _identify(self):
         """Whose session it is, for the record of what was done to it."""
-        client = f"{self.client_addr}:{self.client_port}" if self.client_addr else self.env._("unix socket")
+        client = self._client()
         if self.pooled_client:
-            client = self.env._(
-                "%(client)s, behind %(pgbouncer)s", client=self.pooled_client, pgbouncer=self.endpoint_id.name
-            )
+            client = self.env._("%(client)s, behind %(pgbouncer)s", client=client, pgbouncer=self.endpoint_id.name)
         return self.env._(
             "Session of %(user)s on %(database)s, application %(name)s, client %(client)s, state %(state)s, connected "
             "since %(start)s UTC.",
-            user=self.usename,
-            database=self.datname,
+            user=self.usename or "-",
+            database=self.datname or "-",
             name=self.application_name or "-",
             client=client,
             state=self.state or "-",
@@ -518,30 +597,38 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _notices(self):
-        counts = dict(self._read_group(CLIENT_BACKENDS, ["is_hidden"], ["__count"]))
-        notices = self._tell_limits(sum(counts.values()), counts.get(True, 0), self._limits())
+        counts = {tuple(key): count for *key, count in self._read_group(CLIENT_BACKENDS, SEEN, ["__count"])}
+        limits = self._limits()
+        if problem := self.env.cr.cache.get((self._name, "primary")):
+            text = self.env._("The primary server cannot be read: %s", problem)
+            return [{"type": "danger", "text": text, "remedy": self.env._("This is a standby's connection.")}]
+        hidden, untracked = (
+            sum(count for key, count in counts.items() if key[position]) for position in range(len(SEEN))
+        )
+        notices = self._tell_limits(sum(counts.values()), hidden, untracked, limits)
         for notice in self.env["pgbouncer.server"].sudo()._notices():
             text = self.env._("%s Its sessions cannot be told from others.", notice["text"])
             notices.append(notice | {"text": text})
         return notices
 
     @api.model
-    def _tell_limits(self, used, hidden, limits):
-        """The notices about so many client backends, of which so many are hidden: the first is the limit.
+    def _tell_limits(self, used, hidden, untracked, limits):
+        """The notices about so many client backends, of which so many are hidden or not tracked: the first is the
+        limit.
 
         :param limits: of `_limits`
         """
-        max_connections, reserved, role = limits
+        max_connections, reserved, role, track = limits
         notices = [
             {
                 "type": "info",
                 "text": self.env._(
                     "%(used)s of %(usable)s connections are in use: max_connections is %(max_connections)s, of which "
                     "%(reserved)s are reserved.",
-                    used=used,
-                    usable=max_connections - reserved,
-                    max_connections=max_connections,
-                    reserved=reserved,
+                    used=localized(self.env, used),
+                    usable=localized(self.env, max_connections - reserved),
+                    max_connections=localized(self.env, max_connections),
+                    reserved=localized(self.env, reserved),
                 ),
                 "remedy": "",
             }
@@ -553,25 +640,41 @@ class PgStatActivity(models.Model):
                     "text": self.env._(
                         "%(count)s session(s) belong to other roles, and Odoo's role %(role)s may not see what they "
                         "do: their state, times, client and query are empty here. To see them, run as a superuser:",
-                        count=hidden,
+                        count=localized(self.env, hidden),
                         role=role,
                     ),
                     "remedy": f"GRANT pg_monitor TO {role};",
+                }
+            )
+        if untracked:
+            notices.append(
+                {
+                    "type": "warning",
+                    "text": self.env._(
+                        "track_activities is off for %s session(s): their state, times and query are unknown. To see "
+                        "those of the next sessions, run as a superuser:",
+                        localized(self.env, untracked),
+                    ),
+                    "remedy": track,
                 }
             )
         return notices
 
     @api.model
     def _limits(self):
-        """:return: max_connections, how many of them are reserved, and Odoo's role, quoted"""
+        """:return: max_connections, how many of them are reserved, Odoo's role, quoted, and what a superuser may run
+        to have track_activities on for all"""
         query = SQL(
             """SELECT current_setting('max_connections')::int,
                       current_setting('superuser_reserved_connections')::int
                       + COALESCE(current_setting('reserved_connections', true)::int, 0),
-                      quote_ident(current_user)"""
+                      %s,
+                      (SELECT %s FROM pg_stat_activity WHERE %s AND backend_type = 'client backend')""",
+            SQL(postgres.readable("quote_ident(current_user)")),
+            SQL(postgres.TRACK),
+            SQL(postgres.UNTRACKED),
         )
         if not self._is_on_standby():
             return self.env.execute_query(query)[0]
-        with self.env.registry.cursor() as cr:
-            cr.execute(query)
-            return cr.fetchone()
+        rows = self._on_primary(query)
+        return rows[0] if rows else (None,) * 4

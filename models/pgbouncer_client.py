@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ..analysis import readings
 from ..fields import NullableFloat, NullableInteger
 
 
@@ -35,7 +36,7 @@ class PgbouncerClient(models.Model):
     @api.model
     def _make_rows(self, endpoint_id, rows, servers, databases, pools):
         made = super()._make_rows(endpoint_id, rows, servers)
-        force_user = {database.get("name"): database.get("force_user") for database in databases}
+        force_user = readings.by_key(databases, "name", "force_user")
         pool_keys = {(pool.get("database"), pool.get("user")) for pool in pools}
         pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
@@ -45,8 +46,7 @@ class PgbouncerClient(models.Model):
             # `connection.sample`, nobody tells the force_user.
             if pool_key in pool_keys:
                 row["pool_id"] = pool_id(endpoint_id, *pool_key)
-            if row.get("wait") is not None and row.get("wait_us") is not None:
-                row["wait_age"] = row["wait"] + row["wait_us"] / 1e6
+            row["wait_age"] = readings.seconds(row, "wait")
         return made
 
     def action_open_server(self):

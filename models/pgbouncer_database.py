@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 
+from ..analysis.readings import console_state, database_state
 from ..fields import NullableInteger
-from .connection_endpoint import console_state
 
 DATABASE_STATES = [("active", "Active"), ("paused", "Paused"), ("disabled", "Disabled"), ("unknown", "Unknown")]
 
@@ -15,7 +15,6 @@ class PgbouncerDatabase(models.Model):
     _auto = False
     _order = "endpoint_id, name"
     _show_commands = ("SHOW DATABASES", "SHOW STATE")
-    _show_key = ("name",)
 
     name = fields.Char(readonly=True, help="The name that clients ask for. “*” itself is never listed.")
     host = fields.Char(readonly=True, help="Where PostgreSQL is. Empty: its unix socket, or PgBouncer itself.")
@@ -75,16 +74,3 @@ class PgbouncerDatabase(models.Model):
 
     def action_resume(self):
         return self.endpoint_id._command("RESUME", self.name)
-
-
-def database_state(row, state):
-    """active, paused, disabled or unknown.
-
-    :param dict row: of SHOW DATABASES
-    :param str state: console_state of the whole PgBouncer
-    """
-    if row.get("paused") or state in ("paused", "suspended"):
-        return "paused"
-    if row.get("disabled"):
-        return "disabled"
-    return "active" if state == "active" and row.get("paused") == row.get("disabled") == 0 else "unknown"

@@ -1,8 +1,18 @@
 from odoo import api, fields, models
 
+from ..analysis import readings
+from ..analysis.bottleneck import bottleneck, servers_of_users
 from ..fields import NullableFloat, NullableInteger
-from .connection_endpoint import console_state
-from .pgbouncer_database import DATABASE_STATES, database_state
+from .pgbouncer_database import DATABASE_STATES
+
+BOTTLENECKS = [
+    ("paused", "Paused"),
+    ("max_db_connections", "max_db_connections"),
+    ("max_user_connections", "max_user_connections"),
+    ("login", "PostgreSQL does not answer"),
+    ("pool_size", "pool_size"),
+    ("reserve_pool", "pool_size and reserve_pool_size"),
+]
 
 
 class PgbouncerPool(models.Model):
@@ -14,8 +24,7 @@ class PgbouncerPool(models.Model):
     _auto = False
     _rec_name = "database"
     _order = "endpoint_id, database, user"
-    _show_commands = ("SHOW POOLS", "SHOW DATABASES", "SHOW STATE")
-    _show_key = ("database", "user")
+    _show_commands = ("SHOW POOLS", "SHOW DATABASES", "SHOW STATE", "SHOW USERS", "SHOW CONFIG")
 
     database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
     user = fields.Char(readonly=True, help="The role that the pool's servers are logged in with.")
@@ -52,6 +61,12 @@ class PgbouncerPool(models.Model):
     sv_login = NullableInteger(
         "Servers in Login", readonly=True, help="Logging in to PostgreSQL: it is slow, or not there, if they stay."
     )
+    bottleneck = fields.Selection(
+        BOTTLENECKS,
+        "Held Back By",
+        readonly=True,
+        help="While clients wait: what keeps the pool from opening another server for them.",
+    )
     maxwait = NullableInteger(
         "Longest Wait, Whole Seconds",
         readonly=True,
@@ -69,7 +84,8 @@ class PgbouncerPool(models.Model):
         readonly=True,
         digits=(16, 3),
         aggregator="max",
-        help="How long the first client in the queue has waited: maxwait with its microseconds.",
+        help="How long the first client in the queue has waited: maxwait with its microseconds. Empty while none of "
+        "the pool's servers has logged in: PgBouncer does not measure that wait.",
     )
     pool_mode = fields.Char(
         readonly=True, help="When a client gives its server back: at the end of its session, transaction or statement."
@@ -83,15 +99,16 @@ class PgbouncerPool(models.Model):
     )
 
     @api.model
-    def _make_rows(self, endpoint_id, rows, databases, state_rows):
+    def _make_rows(self, endpoint_id, rows, databases, state_rows, users, settings):
         made = super()._make_rows(endpoint_id, rows)
-        whole = console_state(state_rows)
-        by_name = {database.get("name"): database for database in databases}
+        state, settings = readings.console_state(state_rows), readings.by_key(settings)
+        databases = {database.get("name"): database for database in databases}
+        users, of_users = {user.get("name"): user for user in users}, servers_of_users(rows)
         for row in made:
-            row["state"] = database_state(by_name.get(row["database"], {}), whole)
-            seconds, microseconds = row.get("maxwait"), row.get("maxwait_us")
-            if seconds is not None and microseconds is not None:
-                row["maxwait_age"] = seconds + microseconds / 1e6
+            database, user = databases.get(row["database"], {}), users.get(row["user"], {})
+            row["state"] = readings.database_state(database, state)
+            row["maxwait_age"] = readings.longest_wait(row)
+            row["bottleneck"] = bottleneck(row, database, user, of_users[row["user"]], settings, row["state"])
         return made
 
     def action_open_clients(self):
@@ -102,3 +119,18 @@ class PgbouncerPool(models.Model):
 
     def action_open_sessions(self):
         return self.env["pg.stat.activity"]._open([("pool_id", "=", self.id)])
+
+    @api.model
+    def _explain_bottleneck(self, name):
+        """Return in words what one of BOTTLENECKS means for the clients of a pool."""
+        return {
+            "paused": self.env._("The database is paused."),
+            "login": self.env._(
+                "PostgreSQL does not answer: none of the pool's servers has logged in yet. PgBouncer does not measure "
+                "this wait."
+            ),
+            "max_db_connections": self.env._("max_db_connections is reached: the pool gets no more servers."),
+            "max_user_connections": self.env._("max_user_connections is reached: the pool gets no more servers."),
+            "pool_size": self.env._("All servers that pool_size allows are open."),
+            "reserve_pool": self.env._("All servers that pool_size and reserve_pool_size allow are open."),
+        }[name]

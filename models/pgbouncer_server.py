@@ -3,9 +3,10 @@ from collections import defaultdict
 
 from odoo import api, fields, models
 
+from ..analysis import readings
+from ..analysis.joins import UNIX, socket_address
 from ..fields import NullableInteger
 from ..probes import session
-from .pgbouncer_socket import UNIX, socket_address
 
 
 class PgbouncerServer(models.Model):
@@ -55,7 +56,7 @@ class PgbouncerServer(models.Model):
                 client.get("ptr"): socket_address(*map(client.get, ("addr", "port", "remote_pid")))
                 for client in clients
             }
-            datname = {database.get("name"): database.get("database") for database in databases}
+            datname = readings.by_key(databases, "name", "database")
             for row in self._make_rows(endpoint.id, *answer):
                 # One process may be watched through two endpoints.
                 identity = tuple(map(row.get, ("ptr", "addr", "port", "local_addr", "local_port", "connect_time")))
@@ -63,7 +64,8 @@ class PgbouncerServer(models.Model):
                 backend.append(addresses[row["link"]] if "client_id" in row else None)
                 # A database of “*” may be left out of SHOW DATABASES, see `connection.sample`: it has its own name
                 # in PostgreSQL, too, unless “*” has a dbname.
-                user, database = row.get("user"), datname.get(row.get("database"), row.get("database"))
+                database = readings.identifier(datname.get(row.get("database"), row.get("database")))
+                user = readings.identifier(row.get("user"))
                 for port in (-1 if row.get("addr") == UNIX else row.get("local_port"), 0):
                     found[row.get("remote_pid"), port, user, database][identity] = backend
         return json.dumps(

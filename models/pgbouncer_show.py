@@ -4,27 +4,25 @@ import json
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ..fields import NullableInteger
+from ..analysis import readings
 from ..probes import session
 
 
 class PgbouncerShow(models.AbstractModel):
     """Rows of one SHOW command, asked from every active PgBouncer endpoint.
 
-    A model that inherits this one declares the command, the columns that tell its rows
-    apart, and a field for each column that it shows. A column that a PgBouncer lacks is
-    empty; one that no field is declared for is ignored. An endpoint that does not answer
-    has no rows, and a notice.
+    A model that inherits this one declares the command, and a field for each column that it shows. A
+    column that a PgBouncer lacks is empty; one that no field is declared for is ignored. An endpoint
+    that does not answer has no rows, and a notice.
     """
 
     _name = "pgbouncer.show"
     _inherit = "connection.live"
     _description = "PgBouncer Console Command"
 
-    # What to ask: the command whose rows these are, e.g. "SHOW POOLS", then others that
-    # `_make_rows` needs; and the columns whose values are unique in the first one's answer.
+    # What to query: the command whose rows these are, e.g. "SHOW POOLS", then others that
+    # `_make_rows` needs.
     _show_commands = ()
-    _show_key = ()
 
     endpoint_id = fields.Many2one("connection.endpoint", readonly=True, help="The PgBouncer that said so.")
 
@@ -68,15 +66,11 @@ class PgbouncerShow(models.AbstractModel):
 
     @api.model
     def _check_answer(self, answer):
-        """The answer, fit for this model's fields: a text where a number belongs becomes the
-        number that it holds, or unknown. Without its key columns it is an error."""
-        rows, *others = answer
-        if rows and (missing := [name for name in self._show_key if name not in rows[0]]):
-            return session.SessionError("other", f"{self._show_commands[0]}: no column {', '.join(missing)}")
-        for name, field in self._fields.items():
-            if isinstance(field, NullableInteger) and str in {type(row.get(name)) for row in rows}:
-                rows = [row | {name: int(row[name]) if str(row[name]).isdecimal() else None} for row in rows]
-        return [rows, *others]
+        """The answer, or a session.SessionError if its rows cannot be told apart."""
+        command = self._show_commands[0]
+        if missing := readings.missing_key(command, answer[0]):
+            return session.SessionError("other", f"{command}: no column {', '.join(missing)}")
+        return answer
 
     @api.model
     def _make_rows(self, endpoint_id, rows):
@@ -85,10 +79,8 @@ class PgbouncerShow(models.AbstractModel):
 
         :param rows: of the first of ``_show_commands``; then those of the others
         """
-        return [
-            row | {"id": self._row_id(endpoint_id, *map(row.get, self._show_key)), "endpoint_id": endpoint_id}
-            for row in rows
-        ]
+        key = readings.KEYS[self._show_commands[0]]
+        return [row | {"id": self._row_id(endpoint_id, *map(row.get, key)), "endpoint_id": endpoint_id} for row in rows]
 
     @api.model
     def _row_id(self, endpoint_id, *key):

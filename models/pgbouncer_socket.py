@@ -1,9 +1,8 @@
 from odoo import api, fields, models
 
+from ..analysis import readings
+from ..analysis.joins import socket_address
 from ..fields import NullableInteger
-
-# What SHOW has instead of the address of a unix socket.
-UNIX = "unix"
 
 
 class PgbouncerSocket(models.AbstractModel):
@@ -17,7 +16,6 @@ class PgbouncerSocket(models.AbstractModel):
     _inherit = "pgbouncer.show"
     _description = "PgBouncer Connection"
     _order = "endpoint_id, database, user, ptr"
-    _show_key = ("ptr",)
     # The field for what `link` names: a row of the second of `_show_commands`.
     _link_field = None
 
@@ -63,12 +61,13 @@ class PgbouncerSocket(models.AbstractModel):
     @api.depends("database", "user", "addr", "port", "remote_pid")
     def _compute_display_name(self):
         for row in self:
-            row.display_name = f"{row.database}/{row.user} {socket_address(row.addr, row.port, row.remote_pid)}"
+            pool = "/".join(filter(None, (row.database, row.user)))
+            row.display_name = f"{pool} {socket_address(row.addr, row.port, row.remote_pid)}".strip()
 
     @api.model
     def _make_rows(self, endpoint_id, rows, others):
         made = super()._make_rows(endpoint_id, rows)
-        link_of = {other.get("ptr"): other.get("link") for other in others}
+        link_of = readings.by_key(others, "ptr", "link")
         other_id = self.env[self._fields[self._link_field].comodel_name]._row_id
         for row, shown in zip(made, rows, strict=True):
             row["socket_id"] = shown.get("id")
@@ -79,13 +78,3 @@ class PgbouncerSocket(models.AbstractModel):
 
     def action_open_pool(self):
         return self.env["pgbouncer.pool"]._open([("id", "=", self.pool_id.id)])
-
-
-def socket_address(addr, port, remote_pid):
-    """Where the other end is: 10.0.0.5:40962, [::1]:40962, or the process at a unix socket;
-    empty if SHOW does not say."""
-    if not addr:
-        return ""
-    if addr == UNIX:
-        return f"unix socket, PID {remote_pid}"
-    return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"

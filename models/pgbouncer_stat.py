@@ -24,7 +24,6 @@ class PgbouncerStat(models.Model):
     _rec_name = "database"
     _order = "endpoint_id, database"
     _show_commands = ("SHOW STATS",)
-    _show_key = ("database",)
 
     database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
     total_server_assignment_count = NullableInteger(

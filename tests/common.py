@@ -8,9 +8,11 @@ import csv
 import os
 import socket
 import subprocess
+import tempfile
 import time
 import unittest
 from contextlib import closing
+from pathlib import Path
 from unittest.mock import patch
 
 import psycopg2
@@ -121,6 +123,13 @@ def wait_until(condition, seconds=10):
         time.sleep(0.05)
 
 
+def forget_silence(case):
+    """Let no test know which servers did not answer another one."""
+    folder = tempfile.TemporaryDirectory()
+    case.addCleanup(folder.cleanup)
+    case.patch(type(case.env["connection.endpoint"]), "_gate_folder", lambda _self: Path(folder.name))
+
+
 class ServerCase(TransactionCase):
     """Brings an endpoint for the real PgBouncer, and clients that are closed by the end."""
 
@@ -133,6 +142,10 @@ class ServerCase(TransactionCase):
     def setUp(self):
         super().setUp()
         self.registry_enter_test_mode()  # what is written by a cursor of its own must not stay
+        # What is committed before it cannot be taken back must not stay, either.
+        self.env.cr.flush()
+        self.patch(self.env.cr, "commit", self.env.cr.flush)
+        forget_silence(self)
 
     def client(self, connection):
         self.addCleanup(connection.close)
@@ -156,6 +169,7 @@ class TourCase(HttpCase):
 
     def setUp(self):
         super().setUp()
+        forget_silence(self)
         self.env["connection.endpoint"].search([]).active = False
         self.look_again()
 

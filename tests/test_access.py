@@ -5,7 +5,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
-from .common import answering, connect
+from .common import answering, connect, forget_silence
 
 LIVE_MODELS = (
     "pg.stat.activity",
@@ -57,6 +57,10 @@ class TestAccess(HttpCase):
         cls.nobody = new_test_user(cls.env, "nobody", groups="base.group_user,base.group_allow_export")
         cls.viewer = new_test_user(cls.env, "viewer", groups="pgbouncer_monitor.group_viewer")
         cls.manager = new_test_user(cls.env, "manager", groups="pgbouncer_monitor.group_manager")
+
+    def setUp(self):
+        super().setUp()
+        forget_silence(self)
 
     def call_kw(self, model, method, *args, **kwargs):
         """What the web client would get: the result, or the name of the exception."""

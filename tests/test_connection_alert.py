@@ -80,7 +80,7 @@ class AlertCase(SampleCase):
             if seconds == GAP:
                 continue
             # DOWN: an answer that cannot be used.
-            answers = {"pools": None if seconds == DOWN else [self.pool(seconds)]}
+            answers = {"pools": [{"database": "shop"}] if seconds == DOWN else [self.pool(seconds)]}
             for message in self.minute(number, **answers):
                 self.assertNotIn(number, told, "one message at most")
                 told[number] = message.subject.removesuffix(": Test PgBouncer")
@@ -302,7 +302,7 @@ class TestMessages(AlertCase):
         self.take()
         self.Alert._tell()
         [message] = self.messages()
-        self.assertIn("5 of 5 servers are in use. 3 clients wait, the first for 0.", message.body)
+        self.assertIn("5 of 5 servers are in use. 3 clients wait, longest wait 0.", message.body)
         self.assertEqual(message.body.count("shop on shop, till, client 127.0.0.1:"), 5)
         self.assertNotIn("elsewhere", message.body)
         self.assertNotIn("secret", message.body)

@@ -128,3 +128,29 @@ class TestConnectionEndpoint(ServerCase):
         for host in ("one,two", "/tmp,192.0.2.1", "a b"):
             with self.assertRaisesRegex(ValidationError, "one host"):
                 self.endpoint.host = host
+
+    def test_host_that_is_nearly_right(self):
+        with self.assertRaisesRegex(ValidationError, "Enter its folder, /run/pgbouncer, as the host"):
+            self.endpoint.host = "/run/pgbouncer/.s.PGSQL.6432"
+        with self.assertRaisesRegex(ValidationError, "without brackets"):
+            self.endpoint.host = "[::1]"
+
+    def test_addresses_as_one_writes_them(self):
+        for host, where in (
+            ("::1", "[::1]:"),
+            ("@no_such_pool", "@no_such_pool/.s.PGSQL."),
+            ("/no/such", "/no/such/.s.PGSQL."),
+        ):
+            self.endpoint.write({"host": host, "port": closed_port()})
+            self.look_again()
+            self.assertIn(f"Nobody listens at {where}{self.endpoint.port}", self.endpoint.console_error)
+
+    def test_numbers_in_the_users_language(self):
+        self.env["res.lang"]._activate_lang("de_DE")
+        german = self.env["connection.rule"].with_context(lang="de_DE")
+        for value, text in ((21.74, "21,74 s"), (0.3224, "0,322 s"), (3, "3 s"), (0, "0 s"), (90, "1 min 30 s")):
+            self.assertEqual(german._tell_value("maxwait", value), text)
+        self.assertEqual(german._tell_value("pgbouncer_pressure", 1234567.2), "1.234.567,2 %")
+        self.endpoint.port = self.silent_server()
+        self.look_again()
+        self.assertIn("did not answer within 3,0 s", self.endpoint.with_context(lang="de_DE").console_error)

@@ -16,7 +16,7 @@ from odoo.tests import freeze_time, new_test_user, tagged
 from odoo.tools import mute_logger
 
 from ..models.connection_sample import _logger
-from ..probes import session
+from ..probes import postgres, session
 from .common import TILL, ServerCase, answering, closed_port, connect, connect_pooled, psql, variable, wait_until
 
 POOL = {"database": "shop", "user": "shop", "sv_active": 1, "cl_waiting": 0, "maxwait": 0, "maxwait_us": 0}
@@ -222,7 +222,10 @@ class TestSampler(SampleCase):
     def test_waiting_for_long_is_a_warning_and_then_critical(self):
         levels = []
         for minute, waiting in enumerate((1, 1, 1, 1, 3, 0)):
-            with self.console(pools=[POOL | {"cl_waiting": waiting}]), self.clock_forward(66 * minute):
+            with (
+                self.console(pools=[POOL | {"cl_waiting": waiting, "maxwait_us": waiting}]),
+                self.clock_forward(66 * minute),
+            ):
                 levels.append(self.take()[1].level)
                 levels.append(self.line.split()[0])
         expected = ["ok", "INFO", *["warning", "WARNING"] * 3, "critical", "ERROR", "ok", "INFO"]
@@ -231,10 +234,10 @@ class TestSampler(SampleCase):
 
     def test_only_samples_in_a_row_count(self):
         """Neither a button that is pressed again and again nor what was before a gap makes it worse."""
-        waiting = self.console(pools=[POOL | {"cl_waiting": 1}])
+        waiting = self.console(pools=[POOL | {"cl_waiting": 1, "maxwait_us": 1}])
         levels = []
         for seconds in (0, 1, 2, 3, 4, 5, 60, 3600, 3660):
-            with self.console(pools=[POOL | {"cl_waiting": 1}]), self.clock_forward(seconds):
+            with self.console(pools=[POOL | {"cl_waiting": 1, "maxwait_us": 1}]), self.clock_forward(seconds):
                 levels.append(self.take()[1].level)
         self.assertEqual(levels, ["ok"] * 6 + ["warning", "ok", "warning"])
         with self.clock_forward(3720), patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
@@ -318,7 +321,7 @@ class TestSampler(SampleCase):
         with self.console(**answers):
             self.take()
             whole, pool = self.take()
-        for name in ("used", "waiting", "maxwait", "capacity", "pressure", "interval", "xact_count", "waiting_mean"):
+        for name in ("used", "waiting", "maxwait", "capacity", "pressure", "xact_count", "waiting_mean"):
             self.assertEqual(whole[name], UNKNOWN, name)
             self.assertEqual(pool[name], UNKNOWN, name)
         self.assertEqual((whole.level, pool.level), ("unknown", "unknown"))
@@ -401,7 +404,7 @@ class TestSampler(SampleCase):
         with self.console(pools=[{"database": ["no", "text"]}]):
             [sample] = self.take_with_traceback()
         self.assertEqual(sample.level, "unknown")
-        self.assertIn("TypeError", sample.reason)
+        self.assertIn("SHOW POOLS: no column user", sample.reason)
         self.assertEqual(self.take()[0].level, "ok")
 
     def take_with_traceback(self):
@@ -457,6 +460,15 @@ class TestOwnAddress(SampleCase):
         sample = self.take(self.postgresql)
         self.assertEqual((sample.hidden_backends, sample.reason), (0, False))
         self.assertEqual(self.postgresql.action_test()["params"]["type"], "success")
+
+    def test_answer_without_rows(self):
+        """A server that answers everything with nothing is not this one."""
+        self.postgresql.password = variable("PGBOUNCER_STATS_PASSWORD")
+        nothing = session.Reading("15", None, {query: [] for query in postgres.sample_queries(150000, 3)}, time.time())
+        with patch.object(session, "_ask", return_value=nothing):
+            sample = self.take(self.postgresql)
+        self.assertIn("is not the PostgreSQL of this Odoo", sample.reason)
+        self.assertTrue(sample.used)
 
     def test_if_it_fails_odoos_own_connection_tells(self):
         self.grant_monitor()

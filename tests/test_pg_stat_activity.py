@@ -182,6 +182,13 @@ class TestPgStatActivity(ServerCase):
             wait_select(connection)
         self.assertTrue(self.record(connection), "the session lives on")
 
+    def test_record_is_no_markup(self):
+        """A client may call itself anything."""
+        _connection, record = self.session(application_name="<i>till</i>")
+        self.press("action_terminate", record)
+        endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
+        self.assertIn("application &lt;i&gt;till&lt;/i&gt;", endpoint.message_ids[0].body)
+
     def test_terminate(self):
         connection, record = self.session()
         kept, _record = self.session()

@@ -20,12 +20,6 @@ class TestPressure(BaseCase):
         self.assertIsNone(pressure.postgresql_capacity(5, 3, 2), "reserved slots leave none")
         self.assertIsNone(pressure.postgresql_capacity(None, 3))
 
-    def test_pool_capacity(self):
-        self.assertEqual(pressure.pool_capacity(20), 20)
-        self.assertEqual(pressure.pool_capacity(20, 3), 3)
-        self.assertEqual(pressure.pool_capacity(20, 0), 0)
-        self.assertIsNone(pressure.pool_capacity(None))
-
     def test_level(self):
         for value, level in ((74.9, "ok"), (75, "warning"), (90, "critical"), (None, "unknown")):
             self.assertEqual(pressure.level(value, (75, 90)), level)
@@ -44,7 +38,8 @@ class TestPressure(BaseCase):
         self.assertEqual(pressure.increase({"shop": [12, 100], "new": [3, 4]}, before), {"shop": [2, 0], "new": [3, 4]})
         self.assertIsNone(pressure.increase({"shop": [12, 99]}, before), "restarted")
         self.assertIsNone(pressure.increase({"shop": [9, 100], "other": [1, 1]}, before), "all of it restarted")
-        self.assertIsNone(pressure.increase({"shop": [12, None]}, before), "a column is missing")
+        self.assertEqual(pressure.increase({"shop": [12, None]}, before), {"shop": [2, None]}, "that one is missing")
+        self.assertEqual(pressure.increase({"shop": [12, 99]}, before, times=1), {"shop": [2, None]}, "its clock")
         self.assertIsNone(pressure.increase({"shop": [12, 100]}, None), "nothing before")
 
     def test_waiting_between_samples(self):

@@ -5,9 +5,8 @@ import { _t } from "@web/core/l10n/translation";
 
 // How long to wait before servers are read again, in milliseconds.
 export const REFRESH_DELAY = 5000;
-// A slow reading is followed by so many times its own duration: one that waits for a server
-// that hangs must not keep Odoo's workers busy.
-const REFRESH_DELAY_FACTOR = 5;
+// A slow reading is followed by so many times its own duration: it must not keep Odoo's workers busy.
+const REFRESH_DELAY_FACTOR = 2;
 // After so many milliseconds without an answer the user is told that what is shown is old.
 const PATIENCE = 15000;
 

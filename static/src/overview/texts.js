@@ -42,7 +42,7 @@ export const texts = {
             : waiting_mean >= 1
               ? _t(
                     "Nobody waits now; on average %s did since the last sample",
-                    Math.round(waiting_mean),
+                    number(Math.round(waiting_mean)),
                 )
               : _t("Nobody waits");
     },
@@ -72,13 +72,14 @@ export const texts = {
               })
             : _t("It could not be read: %s", failure),
     levelCount: (count, word) => `${number(count)} ${word}`,
-    openAlerts: (count) => _t("Open alerts: %s", count),
-    showAll: (count) => _t("Show All %s Endpoints", count),
-    more: (count) => _t("… and %s more", count),
-    none: (hidden) =>
-        hidden
-            ? _t("None that can be seen. What %s sessions of other roles do is unknown.", hidden)
+    openAlerts: (count) => _t("Open alerts: %s", number(count)),
+    showAll: (count) => _t("Show All %s Endpoints", number(count)),
+    more: (count) => _t("… and %s more", number(count)),
+    none: (unseen) =>
+        unseen
+            ? _t("None that can be seen. What %s sessions do is unknown.", number(unseen))
             : _t("None for a second or longer"),
+    unknownPools: (count) => _t("Unknown for %s pools", number(count)),
     silent: (names) => _t("Unknown, because there is no answer: %s", names.join(", ")),
     untold: (names) =>
         _t(
@@ -88,7 +89,7 @@ export const texts = {
 
     // A session
     pid: (pid) => _t("PID %s", pid),
-    blocks: (count) => _t("blocks %s", count),
+    blocks: (count) => _t("blocks %s", number(count)),
     client: ({ client_id, client }) =>
         client_id ? _t("PgBouncer client %s", client) : _t("client %s", client),
     pool: (pool) => _t("pool %s", pool),
@@ -99,8 +100,8 @@ export const texts = {
                 blocked_age: blocked_age ?? "?",
             });
         }
-        if (!state) {
-            return "";
+        if (!state || !state_age) {
+            return state || "";
         }
         return xact_age
             ? _t("%(state)s for %(state_age)s, its transaction is open for %(xact_age)s", {
@@ -114,8 +115,8 @@ export const texts = {
     // Who holds the connections
     limit: ({ max_connections, reserved }) =>
         _t("max_connections is %(max_connections)s, of which %(reserved)s are reserved.", {
-            max_connections,
-            reserved,
+            max_connections: number(max_connections),
+            reserved: number(reserved),
         }),
     behind: (name) => _t("Behind %s", name),
     clients: (count) => _t("Clients: %s", number(count)),
