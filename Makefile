@@ -26,11 +26,12 @@ lint: # style; `stack/lint/run fix` mends what it can
 	@stack/install.sh lint
 	@stack/lint/run
 
-bench: # what the first screen, a live list and a run of the sampler cost, beside the bare commands and other tools
+bench: # what the first screen, a live list, a run of the sampler and an endpoint that hangs cost, beside other tools
 	@stack/install.sh bench
 	@$(PYTHON) stack/bench/lists.py
 	@$(PYTHON) stack/bench/samples.py
 	@$(PYTHON) stack/bench/overview.py
+	@$(PYTHON) stack/bench/silent.py
 
 lock: # lock the newest versions of what requirements.in names, for Debian 12's Python and later
 	@rm -rf .stack/lock && /usr/bin/python3 -m venv .stack/lock
