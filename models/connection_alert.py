@@ -269,7 +269,10 @@ class ConnectionAlert(models.Model):
                     localized(self.env, len(hidden)),
                 )
             elif untracked:
-                note = self.env._("track_activities is off for %s sessions: what they do is unknown.", len(untracked))
+                note = self.env._(
+                    "track_activities is off for %s sessions: what they do is unknown.",
+                    localized(self.env, len(untracked)),
+                )
             else:
                 is_none = len(sessions) < MAX_LOOKED_AT and not shown
                 note = is_none and self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")

@@ -15,7 +15,7 @@ from ..probes.session import SessionError
 from .connection_check import LISTENERS
 from .connection_endpoint import CONSOLE_TIMEOUT, EPOCH
 from .connection_rule import tell_duration
-from .pg_stat_activity import CLIENT_BACKENDS, PREPARED, SEEN
+from .pg_stat_activity import CLIENT_BACKENDS, PREPARED, UNSEEN
 
 CHART_HOURS = 1
 # In seconds: what is shorter is everywhere in a busy Odoo, and gone before anybody can look.
@@ -342,7 +342,7 @@ class ConnectionOverview(models.AbstractModel):
         readable = [name for name in SESSION_FIELDS if Session._has_field_access(Session._fields[name], "read")]
         sessions = Session.search_fetch([], readable)
         clients = sessions.filtered_domain(CLIENT_BACKENDS)
-        hidden, untracked = (len(clients.filtered(name)) for name in SEEN)
+        hidden, untracked = (len(clients.filtered(name)) for name in UNSEEN)
         pool_id = self.env["pgbouncer.pool"]._row_id
         # The pools by their names: to read them as records would cost as much again.
         pools = {

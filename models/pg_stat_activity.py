@@ -25,8 +25,8 @@ CLIENT_BACKENDS = [
 ]
 # What stands in blocked_by for a prepared transaction.
 PREPARED = 0
-# What a session may keep to itself.
-SEEN = ["is_hidden", "is_untracked"]
+# What says that PostgreSQL does not show what a session does.
+UNSEEN = ["is_hidden", "is_untracked"]
 # The part of a session's id that is its PID: Linux has no larger ones.
 MAX_PID = (1 << 22) - 1
 # How the programs of a component call themselves: regular expressions for application_name,
@@ -235,7 +235,7 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _primary_rows(self, query):
-        """The primary's rows as JSON: its sessions are the ones that run out. None, if there is no connection to it."""
+        """The primary's rows as JSON, none without a connection to it: its sessions are the ones that run out."""
         columns = SQL(", ").join(map(SQL.identifier, self._columns()))
         rows = self._on_primary(SQL("SELECT json_agg(json_build_array(%s))::text FROM (%s) AS session", columns, query))
         return rows[0][0] if rows else "[]"
@@ -597,13 +597,13 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _notices(self):
-        counts = {tuple(key): count for *key, count in self._read_group(CLIENT_BACKENDS, SEEN, ["__count"])}
+        counts = {tuple(key): count for *key, count in self._read_group(CLIENT_BACKENDS, UNSEEN, ["__count"])}
         limits = self._limits()
         if problem := self.env.cr.cache.get((self._name, "primary")):
             text = self.env._("The primary server cannot be read: %s", problem)
             return [{"type": "danger", "text": text, "remedy": self.env._("This is a standby's connection.")}]
         hidden, untracked = (
-            sum(count for key, count in counts.items() if key[position]) for position in range(len(SEEN))
+            sum(count for key, count in counts.items() if key[position]) for position in range(len(UNSEEN))
         )
         notices = self._tell_limits(sum(counts.values()), hidden, untracked, limits)
         for notice in self.env["pgbouncer.server"].sudo()._notices():
