@@ -50,10 +50,10 @@ def pair():
     shutil.rmtree(root, ignore_errors=True)
 
 
-@pytest.fixture
-def new_pgbouncer(pair, folder):
-    """A function that starts one more PgBouncer, to be broken: its Debian suite, lines of
-    ``[databases]``, port, settings -> PgBouncer."""
+@contextlib.contextmanager
+def starting_pgbouncers(pair, folder):
+    """A function that starts one more PgBouncer before a pair's PostgreSQL: its Debian suite, lines of ``[databases]``,
+    port, settings -> PgBouncer. All of them are stopped in the end."""
     started = []
 
     def new(suite=None, databases=None, port=None, **settings):
@@ -72,6 +72,13 @@ def new_pgbouncer(pair, folder):
     yield new
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def new_pgbouncer(pair, folder):
+    """See `starting_pgbouncers`: servers to be broken."""
+    with starting_pgbouncers(pair, folder) as new:
+        yield new
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import POSTGRESQL, add_endpoint, wait_until
+from conftest import POSTGRESQL, add_endpoint, starting_pgbouncers, wait_until
 from hostile import INT4, HostileConsole, data_row, message, notice, row_description, table
 from probes import session
 from servers import LOCALHOST, VERSIONS, PgBouncer, PostgreSQL, data_root, free_port, make_folder
@@ -75,25 +75,8 @@ def waiting(sampler, statement, **options):
 def watched_pgbouncer(sampler, folder):
     """A function that starts one more PgBouncer before the sampler's PostgreSQL: its version, lines of ``[databases]``,
     settings -> PgBouncer."""
-    started = []
-
-    def new(version, databases, **settings):
-        suite = VERSIONS[version]
-        server = PgBouncer(
-            folder / f"pgbouncer{len(started)}",
-            free_port(),
-            sampler.pair.postgresql,
-            sampler.pair.passwords,
-            databases,
-            settings,
-            suite,
-        )
-        started.append(server)
-        return server.start()
-
-    yield new
-    for server in started:
-        server.stop()
+    with starting_pgbouncers(sampler.pair, folder) as new:
+        yield lambda version, databases, **settings: new(VERSIONS[version], databases, **settings)
 
 
 @contextmanager
