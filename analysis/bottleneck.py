@@ -1,14 +1,16 @@
-"""What holds a pool back while its clients wait."""
+"""What holds a pool back while its clients wait.
+
+A pool opens a server for a waiting client unless
+
+- ``paused``: it, or all of PgBouncer, is paused
+- ``max_db_connections`` or ``max_user_connections``: that limit is reached
+- ``login``: none of its servers has logged in: PostgreSQL does not answer
+- ``pool_size``: it has as many as it may have
+- ``reserve_pool``: likewise, and its reserve is in use as well
+"""
 
 from . import readings
 
-# A pool opens a server for a waiting client unless
-# - ``paused``: it, or all of PgBouncer, is paused
-# - ``max_db_connections`` or ``max_user_connections``: that limit is reached
-# - ``login``: none of its servers has logged in: PostgreSQL does not answer
-# - ``pool_size``: it has as many as it may have
-# - ``reserve_pool``: likewise, and its reserve is in use as well
-BOTTLENECKS = ("paused", "max_db_connections", "max_user_connections", "login", "pool_size", "reserve_pool")
 # Columns of SHOW POOLS: servers that have logged in.
 LOGGED_IN = ("sv_active", "sv_active_cancel", "sv_being_canceled", "sv_idle", "sv_used", "sv_tested")
 

@@ -41,11 +41,14 @@ FIGURES = ("level", "pressure", "pool_pressure", "used", "capacity", "waiting", 
 READING_FIELDS = (*FIGURES, "sampled_at", "last_seen", "last_error")
 
 
-def understood(reading):
-    """Return a session.Reading of a console with typed values, see `analysis.readings`, or its session.SessionError."""
+def understood(reading, kind="pgbouncer"):
+    """Return a session.Reading of a kind of endpoint with typed values, see `analysis.readings`, or its
+    session.SessionError."""
     reading = session.check(reading)
     if isinstance(reading, session.SessionError):
         return reading
+    if kind == "postgresql":
+        return reading._replace(answers=readings.postgresql(reading.answers))
     return reading._replace(answers=readings.console(reading.answers, reading.version))
 
 
@@ -671,20 +674,23 @@ class ConnectionEndpoint(models.Model):
             others = executor.submit(gate.run, questions, CONSOLE_TIMEOUT, self._gate_folder(), is_forced)
             own = self._read_own() if "postgresql" in self.mapped("kind") else None
             measured = others.result()
+        measured = {
+            endpoint.id: understood(measured[endpoint.id], endpoint.kind)
+            for endpoint in self
+            if endpoint.id in measured
+        }
         known = self.env.cr.cache.setdefault(self._name, {})
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
-            known[endpoint.id] = measured[endpoint.id] = understood(measured[endpoint.id])
+            known[endpoint.id] = measured[endpoint.id]
         return {endpoint: endpoint._check_reading(measured.get(endpoint.id), own) for endpoint in self}
 
     def _check_reading(self, reading, own):
         """:return: what `_measure` says of this endpoint"""
         answer, problem = reading or own, None
         if reading and self.kind == "postgresql":
-            answer, problem = self._check_postgresql(session.check(reading), own)
+            answer, problem = self._check_postgresql(reading, own)
         if isinstance(answer, session.SessionError):
             return None, "\n".join(self._explain(answer))
-        if self.kind == "postgresql":
-            answer = answer._replace(answers=readings.postgresql(answer.answers))
         return answer, problem
 
     def _check_postgresql(self, answer, own):
@@ -693,7 +699,7 @@ class ConnectionEndpoint(models.Model):
         if isinstance(own, session.SessionError):
             return answer, None
         if isinstance(answer, session.Reading):
-            rows = (readings.postgresql(reading.answers)[postgres.ACTIVITY] for reading in (answer, own))
+            rows = (reading.answers[postgres.ACTIVITY] for reading in (answer, own))
             there, here = (next(iter(found), {}).get("started_at") for found in rows)
             if there is None or there != here:
                 answer = session.SessionError("wrong_server")
@@ -735,7 +741,7 @@ class ConnectionEndpoint(models.Model):
             return session.SessionError("timeout", str(error).strip())
         except psycopg2.Error as error:
             return session.SessionError("other", str(error).strip())
-        return session.Reading(version, None, answers, time.time())
+        return understood(session.Reading(version, None, answers, time.time()), "postgresql")
 
     def _last_reading(self):
         """What the sampler remembers of this endpoint, if that was of the same address."""

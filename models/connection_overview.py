@@ -382,7 +382,7 @@ class ConnectionOverview(models.AbstractModel):
             can have in percent; those with ``is_part`` are the largest pools of the row before them. The same of all
             of them, with the ``level`` (None if the rule is off), and the limits
         """
-        max_connections, reserved, *_others = limits
+        max_connections, reserved, _role = limits
         usable = pressure.postgresql_capacity(max_connections, reserved)
 
         def row(label, sessions, condition, is_part=False):

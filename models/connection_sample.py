@@ -541,26 +541,34 @@ class ConnectionSample(models.Model):
         values |= {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
         unknown = [name for name in AGES if not is_seen and name in rules]
         self._judge(sample, rules, values, unknown)
-        if unknown and sample["level"] == "unknown" and hidden:
-            sample["reason"] = self.env._(
-                "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
-                "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
-                count=localized(self.env, hidden),
-                role=row["role"],
-            )
-        elif unknown and sample["level"] == "unknown" and untracked:
-            sample["reason"] = self.env._(
-                "track_activities is off for %(count)s session(s): it is unknown whether they are idle in a "
-                "transaction. As a superuser, run, for their next sessions: %(remedy)s",
-                count=localized(self.env, untracked),
-                remedy=row["track"],
-            )
+        if unknown and sample["level"] == "unknown" and (hidden or untracked):
+            sample["reason"] = self._explain_unseen(row)
         interval, grown = self._grown(counters, before)
         resets = before.get("resets", {})
         if grown and all(resets.get(name, reset) == reset for name, reset in counters["resets"].items()):
             totals = [_known(sum, column) for column in zip(*grown.values(), strict=True)]
             sample |= {"interval": interval} | dict(zip(SESSION_COUNTERS, totals, strict=True))
         return [sample], counters
+
+    @api.model
+    def _explain_unseen(self, row):
+        """Why what sessions do is unknown, and what to do.
+
+        :param dict row: of postgres.ACTIVITY
+        """
+        if row["hidden_backends"]:
+            return self.env._(
+                "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
+                "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
+                count=localized(self.env, row["hidden_backends"]),
+                role=row["role"],
+            )
+        return self.env._(
+            "track_activities is off for %(count)s session(s): it is unknown whether they are idle in a "
+            "transaction. As a superuser, run, for their next sessions: %(remedy)s",
+            count=localized(self.env, row["untracked_backends"]),
+            remedy=row["track"],
+        )
 
     @api.model
     def _pgbouncer_rows(self, answer, before, rules, memory):

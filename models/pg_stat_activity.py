@@ -13,8 +13,6 @@ from ..probes import postgres
 from ..tools import localized
 from .connection_live import LateParameter
 
-# What PostgreSQL shows instead of the query, to a role that may not see the session.
-HIDDEN_QUERY = "<insufficient privilege>"
 # No more of a query is shown but on its form: with track_activity_query_size = 1MB a page of a list would weigh 80 MB.
 QUERY_BYTES = 4096
 # What takes one of max_connections, as the filter of the lists has it. Of a hidden session only the
@@ -211,7 +209,7 @@ class PgStatActivity(models.Model):
             """,
             self._select(),
             LateParameter(self.env["pgbouncer.server"].sudo()._backends),
-            HIDDEN_QUERY,
+            postgres.HIDDEN_QUERY,
             SQL(postgres.readable("usename::text")),
             SQL(postgres.readable("datname::text")),
         )
@@ -244,6 +242,8 @@ class PgStatActivity(models.Model):
     def _on_primary(self, query):
         """The rows of a query that the primary runs; nothing if it cannot be reached, and why is remembered for
         `_notices`."""
+        if not self._is_on_standby():
+            return self.env.execute_query(query)
         try:
             with self.env.registry.cursor() as cr:
                 cr.execute(query)
@@ -319,7 +319,7 @@ class PgStatActivity(models.Model):
             state_age=self._seconds_since("state_change"),
             blocked_age=self._blocked_age(),
             query_id=SQL("query_id::text") if self.env.cr._cnx.server_version >= 140000 else SQL("NULL::text"),
-            hidden=HIDDEN_QUERY,
+            hidden=postgres.HIDDEN_QUERY,
             component=self._component(),
         )
 
@@ -351,8 +351,8 @@ class PgStatActivity(models.Model):
                END""",
             programs,
             [pattern for pattern in patterns if pattern.strip("%")],
-            HIDDEN_QUERY,
-            HIDDEN_QUERY,
+            postgres.HIDDEN_QUERY,
+            postgres.HIDDEN_QUERY,
         )
 
     @api.model
@@ -618,7 +618,7 @@ class PgStatActivity(models.Model):
 
         :param limits: of `_limits`
         """
-        max_connections, reserved, role, track = limits
+        max_connections, reserved, role = limits
         notices = [
             {
                 "type": "info",
@@ -655,26 +655,31 @@ class PgStatActivity(models.Model):
                         "those of the next sessions, run as a superuser:",
                         localized(self.env, untracked),
                     ),
-                    "remedy": track,
+                    "remedy": self._track_remedy(),
                 }
             )
         return notices
 
     @api.model
     def _limits(self):
-        """:return: max_connections, how many of them are reserved, Odoo's role, quoted, and what a superuser may run
-        to have track_activities on for all"""
+        """:return: max_connections, how many of them are reserved, and Odoo's role, quoted"""
         query = SQL(
             """SELECT current_setting('max_connections')::int,
                       current_setting('superuser_reserved_connections')::int
                       + COALESCE(current_setting('reserved_connections', true)::int, 0),
-                      %s,
-                      (SELECT %s FROM pg_stat_activity WHERE %s AND backend_type = 'client backend')""",
+                      %s""",
             SQL(postgres.readable("quote_ident(current_user)")),
+        )
+        rows = self._on_primary(query)
+        return rows[0] if rows else (None,) * 3
+
+    @api.model
+    def _track_remedy(self):
+        """What a superuser may run to have track_activities on for the sessions for which it is off."""
+        query = SQL(
+            "SELECT %s FROM pg_stat_activity WHERE %s AND backend_type = 'client backend'",
             SQL(postgres.TRACK),
             SQL(postgres.UNTRACKED),
         )
-        if not self._is_on_standby():
-            return self.env.execute_query(query)[0]
         rows = self._on_primary(query)
-        return rows[0] if rows else (None,) * 4
+        return rows[0][0] if rows else ""

@@ -47,9 +47,11 @@ def readable(text, max_bytes=None):
 ) ELSE {escaped} END"""
 
 
+# What PostgreSQL shows instead of the query, to a role that may not see the session.
+HIDDEN_QUERY = "<insufficient privilege>"
 # A client's session that PostgreSQL knows nothing of, because track_activities is off for it. A session that has
 # just begun has no state, either.
-UNTRACKED = """(usesysid IS NOT NULL AND datid IS NOT NULL AND query <> '<insufficient privilege>' AND (
+UNTRACKED = f"""(usesysid IS NOT NULL AND datid IS NOT NULL AND query <> '{HIDDEN_QUERY}' AND (
     state = 'disabled' OR state IS NULL AND backend_start < clock_timestamp() - interval '1 second'
 ))"""
 
@@ -90,7 +92,7 @@ SELECT {readable("quote_ident(current_user)")} AS role,
             )
        END::float8 AS blocked_age
   FROM (
-       SELECT *, query = '<insufficient privilege>' AS is_hidden, {UNTRACKED} AS is_untracked FROM pg_stat_activity
+       SELECT *, query = '{HIDDEN_QUERY}' AS is_hidden, {UNTRACKED} AS is_untracked FROM pg_stat_activity
   ) AS activity
  WHERE backend_type = 'client backend' OR is_hidden AND datid IS NOT NULL AND usesysid IS NOT NULL
 """
