@@ -1,7 +1,6 @@
 """Sessions in Odoo on each PostgreSQL that is supported: who they are, and ending them."""
 
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -177,16 +176,21 @@ def test_cancel_and_terminate_through_the_pool(server):
 
 
 def test_termination_that_comes_too_late(server):
-    """The session ends at the very moment of the click, and another one comes."""
+    """The session ends before the click, long after it, or at its very moment, and another one comes."""
     pair, client = server
     outcomes = set()
-    for _round in range(25):
+    for delay in (0, 60, *(round_ / 500 for round_ in range(1, 24))):
         connection = pair.postgresql.connect(user="shop", dbname="shop", password=pair.passwords["shop"])
-        [session] = sessions(client, ["pid", "=", connection.info.backend_pid])
-        leaving = threading.Timer(random.choice((0, 0.005, 0.01, 0.02, 1)), connection.close)
+        pid = connection.info.backend_pid
+        [session] = sessions(client, ["pid", "=", pid])
+        leaving = threading.Timer(delay, connection.close)
         leaving.start()
+        if not delay:
+            wait_until(lambda pid=pid: not sessions(client, ["pid", "=", pid]))
         kind, message = press(client, "action_terminate", session["id"])
+        leaving.cancel()
         leaving.join()
+        connection.close()
         with closing(pair.postgresql.connect(user="shop", dbname="shop", password=pair.passwords["shop"])) as next_one:
             next_one.cursor().execute("SELECT 1")
         outcomes.add(kind)
