@@ -1,11 +1,11 @@
 {
     "name": "PgBouncer Monitor",
     "summary": "See PostgreSQL's sessions and PgBouncer's pools live, look back, be warned, know that the bus hears",
-    "version": "19.0.1.1.0",
+    "version": "19.0.2.0.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",
     "license": "LGPL-3",
-    "depends": ["mail"],
+    "depends": ["bus", "mail"],
     "uninstall_hook": "uninstall_hook",
     "data": [
         "security/pgbouncer_monitor_groups.xml",

@@ -33,8 +33,3 @@ class NullableReal(NullableFloat):
     """A number in half the space, with 6 exact digits: for tables with millions of rows."""
 
     _column_type = ("float4", "float4")
-
-
-def selection_label(model, name, value):
-    """The user's word for a value of a selection."""
-    return dict(model._fields[name]._description_selection(model.env))[value]

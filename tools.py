@@ -1,9 +1,21 @@
 """What several models need to put figures into words."""
 
+from datetime import datetime
+
 from odoo.tools.misc import formatLang
 
+from .analysis.pressure import LEVELS as LEVEL_NAMES
 
-def localized(env, value, decimals=2):
+EPOCH = datetime(1970, 1, 1)
+LEVELS = [(level, level.upper() if level == "ok" else level.capitalize()) for level in LEVEL_NAMES]
+
+
+def selection_label(model, name, value):
+    """Return the user's word for a value of a selection."""
+    return dict(model._fields[name]._description_selection(model.env))[value]
+
+
+def format_number(env, value, decimals=2):
     """Return a number as the user's language writes it, without zeros at its end; "?" for one that is unknown.
 
     :param value: a number, or None or False for unknown
@@ -13,3 +25,19 @@ def localized(env, value, decimals=2):
         return "?"
     digits = len(f"{value:.{decimals}f}".partition(".")[2].rstrip("0"))
     return formatLang(env, value, digits=digits)
+
+
+def format_duration(seconds):
+    """Return days and hours, hours and minutes, or minutes and seconds, in units that need no translation."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        del parts[0]
+    return " ".join(f"{number} {unit}" for number, unit in parts[:2])
+
+
+def format_ms(env, seconds):
+    """Return a number of seconds in milliseconds, as the user's language writes it."""
+    return format_number(env, seconds * 1000, 0 if seconds >= 0.01 else 1)

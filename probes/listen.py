@@ -18,6 +18,8 @@ from psycopg2 import sql
 
 from . import errors, session
 
+# The database on which Odoo listens.
+POSTGRES = "postgres"
 # How long it may take to connect and to LISTEN, to send a NOTIFY, and for the NOTIFY to arrive: where
 # LISTEN works that takes milliseconds. Then how long to try to reach the server that still listens.
 OPEN_SECONDS = 3

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 import psycopg2.errors
 from lxml import etree
 
-from odoo.addons.pgbouncer_monitor.models.connection_endpoint import SAMPLE_COMMANDS
+from odoo.addons.pgbouncer_monitor.models.endpoint.connection_endpoint import SAMPLE_COMMANDS
 from odoo.addons.pgbouncer_monitor.probes import postgres
 
 RUNS = 20

@@ -1,0 +1,180 @@
+import logging
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ...analysis import incidents, pressure
+from ...analysis.incidents import QUEUES
+from ...fields import NullableFloat
+from ...tools import LEVELS, selection_label
+from ..live.pgbouncer_pool import BOTTLENECKS
+from .connection_rule import RULE_LABELS
+
+_logger = logging.getLogger(__name__)
+
+
+class ConnectionAlert(models.Model):
+    """One incident: a rule that was broken by an endpoint, or by one of its databases or pools,
+    from when it opened until it was over. Written by the sampler alone.
+
+    What changes is told in the endpoint's chatter: ``told_level`` is what was told last, "ok" for
+    the end, and empty for nothing.
+    """
+
+    _name = "connection.alert"
+    _description = "Connection Alert"
+    # Open ones first: PostgreSQL puts NULL there.
+    _order = "closed_at desc, opened_at desc, id desc"
+
+    endpoint_id = fields.Many2one("connection.endpoint", readonly=True, index=True, ondelete="set null")
+    endpoint_name = fields.Char("Endpoint's Name", readonly=True, help="It stays when the endpoint is deleted.")
+    rule = fields.Selection(RULE_LABELS, readonly=True, required=True)
+    database = fields.Char(readonly=True, help="The database's name in PgBouncer. Empty: the whole server.")
+    user = fields.Char(readonly=True, help="The role of the pool. Empty: the whole server, or all of a database.")
+    level = fields.Selection(LEVELS, readonly=True, required=True, help="The worst that it reached.")
+    opened_at = fields.Datetime("Opened", readonly=True, required=True)
+    closed_at = fields.Datetime("Over", readonly=True, help="Empty while it lasts.")
+    ending = fields.Selection(
+        [
+            ("well", "Well again"),
+            ("off", "The rule was switched off"),
+            ("archived", "The endpoint was archived"),
+            ("deleted", "The endpoint was deleted"),
+        ],
+        readonly=True,
+        help="How it ended.",
+    )
+    duration = NullableFloat(
+        "Duration (s)",
+        compute="_compute_duration",
+        store=True,
+        aggregator="sum",
+        digits=(16, 0),
+        help="Until it was known to be over, by as many good samples as the rule wants. Empty while it lasts.",
+    )
+    worst_value = NullableFloat(readonly=True, digits=(16, 3), aggregator="max")
+    worst = fields.Char(compute="_compute_worst")
+    worst_at = fields.Datetime(readonly=True)
+    last_bad_at = fields.Datetime("Last Bad", readonly=True, help="The last sample that reached a threshold.")
+    bottleneck = fields.Selection(
+        BOTTLENECKS, "Held Back By", readonly=True, help="What kept the pool from opening another server."
+    )
+    situation = fields.Text(readonly=True, help="What was found when it opened, or got worse.")
+    advice = fields.Char("What to Do First", compute="_compute_advice")
+    evidence = fields.Html(
+        "What Ran",
+        readonly=True,
+        help="At the moment when it opened, or got worse: sessions that block others, then the oldest transactions.",
+    )
+    queries = fields.Html(readonly=True, groups="pgbouncer_monitor.group_manager", help="What these sessions ran.")
+    acknowledged_by = fields.Many2one("res.users", readonly=True, help="Who looks after it: there are no reminders.")
+    acknowledged_at = fields.Datetime("Acknowledged", readonly=True)
+    told_level = fields.Selection(LEVELS, readonly=True)
+    told_at = fields.Datetime(readonly=True)
+
+    _open_uniq = models.UniqueIndex(
+        "(endpoint_id, rule, COALESCE(database, ''), COALESCE(\"user\", '')) WHERE closed_at IS NULL"
+    )
+    _told_level_idx = models.Index("(told_level) WHERE told_level IN ('warning', 'critical')")
+
+    @api.depends("rule", "endpoint_name", "database", "user")
+    def _compute_display_name(self):
+        for alert in self:
+            parts = (alert.endpoint_name, self.env["connection.rule"]._label(alert.rule), alert._pool())
+            alert.display_name = ": ".join(filter(None, parts))
+
+    @api.depends("opened_at", "closed_at")
+    def _compute_duration(self):
+        for alert in self:
+            alert.duration = alert.closed_at and (alert.closed_at - alert.opened_at).total_seconds()
+
+    @api.depends("rule", "worst_value")
+    def _compute_worst(self):
+        for alert in self:
+            is_known = alert.worst_value is not False
+            alert.worst = is_known and self.env["connection.rule"]._tell_value(alert.rule, alert.worst_value)
+
+    @api.depends("rule", "bottleneck")
+    def _compute_advice(self):
+        for alert in self:
+            alert.advice = self.env["connection.rule"]._advice(alert.rule, alert.bottleneck)
+
+    def _key(self):
+        return self.rule, self.database or None, self.user or None
+
+    def _pool(self):
+        return "/".join(filter(None, (self.database, self.user)))
+
+    # Following what the samples find
+
+    @api.model
+    def _lasting(self, endpoints):
+        """:return: endpoint -> (rule, database, user) -> its alert that is not over"""
+        alerts = {endpoint: {} for endpoint in endpoints}
+        for alert in self.search([("endpoint_id", "in", endpoints.ids), ("closed_at", "=", False)]):
+            alerts[alert.endpoint_id][alert._key()] = alert
+        return alerts
+
+    @api.model
+    def _follow(self, endpoint, alerts, rules, found, histories):
+        """Open, change and end the alerts of an endpoint by its new sample.
+
+        :param dict alerts: of `_lasting`
+        :param dict rules: name -> incidents.Rule
+        :param dict found: (rule, database, user) -> values of the sample that is not well there
+        :param dict histories: of incidents.Memory, this sample included; that of an incident that is over is forgotten
+        :return: the alerts that were opened, or got worse
+        """
+        now = fields.Datetime.now()
+        changed, still_bad, new = self.browse(), self.browse(), []
+        for key, sample in found.items():
+            value, level = sample["values"][key[0]], incidents.alert_level(histories[key], rules[key[0]])
+            alert = alerts.get(key)
+            if pressure.severity(level) > pressure.severity(alert.level if alert else "ok"):
+                values = {"level": level, "situation": f"{now} UTC: {self._situation(endpoint, key[0], sample)}"}
+                values["bottleneck"] = sample.get("bottleneck") if key[0] in QUEUES else None
+                if alert:
+                    alert.write(values)
+                    changed |= alert
+                else:
+                    values |= dict(zip(("rule", "database", "user"), key, strict=True))
+                    values |= {"endpoint_id": endpoint.id, "endpoint_name": endpoint.name, "opened_at": now}
+                    new.append(values | {"worst_value": value, "worst_at": now, "last_bad_at": now})
+            if alert and histories[key][-1] in incidents.BAD:
+                still_bad |= alert
+            if alert and value is not None and value > alert.worst_value:
+                alert.write({"worst_value": value, "worst_at": now})
+        still_bad.last_bad_at = now
+        for key, alert in alerts.items():
+            if key[0] not in rules:
+                alert._end("off")
+            elif incidents.is_over(histories.get(key, ""), rules[key[0]]):
+                alert._end("well")
+                histories.pop(key, None)
+        return changed | self.create(new)
+
+    def _end(self, ending):
+        self.write({"closed_at": fields.Datetime.now(), "ending": ending})
+
+    # Telling
+
+    def _word(self, name):
+        return selection_label(self, name, self[name])
+
+    def action_acknowledge(self):
+        """Somebody looks after it: no more reminders. It is said in the chatter."""
+        for endpoint, alerts in self.grouped("endpoint_id").items():
+            lasting = alerts.filtered(lambda alert: not alert.closed_at)
+            if not lasting:
+                raise UserError(self.env._("It is over already: there is nothing to look after."))
+            endpoint.check_access("write")
+            # Both write into the alerts: the one that comes too late would lose its samples.
+            endpoint._wait_for_lock()
+            lasting.sudo().write({"acknowledged_by": self.env.uid, "acknowledged_at": fields.Datetime.now()})
+            names = ", ".join(lasting.mapped("display_name"))
+            endpoint._message_log(body=self.env._("Acknowledged: %s", names))
+
+    @api.autovacuum
+    def _gc_alerts(self):
+        """Alerts that are over are kept as long as samples are."""
+        return self.env["res.config.settings"]._delete_old(self, "closed_at")

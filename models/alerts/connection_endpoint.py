@@ -1,0 +1,106 @@
+"""The rules and alerts of an endpoint, and who is told."""
+
+from odoo import api, fields, models
+
+
+class ConnectionEndpoint(models.Model):
+    _inherit = "connection.endpoint"
+    rule_ids = fields.One2many("connection.rule", "endpoint_id", "Rules of Its Own")
+    alert_ids = fields.One2many("connection.alert", "endpoint_id")
+    open_alert_count = fields.Integer("Open Alerts", compute="_compute_open_alert_count")
+
+    @api.depends("alert_ids.closed_at")
+    def _compute_open_alert_count(self):
+        lasting = [("endpoint_id", "in", self.ids), ("closed_at", "=", False)]
+        counts = dict(self.env["connection.alert"]._read_group(lasting, ["endpoint_id"], ["__count"]))
+        for endpoint in self:
+            endpoint.open_alert_count = counts.get(endpoint._origin, 0)
+
+    def _plan_activity(self, alerts):
+        """Have an activity while alerts last, for whoever is responsible."""
+        kind = ["pgbouncer_monitor.mail_activity_alert"]
+        if not alerts:
+            self.activity_unlink(kind)
+            return
+        summary = ", ".join(map(self.env["connection.rule"]._label, alerts.grouped("rule")))
+        if planned := self.activity_search(kind):
+            planned.summary = summary
+            return
+        responsible = self.responsible_id
+        if not responsible.active or not responsible.has_group("pgbouncer_monitor.group_viewer"):
+            responsible = self._managers()[:1]
+        if responsible:
+            # He gets the message: no second one about the activity.
+            quiet = self.with_context(mail_activity_quick_update=True)
+            quiet.activity_schedule(*kind, user_id=responsible.id, summary=summary)
+
+    def _post_alert(self, title, values):
+        """Post in the chatter what followers of alerts shall know, and in the Discuss channel what all
+        its members may know.
+
+        :param dict values: for the template connection_alert_message
+        :return: the message in the chatter
+        """
+        bot = self.env.ref("base.partner_root")
+        values = values | {"title": title, "url": f"{self.get_base_url()}/odoo/"}
+        # A mail server that hangs must not keep the sampler waiting: the mail queue sends it. Whoever asked
+        # for the sample is told, too.
+        endpoint = self.with_context(mail_notify_force_send=False, mail_notify_author=True)
+        message = endpoint.message_post_with_source(
+            "pgbouncer_monitor.connection_alert_message",
+            render_values=values,
+            subtype_xmlid="pgbouncer_monitor.mt_alert",
+            subject=f"{title}: {self.name}",
+            author_id=bot.id,
+        )
+        self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger()
+        if channel := self._alert_channel():
+            body = self.env["ir.qweb"]._render(
+                "pgbouncer_monitor.connection_alert_message", values | {"endpoint": self, "evidence": None}
+            )
+            channel.message_post(body=body, author_id=bot.id, message_type="comment", subtype_xmlid="mail.mt_comment")
+        return message
+
+    @api.model
+    def _alert_channel(self):
+        """The Discuss channel that alerts are also posted to, or none."""
+        channel_id = self.env["ir.config_parameter"].sudo().get_param("pgbouncer_monitor.alert_channel_id")
+        return self.env["discuss.channel"].sudo().browse(int(channel_id or 0)).exists()
+
+    def _notify_get_recipients(self, message, msg_vals=False, **kwargs):
+        """An alert shows who is connected: it is not sent to a follower who may not see that any more."""
+        recipients = super()._notify_get_recipients(message, msg_vals=msg_vals, **kwargs)
+        if message.subtype_id != self.env.ref("pgbouncer_monitor.mt_alert"):
+            return recipients
+        users = self.env["res.users"].sudo().browse(recipient["uid"] for recipient in recipients if recipient["uid"])
+        readers = users.filtered(lambda user: user.has_group("pgbouncer_monitor.group_viewer")).ids
+        return [recipient for recipient in recipients if recipient["uid"] in readers]
+
+    def action_send_test_alert(self):
+        """Post a message as an alert would, and tell the user where it goes."""
+        self.ensure_one()
+        self.check_access("write")
+        line = self.env._(
+            "This is a test that %s asked for. An alert looks like this, and goes the same ways.", self.env.user.name
+        )
+        message = self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [{"lines": [line]}]})
+        self._commit()
+        names = [*message.notified_partner_ids.mapped("name"), *self._alert_channel().mapped("display_name")]
+        told = self.env._("It is in the chatter, and on its way to: %s.", ", ".join(names))
+        if not names:
+            told = self.env._("It is in the chatter. Nobody follows the alerts of this endpoint.")
+        title = self.env._("A test alert was posted")
+        return self._notification(title, told, "success" if names else "warning", {"tag": "soft_reload"})
+
+    @api.ondelete(at_uninstall=False)
+    def _keep_alerts(self):
+        """They are over, and stay when the endpoint, and with it the chatter, is gone."""
+        alerts = self.env["connection.alert"].sudo()
+        alerts = alerts.search([("endpoint_id", "in", self.ids), ("closed_at", "=", False)])
+        alerts._end("deleted")
+        alerts.told_level = "ok"
+
+    def action_open_alerts(self):
+        action = self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.connection_alert_action")
+        context = {"search_default_open": 1} if self.open_alert_count else {}
+        return action | {"domain": [("endpoint_id", "=", self.id)], "context": context}

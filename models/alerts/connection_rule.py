@@ -1,0 +1,189 @@
+import math
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from ...analysis.incidents import Rule
+from ...fields import NullableFloat
+from ...tools import format_duration, format_number, selection_label
+
+# Rule -> the kinds of endpoints that it is about, and the unit of its value and thresholds.
+RULES = {
+    "postgresql_pressure": (("postgresql",), "percent"),
+    "pool_growth": (("postgresql",), "percent"),
+    "blocked_age": (("postgresql",), "seconds"),
+    "idle_in_transaction_age": (("postgresql",), "seconds"),
+    "xact_age": (("postgresql",), "seconds"),
+    "waiting_samples": (("pgbouncer",), "samples"),
+    "maxwait": (("pgbouncer",), "seconds"),
+    "pgbouncer_pressure": (("pgbouncer",), "percent"),
+    "paused_samples": (("pgbouncer",), "samples"),
+    "unanswered_samples": (("postgresql", "pgbouncer"), "samples"),
+    "deaf_bus_samples": (("postgresql",), "samples"),
+    "deaf_cron_samples": (("postgresql",), "samples"),
+}
+RULE_LABELS = [
+    ("postgresql_pressure", "PostgreSQL's Connections"),
+    ("pool_growth", "Room for the Pools"),
+    ("blocked_age", "Blocked Sessions"),
+    ("idle_in_transaction_age", "Idle in Transaction"),
+    ("xact_age", "Oldest Transaction"),
+    ("waiting_samples", "Waiting Clients"),
+    ("maxwait", "Longest Wait"),
+    ("pgbouncer_pressure", "PgBouncer's Connections"),
+    ("paused_samples", "Paused"),
+    ("unanswered_samples", "No Answer"),
+    ("deaf_bus_samples", "Deaf Bus"),
+    ("deaf_cron_samples", "Deaf Cron"),
+]
+# The rules about the last check, and whose.
+LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron"}
+# So many samples of each pool that is not well are remembered.
+MAX_SAMPLES = 60
+
+
+class ConnectionRule(models.Model):
+    """From which measured value on a sample is a warning, and from which on it is critical; and
+    when that becomes an alert, and when the alert is over.
+
+    Each rule has one record that is in force for all endpoints, made at installation, and one for
+    each endpoint that shall differ. An empty threshold is never reached, 0 by anything above 0.
+    """
+
+    _name = "connection.rule"
+    _description = "Connection Rule"
+    _order = "endpoint_id, id"
+    _rec_name = "rule"
+
+    rule = fields.Selection(RULE_LABELS, required=True)
+    endpoint_id = fields.Many2one(
+        "connection.endpoint", ondelete="cascade", index=True, help="Empty: all that have no such rule of their own."
+    )
+    is_on = fields.Boolean("On", default=True, help="Off: it is not judged, neither in samples nor in alerts.")
+    warning = NullableFloat("Warning From", help="An empty threshold is never reached, 0 by anything above 0.")
+    critical = NullableFloat("Critical From", help="An empty threshold is never reached, 0 by anything above 0.")
+    unit = fields.Selection(
+        [("percent", "%"), ("seconds", "s"), ("samples", "samples in a row")], compute="_compute_unit"
+    )
+    samples = fields.Integer(
+        "In Samples", default=1, required=True, help="An alert opens when a threshold is reached in so many samples …"
+    )
+    of_samples = fields.Integer("Of the Last", default=1, required=True, help="… of so many.")
+    good_samples = fields.Integer(
+        "Over After",
+        default=3,
+        required=True,
+        help="An alert is over after so many samples in a row with a value below nine tenths of the lowest threshold, "
+        "which is rounded down if it counts samples. One that is missing or unknown does not count.",
+    )
+    description = fields.Text("What It Says", compute="_compute_description")
+
+    _rule_uniq = models.UniqueIndex(
+        "(rule, COALESCE(endpoint_id, 0))", "There is such a rule already: change that one."
+    )
+
+    @api.depends("rule")
+    def _compute_unit(self):
+        for rule in self:
+            rule.unit = rule.rule and RULES[rule.rule][1]
+
+    @api.depends("rule")
+    def _compute_description(self):
+        descriptions = self._descriptions()
+        for rule in self:
+            rule.description = descriptions.get(rule.rule)
+
+    @api.constrains("warning", "critical", "samples", "of_samples", "good_samples", "rule", "endpoint_id")
+    def _check_rule(self):
+        for rule in self:
+            label = rule._label(rule.rule)
+            if any(value is not None and not 0 <= value < math.inf for value in rule._thresholds()):
+                raise ValidationError(self.env._("%s: enter 0 or more. An empty threshold is never reached.", label))
+            warning, critical = rule._thresholds()
+            if warning is not None and critical is not None and warning > critical:
+                raise ValidationError(
+                    self.env._(
+                        "%(label)s: enter a warning (%(warning)s) that is not above critical (%(critical)s).",
+                        label=label,
+                        warning=format_number(self.env, warning),
+                        critical=format_number(self.env, critical),
+                    )
+                )
+            if not 1 <= rule.samples <= rule.of_samples <= MAX_SAMPLES or not 1 <= rule.good_samples <= MAX_SAMPLES:
+                raise ValidationError(
+                    self.env._(
+                        "%(label)s: enter numbers of samples from 1 to %(most)s, the first of them not above the "
+                        "second, such as 2 of the last 3.",
+                        label=label,
+                        most=MAX_SAMPLES,
+                    )
+                )
+            if rule.endpoint_id and rule.endpoint_id.kind not in RULES[rule.rule][0]:
+                raise ValidationError(
+                    self.env._("%(label)s is no rule for %(endpoint)s.", label=label, endpoint=rule.endpoint_id.name)
+                )
+
+    @api.ondelete(at_uninstall=False)
+    def _keep_common(self):
+        if any(not rule.endpoint_id for rule in self):
+            raise UserError(self.env._("This rule is in force for all endpoints. Switch it off instead."))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """What is not given is as in the rule that is in force for all endpoints."""
+        common = {rule.rule: rule._settings() for rule in self.search([("endpoint_id", "=", False)])}
+        return super().create([common.get(vals.get("rule"), {}) | vals for vals in vals_list])
+
+    def write(self, vals):
+        if vals.keys() & {"rule", "endpoint_id"} and any(not rule.endpoint_id for rule in self):
+            raise UserError(self.env._("This rule is in force for all endpoints. Add one of its own to the endpoint."))
+        return super().write(vals)
+
+    @api.onchange("rule")
+    def _onchange_rule(self):
+        self.update(self.search([("endpoint_id", "=", False), ("rule", "=", self.rule)], limit=1)._settings())
+
+    def _settings(self):
+        names = ("is_on", "warning", "critical", "samples", "of_samples", "good_samples")
+        return {name: self[name] for name in names} if self else {}
+
+    @api.model
+    def _label(self, name):
+        """The user's words for a rule."""
+        return selection_label(self, "rule", name)
+
+    @api.model
+    def _tell_value(self, name, value):
+        """A value of a rule with its unit, in the user's words."""
+        unit = RULES[name][1]
+        number = format_number(self.env, value, 2 if value >= 1 else 3)
+        if unit == "percent":
+            return f"{number} %"
+        if unit == "seconds":
+            return format_duration(value) if value >= 60 else f"{number} s"
+        return self.env._("1 sample") if value == 1 else self.env._("%s samples in a row", number)
+
+    def _thresholds(self):
+        """:return: (warning, critical), None for what is never reached"""
+        return tuple(None if value is False else value for value in (self.warning, self.critical))
+
+    @api.model
+    def _in_force(self, endpoints):
+        """:return: endpoint -> name -> the Rule that is in force; none that is off"""
+        rules = self.search([("endpoint_id", "in", [False, *endpoints.ids])])
+        rules = rules.sorted(lambda rule: bool(rule.endpoint_id))  # an endpoint's own go before the common ones
+        in_force = {}
+        for endpoint in endpoints:
+            of_endpoint = {rule.rule: rule for rule in rules if rule.endpoint_id.id in (False, endpoint.id)}
+            in_force[endpoint] = {
+                name: Rule(
+                    rule._thresholds(),
+                    rule.samples,
+                    rule.of_samples,
+                    rule.good_samples,
+                    RULES[name][1] == "samples",
+                )
+                for name, rule in of_endpoint.items()
+                if rule.is_on and rule._thresholds() != (None, None)
+            }
+        return in_force

@@ -1,0 +1,6 @@
+from . import connection_endpoint
+from . import connection_endpoint_query
+from . import connection_endpoint_reading
+from . import connection_endpoint_console
+from . import problems
+from . import connection_reading

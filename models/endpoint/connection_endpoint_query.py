@@ -1,0 +1,181 @@
+"""Query the servers of endpoints."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+
+from odoo import api, models
+from odoo.tools import SQL, config
+from odoo.tools.misc import formatLang
+
+from ...analysis import readings
+from ...probes import gate, postgres, session
+from ...probes.console import CONSOLE_TIMEOUT, SAMPLE_COMMANDS
+from .connection_endpoint import PASSWORD_VARIABLE
+
+
+def understood(reading, kind="pgbouncer"):
+    """Return a session.Reading of a kind of endpoint with typed values, see `analysis.readings`, or its
+    session.SessionError."""
+    reading = session.check(reading)
+    if isinstance(reading, session.SessionError):
+        return reading
+    if kind == "postgresql":
+        return reading._replace(answers=readings.postgresql(reading.answers))
+    return reading._replace(answers=readings.console(reading.answers, reading.version))
+
+
+class ConnectionEndpoint(models.Model):
+    _inherit = "connection.endpoint"
+
+    def _read(self, *commands):
+        """What the consoles of these endpoints answer, asked once in a transaction and side by
+        side, within CONSOLE_TIMEOUT. A console that could not be read is not asked again.
+
+        :return: endpoint -> session.Reading or session.SessionError. A command that this
+            PgBouncer does not know has no rows.
+        """
+        known = self.env.cr.cache.setdefault(self._name, {})
+        questions = {}
+        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
+            reading = known.get(endpoint.id)
+            if isinstance(reading, session.SessionError):
+                continue
+            if missing := [command for command in commands if not reading or command not in reading.answers]:
+                questions[endpoint.id] = endpoint._address(), missing
+        for endpoint_id, reading in gate.run(questions, CONSOLE_TIMEOUT, self._gate_folder()).items():
+            reading = understood(reading)
+            if isinstance(reading, session.Reading) and endpoint_id in known:
+                reading = reading._replace(answers=known[endpoint_id].answers | reading.answers)
+            known[endpoint_id] = reading
+        return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
+
+    def _measure(self, *more_commands, is_forced=False):
+        """Ask these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
+
+        :param more_commands: that PgBouncers are asked in addition, and others in this transaction need not ask
+        :param bool is_forced: whether a server is queried that did not answer a few seconds ago
+        :return: endpoint -> (answer, error): a session.Reading, or None if there was no answer, and the
+            session.SessionError, or None. A PostgreSQL whose own address fails has both: the answer then
+            comes over Odoo's own connection.
+        """
+        questions = {}
+        for endpoint in self:
+            if endpoint.kind == "pgbouncer":
+                questions[endpoint.id] = endpoint._address(), [*SAMPLE_COMMANDS, *more_commands]
+            elif endpoint.host:
+                questions[endpoint.id] = endpoint._address(), self._postgresql_queries(CONSOLE_TIMEOUT)
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            others = executor.submit(gate.run, questions, CONSOLE_TIMEOUT, self._gate_folder(), is_forced)
+            own = self._read_own() if "postgresql" in self.mapped("kind") else None
+            measured = others.result()
+        measured = {
+            endpoint.id: understood(measured[endpoint.id], endpoint.kind)
+            for endpoint in self
+            if endpoint.id in measured
+        }
+        known = self.env.cr.cache.setdefault(self._name, {})
+        for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
+            known[endpoint.id] = measured[endpoint.id]
+        return {endpoint: endpoint._check_reading(measured.get(endpoint.id), own) for endpoint in self}
+
+    def _check_reading(self, reading, own):
+        """Return (answer, error) of this endpoint, see `_measure`."""
+        answer, error = reading or own, None
+        if reading and self.kind == "postgresql":
+            answer, error = self._check_postgresql(reading, own)
+        return (None, answer) if isinstance(answer, session.SessionError) else (answer, error)
+
+    def _check_postgresql(self, answer, own):
+        """Whether the server at the address of its own is the one that Odoo works on. If it is not,
+        or does not answer, Odoo's own connection tells, and what is wrong is said beside it."""
+        if isinstance(own, session.SessionError):
+            return answer, None
+        if isinstance(answer, session.Reading):
+            rows = (reading.answers[postgres.ACTIVITY] for reading in (answer, own))
+            there, here = (next(iter(found), {}).get("started_at") for found in rows)
+            if there is None or there != here:
+                answer = session.SessionError("wrong_server")
+        if isinstance(answer, session.SessionError):
+            return own, answer
+        return answer, None
+
+    @api.model
+    def _postgresql_queries(self, timeout):
+        return postgres.sample_queries(self.env.cr._cnx.server_version, timeout)
+
+    @contextmanager
+    def _time_limit(self, seconds):
+        """PostgreSQL works no longer than so many seconds on each query of Odoo's own connection in here.
+        If one fails, those before it are undone, too."""
+        with self.env.cr.savepoint(flush=False):
+            set_limit = "SELECT set_config('statement_timeout', %s, true)"
+            before = self._own_connection("current_setting('statement_timeout')")
+            self.env.cr.execute(set_limit, [f"{seconds}s"])
+            yield
+            self.env.cr.execute(set_limit, [before])
+
+    @api.model
+    def _read_own(self):
+        """:return: a session.Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
+        session.SessionError"""
+        # The transaction is open already, and goes on.
+        _begin, _timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
+        version = self.env.cr._cnx.info.parameter_status("server_version").partition(" ")[0]
+        try:
+            with self._time_limit(CONSOLE_TIMEOUT / 3):
+                self.env.cr.execute("SELECT pg_stat_clear_snapshot()", log_exceptions=False)
+                answers = {}
+                for query in queries:
+                    self.env.cr.execute(query, log_exceptions=False)
+                    answers[query] = self.env.cr.dictfetchall()
+        except psycopg2.errors.QueryCanceled as error:
+            return session.SessionError("timeout", str(error).strip())
+        except psycopg2.Error as error:
+            return session.SessionError("other", str(error).strip())
+        return understood(session.Reading(version, None, answers, time.time()), "postgresql")
+
+    @api.model
+    def _own_connection(self, expression):
+        """:return: what PostgreSQL says of Odoo's own connection, e.g. current_user"""
+        return self.env.execute_query(SQL("SELECT %s", SQL(expression)))[0][0]
+
+    @api.model
+    def _gate_folder(self):
+        """Where the processes of this Odoo on this host keep which servers do not answer."""
+        return Path(config["data_dir"]) / "pgbouncer_monitor" / self.env.cr.dbname
+
+    def _address(self):
+        endpoint = self.sudo()
+        from_environment = endpoint.is_trusted and os.environ.get(PASSWORD_VARIABLE)
+        return session.Address(
+            host=endpoint.host,
+            port=endpoint.port,
+            user=endpoint.user,
+            password=endpoint.stored_password or from_environment or "",
+            sslmode=endpoint.sslmode,
+            is_trusted=endpoint.is_trusted,
+            dbname=None if endpoint.kind == "pgbouncer" else self._own_connection("current_database()"),
+        )
+
+    @api.model
+    def _timeout(self):
+        """CONSOLE_TIMEOUT as the user's language writes it."""
+        return formatLang(self.env, CONSOLE_TIMEOUT, digits=1)
+
+    def _lock(self):
+        """Those of the endpoints that nobody else measures, until the transaction ends."""
+        query = SQL(
+            "SELECT id FROM unnest(%s::int[]) AS id WHERE pg_try_advisory_xact_lock(hashtext(%s), id)",
+            self.ids,
+            self._table,
+        )
+        return self.browse(row[0] for row in self.env.execute_query(query))
+
+    def _wait_for_lock(self):
+        """Wait until nobody measures this endpoint, and let nobody measure it until the transaction ends."""
+        self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", self._table, self.id))

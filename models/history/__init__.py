@@ -1,0 +1,5 @@
+from . import connection_sample
+from . import connection_sample_buckets
+from . import connection_sample_retention
+from . import connection_sampler
+from . import connection_endpoint

@@ -1,0 +1,107 @@
+"""Thin out and delete old samples."""
+
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.tools import SQL
+from odoo.tools.constants import GC_UNLINK_LIMIT
+
+from ...analysis import pressure
+from .connection_sample import POOL_COLUMNS, POOL_COUNTERS, SESSION_COUNTERS, _mean
+
+# How the samples of an hour become one.
+MEANS = (
+    "used",
+    "waiting",
+    "pressure",
+    "active_backends",
+    "idle_backends",
+    "idle_in_transaction_backends",
+    "hidden_backends",
+    "untracked_backends",
+    "blocked_backends",
+    *POOL_COLUMNS,
+)
+MAXIMA = (
+    "capacity",
+    "used_max",
+    "waiting_max",
+    "waiting_mean_max",
+    "pressure_max",
+    "pool_pressure",
+    "maxwait",
+    "blocked_age",
+    "xact_age",
+    "idle_in_transaction_age",
+    "notification_queue_usage",
+    "reason",
+)
+SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
+
+
+class ConnectionSample(models.Model):
+    _inherit = "connection.sample"
+
+    @api.autovacuum
+    def _gc_minutes(self):
+        """Make one sample of those of an hour, in one statement: whatever happens, each is counted
+        once. If there is one of that hour already, the late ones join it."""
+        days = self.env["res.config.settings"]._number("minute_days")
+        if days is False:
+            return 0, 0
+        limit = (fields.Datetime.now() - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+        old = SQL("FROM connection_sample WHERE period = 'minute' AND sampled_at < %s", limit)
+        [(hour,)] = self.env.execute_query(SQL("SELECT date_trunc('hour', min(sampled_at)) %s", old))
+        if not hour:
+            return 0, 0
+        key = [SQL.identifier(name) for name in ("endpoint_id", "database", "user")]
+        merged = {
+            "sampled_at": SQL("%s", hour),
+            "period": SQL("'hour'"),
+            "level": SQL(
+                "(%(levels)s)[max(array_position(%(levels)s, level::text))]", levels=SQL("%s", list(pressure.LEVELS))
+            ),
+            "is_paused": SQL("bool_or(is_paused)"),
+            "waiting_mean": SQL("sum(wait_time) / NULLIF(sum(interval), 0)"),
+        }
+        for name in MEANS:
+            merged[name] = _mean(SQL.identifier(name))
+        merged |= {name: SQL("max(%s)", SQL.identifier(name)) for name in MAXIMA}
+        merged |= {name: SQL("sum(%s)", SQL.identifier(name)) for name in SUMS}
+        self.env.cr.execute(
+            SQL(
+                """
+                WITH minutes AS (
+                    DELETE FROM connection_sample WHERE sampled_at >= %(hour)s AND sampled_at < %(end)s RETURNING *
+                )
+                INSERT INTO connection_sample (%(key)s, %(columns)s)
+                SELECT %(key)s, %(values)s FROM minutes GROUP BY %(key)s
+                """,
+                hour=hour,
+                end=hour + timedelta(hours=1),
+                key=SQL(", ").join(key),
+                columns=SQL(", ").join(map(SQL.identifier, merged)),
+                values=SQL(", ").join(merged.values()),
+            )
+        )
+        done = self.env.cr.rowcount
+        [(remaining,)] = self.env.execute_query(SQL("SELECT EXISTS (SELECT %s)", old))
+        return done, int(remaining)
+
+    @api.autovacuum
+    def _gc_samples(self):
+        days = self.env["res.config.settings"]._number("sample_days")
+        if days is False:
+            return 0, 0
+        # Odoo's unlink would read all of them first.
+        self.env.cr.execute(
+            SQL(
+                """
+                DELETE FROM connection_sample
+                 WHERE id IN (SELECT id FROM connection_sample WHERE sampled_at < %s ORDER BY sampled_at LIMIT %s)
+                """,
+                fields.Datetime.now() - timedelta(days=days),
+                GC_UNLINK_LIMIT,
+            )
+        )
+        return self.env.cr.rowcount, int(self.env.cr.rowcount == GC_UNLINK_LIMIT)

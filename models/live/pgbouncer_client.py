@@ -1,0 +1,56 @@
+from odoo import api, fields, models
+
+from ...analysis import readings
+from ...fields import NullableFloat, NullableInteger
+
+
+class PgbouncerClient(models.Model):
+    """One row of SHOW CLIENTS: a program that is connected to PgBouncer."""
+
+    _name = "pgbouncer.client"
+    _inherit = "pgbouncer.socket"
+    _description = "PgBouncer Client"
+    _auto = False
+    _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES", "SHOW POOLS")
+    _link_field = "server_id"
+
+    user = fields.Char(help="The role that the client logged in with. A force_user may make its pool another's.")
+    state = fields.Char(
+        help="active: has a server, or before 1.25 needs none. idle: needs none. waiting: waits for one. "
+        "active_cancel_req, waiting_cancel_req: asks to cancel another client's query."
+    )
+    remote_pid = NullableInteger(
+        help="The client's process where it comes over a unix socket. Over TCP it is not known: 0."
+    )
+    wait = NullableInteger(help="For how long the client's current query has waited or run.")
+    wait_age = NullableFloat(
+        "Wait (s)",
+        readonly=True,
+        digits=(16, 3),
+        aggregator="max",
+        help="wait with its microseconds: for how long a waiting client has waited, or an active one's query has taken "
+        "so far, its waiting included.",
+    )
+    server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that works for it right now.")
+
+    @api.model
+    def _make_rows(self, endpoint_id, rows, servers, databases, pools):
+        made = super()._make_rows(endpoint_id, rows, servers)
+        force_user = readings.by_key(databases, "name", "force_user")
+        pool_keys = {(pool.get("database"), pool.get("user")) for pool in pools}
+        pool_id = self.env["pgbouncer.pool"]._row_id
+        for row in made:
+            database = row.get("database")
+            pool_key = database, force_user.get(database) or row.get("user")
+            # A request to cancel has no user; and of a database that SHOW DATABASES leaves out, see
+            # `connection.sample`, nobody tells the force_user.
+            if pool_key in pool_keys:
+                row["pool_id"] = pool_id(endpoint_id, *pool_key)
+            row["wait_age"] = readings.seconds(row, "wait")
+        return made
+
+    def action_open_server(self):
+        return self.env["pgbouncer.server"]._open([("id", "=", self.server_id.id)])
+
+    def action_open_session(self):
+        return self.env["pg.stat.activity"]._open([("client_id", "=", self.id)])

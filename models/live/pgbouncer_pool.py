@@ -1,0 +1,136 @@
+from odoo import api, fields, models
+
+from ...analysis import readings
+from ...analysis.bottleneck import bottleneck, servers_of_users
+from ...fields import NullableFloat, NullableInteger
+from .pgbouncer_database import DATABASE_STATES
+
+BOTTLENECKS = [
+    ("paused", "Paused"),
+    ("max_db_connections", "max_db_connections"),
+    ("max_user_connections", "max_user_connections"),
+    ("login", "PostgreSQL does not answer"),
+    ("pool_size", "pool_size"),
+    ("reserve_pool", "pool_size and reserve_pool_size"),
+]
+
+
+class PgbouncerPool(models.Model):
+    """One row of SHOW POOLS: the clients and servers of one database and user."""
+
+    _name = "pgbouncer.pool"
+    _inherit = "pgbouncer.show"
+    _description = "PgBouncer Pool"
+    _auto = False
+    _rec_name = "database"
+    _order = "endpoint_id, database, user"
+    _show_commands = ("SHOW POOLS", "SHOW DATABASES", "SHOW STATE", "SHOW USERS", "SHOW CONFIG")
+
+    database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
+    user = fields.Char(readonly=True, help="The role that the pool's servers are logged in with.")
+    cl_active = NullableInteger(
+        "Clients Active",
+        readonly=True,
+        help="Clients that have a server or need none right now: before PgBouncer 1.25 idle ones too. Not a load.",
+    )
+    cl_waiting = NullableInteger(
+        "Clients Waiting", readonly=True, help="Clients that have sent a query and wait for a server to become free."
+    )
+    cl_active_cancel_req = NullableInteger(
+        "Cancels Active",
+        readonly=True,
+        help="Requests to cancel a query that were sent on, and are not answered yet. Since 1.18.",
+    )
+    cl_waiting_cancel_req = NullableInteger(
+        "Cancels Waiting", readonly=True, help="Requests to cancel a query that wait to be sent on. Since 1.18."
+    )
+    sv_active = NullableInteger("Servers Active", readonly=True, help="Server connections that a client is using.")
+    sv_active_cancel = NullableInteger(
+        "Servers Cancelling", readonly=True, help="Server connections that send on a request to cancel. Since 1.18."
+    )
+    sv_being_canceled = NullableInteger(
+        "Servers Cancelled",
+        readonly=True,
+        help="Servers that could be free, but wait until the cancels that are meant for them are done. Since 1.18.",
+    )
+    sv_idle = NullableInteger("Servers Idle", readonly=True, help="Server connections that can be used at once.")
+    sv_used = NullableInteger(
+        "Servers Used", readonly=True, help="Idle for so long that they are checked before they are used again."
+    )
+    sv_tested = NullableInteger("Servers Tested", readonly=True, help="Being reset or checked.")
+    sv_login = NullableInteger(
+        "Servers in Login", readonly=True, help="Logging in to PostgreSQL: it is slow, or not there, if they stay."
+    )
+    bottleneck = fields.Selection(
+        BOTTLENECKS,
+        "Held Back By",
+        readonly=True,
+        help="While clients wait: what keeps the pool from opening another server for them.",
+    )
+    maxwait = NullableInteger(
+        "Longest Wait, Whole Seconds",
+        readonly=True,
+        aggregator="max",
+        help="0 while clients are waiting may mean less than a second, or that no server can be reached.",
+    )
+    maxwait_us = NullableInteger(
+        "Longest Wait, Microsecond Part",
+        readonly=True,
+        aggregator=None,
+        help="The part of a second that maxwait leaves out.",
+    )
+    maxwait_age = NullableFloat(
+        "Longest Wait (s)",
+        readonly=True,
+        digits=(16, 3),
+        aggregator="max",
+        help="How long the first client in the queue has waited: maxwait with its microseconds. Empty while none of "
+        "the pool's servers has logged in: PgBouncer does not measure that wait.",
+    )
+    pool_mode = fields.Char(
+        readonly=True, help="When a client gives its server back: at the end of its session, transaction or statement."
+    )
+    load_balance_hosts = fields.Char(readonly=True, help="How one of several hosts is chosen. Since 1.24.")
+    state = fields.Selection(
+        DATABASE_STATES,
+        readonly=True,
+        help="Of its database. Paused: no client gets a server. Disabled: accepts no new clients. Unknown: before 1.19 "
+        "nothing tells whether the whole PgBouncer is paused.",
+    )
+
+    @api.model
+    def _make_rows(self, endpoint_id, rows, databases, state_rows, users, settings):
+        made = super()._make_rows(endpoint_id, rows)
+        state, settings = readings.console_state(state_rows), readings.by_key(settings)
+        databases = {database.get("name"): database for database in databases}
+        users, of_users = {user.get("name"): user for user in users}, servers_of_users(rows)
+        for row in made:
+            database, user = databases.get(row["database"], {}), users.get(row["user"], {})
+            row["state"] = readings.database_state(database, state)
+            row["maxwait_age"] = readings.longest_wait(row)
+            row["bottleneck"] = bottleneck(row, database, user, of_users[row["user"]], settings, row["state"])
+        return made
+
+    def action_open_clients(self):
+        return self.env["pgbouncer.client"]._open([("pool_id", "=", self.id)])
+
+    def action_open_servers(self):
+        return self.env["pgbouncer.server"]._open([("pool_id", "=", self.id)])
+
+    def action_open_sessions(self):
+        return self.env["pg.stat.activity"]._open([("pool_id", "=", self.id)])
+
+    @api.model
+    def _explain_bottleneck(self, name):
+        """Return in words what one of BOTTLENECKS means for the clients of a pool."""
+        return {
+            "paused": self.env._("The database is paused."),
+            "login": self.env._(
+                "PostgreSQL does not answer: none of the pool's servers has logged in yet. PgBouncer does not measure "
+                "this wait."
+            ),
+            "max_db_connections": self.env._("max_db_connections is reached: the pool gets no more servers."),
+            "max_user_connections": self.env._("max_user_connections is reached: the pool gets no more servers."),
+            "pool_size": self.env._("All servers that pool_size allows are open."),
+            "reserve_pool": self.env._("All servers that pool_size and reserve_pool_size allow are open."),
+        }[name]

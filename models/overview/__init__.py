@@ -1,0 +1,4 @@
+from . import connection_overview
+from . import connection_overview_cards
+from . import connection_overview_now
+from . import connection_overview_holders

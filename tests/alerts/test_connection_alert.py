@@ -1,0 +1,512 @@
+import random
+import time
+from datetime import timedelta
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.exceptions import UserError
+from odoo.tests import new_test_user
+from odoo.tools import mute_logger
+
+from ..cases import DATABASE, DOWN, GAP, POOL, SAMPLER, STATS, UNKNOWN, AlertCase
+from ..common import TILL, closed_port, connect, connect_pooled
+
+WARNING, CRITICAL, OVER = "Warning: Longest Wait", "Critical: Longest Wait", "Over: Longest Wait"
+
+# maxwait of a pool, minute by minute; None: the console does not tell it; GAP: no sample is taken; DOWN: no answer.
+# By the rule as it is installed: warning from 1, critical from 5, in 2 of the last 3 samples, over after 3.
+SEQUENCES = {
+    "below": ([0.9, 0.999, 0.999, 0.9], {}),
+    "boundary": ([0.999, 1, 1], {2: WARNING}),
+    "critical boundary": ([4.999, 4.999, 5, 5], {1: WARNING, 3: CRITICAL}),
+    "one spike": ([0, 9, 0, 0, 9, 0, 0], {}),
+    "two of three": ([0, 2, 0, 2], {3: WARNING}),
+    "it lasts": ([2] * 20, {1: WARNING}),
+    "from ok to critical": ([0, 6, 6, 6], {2: CRITICAL}),
+    "worse": ([2, 2, 6, 6, 6], {1: WARNING, 3: CRITICAL}),
+    "better is no news": ([6, 6, 2, 2, 2, 2], {1: CRITICAL}),
+    "bad again is no news": ([6, 6, 2, 2, 6, 6], {1: CRITICAL}),
+    "over": ([2, 2, 0, 0, 0, 0], {1: WARNING, 4: OVER}),
+    "well for one sample only": ([2, 2, 0, 2, 0, 0, 2, 0, 0, 0], {1: WARNING, 9: OVER}),
+    "flapping": ([2, 0] * 10, {2: WARNING}),
+    "around the threshold": ([1.01, 0.95] * 10, {2: WARNING}),
+    "nine tenths is too near": ([2, 2, 0.9, 0.9, 0.9, 0.9], {1: WARNING}),
+    "below nine tenths": ([2, 2, 0.899, 0.899, 0.899], {1: WARNING, 4: OVER}),
+    "unknown before": ([None, None, 2, 2], {3: WARNING}),
+    "unknown between bad ones": ([2, None, 2], {2: WARNING}),
+    "too much unknown between bad ones": ([2, None, None, 2], {}),
+    "unknown is not well": ([2, 2, 0, 0, None, 0, 0, 0], {1: WARNING, 7: OVER}),
+    "unknown is not over": ([2, 2, *[None] * 10], {1: WARNING}),
+    "a missing sample": ([2, GAP, 2], {2: WARNING}),
+    "a gap between bad ones": ([2, GAP, GAP, GAP, GAP, 2, 2], {6: WARNING}),
+    "a gap in an incident": ([2, 2, GAP, GAP, GAP, GAP, 2, 2, 2], {1: WARNING}),
+    "a gap is not well": ([2, 2, 0, 0, GAP, GAP, GAP, GAP, 0, 0, 0], {1: WARNING, 10: OVER}),
+    "again": ([2, 2, *[0] * 9, 2, 2], {1: WARNING, 4: OVER, 12: WARNING}),
+    "again at once": ([2, 2, 0, 0, 0, 2, 2, 0, 0, 0], {1: WARNING, 4: OVER, 6: WARNING, 9: OVER}),
+    "no answer once": ([0, DOWN, 0, DOWN, 0], {}),
+    "no answer twice": ([0, DOWN, DOWN, DOWN, 0, 0, 0], {2: "Critical: No Answer", 6: "Over: No Answer"}),
+    "no answer in an incident": ([2, 2, DOWN, 0, 0, 0], {1: WARNING, 5: OVER}),
+}
+
+
+class TestRules(AlertCase):
+    def test_sequences(self):
+        for name, (seconds, expected) in SEQUENCES.items():
+            with self.subTest(name):
+                self.env["connection.reading"].search([("endpoint_id", "=", self.endpoint.id)]).unlink()
+                self.Alert.search([]).sudo().unlink()
+                self.assertEqual(self.waited(*seconds), expected)
+
+    def test_waiting_clients(self):
+        """A short queue is normal, one that stays is not; a busy pool is healthy."""
+        told = {}
+        for number, waiting in enumerate((0, 7, 0, 7, 7, 7, 7, 7, 0, 0, 0)):
+            for message in self.minute(number, pools=[POOL | {"sv_active": 20, "cl_waiting": waiting}]):
+                told[number] = message.subject.partition(":")[0]
+        self.assertEqual(told, {4: "Warning", 7: "Critical", 10: "Over"})
+        alert = self.Alert.search([])
+        self.assertEqual((alert.rule, alert.database, alert.user), ("waiting_samples", "shop", "shop"))
+        self.assertEqual((alert.level, alert.worst_value, alert.ending), ("critical", 5, "well"))
+        self.assertAlmostEqual(alert.duration, 360, delta=5)
+        worse, over = self.messages()[-2:]
+        self.assertIn("5 samples in a row (Critical from 5). ", worse.body)
+        self.assertIn("20 of 20 servers are in use. 7 clients wait", worse.body)
+        self.assertIn("raise its pool_size", worse.body, "what to do")
+        self.assertRegex(over.body, r"shop/shop: lasted 6 min \d s, opened at .*, last bad at ")
+        self.assertAlmostEqual((alert.last_bad_at - alert.opened_at).total_seconds(), 180, delta=5)
+        self.assertIn("5 samples in a row", over.body)
+
+    def test_clients_of_an_instance(self):
+        def clients(minute, used):
+            return self.minute(minute, lists=[{"list": "used_clients", "items": used}]).mapped("subject")
+
+        self.assertEqual([clients(0, 79), clients(1, 80)], [[], []])
+        self.assertEqual(clients(2, 80), ["Warning: PgBouncer's Connections: Test PgBouncer"])
+        self.assertIn("80 of 100 clients are connected", self.messages().body)
+
+    def test_limit_of_a_database(self):
+        databases = [DATABASE | {"max_connections": 10, "current_connections": 9}]
+        for minute in range(3):
+            self.assertFalse(self.minute(minute, databases=databases), "they may be idle: nobody waits")
+        pools = [POOL | {"cl_waiting": 1}]
+        self.minute(3, databases=databases, pools=pools)
+        message = self.minute(4, databases=databases, pools=pools)
+        self.assertIn("<li>shop: 90 % (Critical from 90 %). ", message.body)
+        self.assertIn("9 servers are connected, the limit is 10", message.body)
+
+    def test_paused(self):
+        pools = [POOL, POOL | {"user": "other"}]
+        [message] = self.minute(0, pools=pools, databases=[DATABASE | {"paused": 1}])
+        self.assertEqual(message.body.count("<li>"), 1, "a database, not its pools")
+        self.assertIn("<li>shop: 1 sample (Warning from 1).", message.body)
+        [message] = self.minute(1, pools=pools)
+        self.assertEqual(message.subject, "Over: Paused: Test PgBouncer")
+        paused = {"pools": pools, "databases": [DATABASE | {"paused": 1}], "state": [{"key": "paused", "value": "yes"}]}
+        [message] = self.minute(10, **paused)
+        self.assertIn("<li>1 sample (Warning from 1).", message.body, "all of it")
+        self.assertEqual(message.body.count("<li>"), 1)
+
+    def test_paused_database_and_then_all(self):
+        """Nobody knows of the database while all of it is paused: that is not the end."""
+        database = [DATABASE | {"paused": 1}]
+        self.minute(0, databases=database)
+        self.minute(1, databases=database, state=[{"key": "paused", "value": "yes"}])
+        self.assertEqual(set(self.Alert.search([]).mapped("closed_at")), {False})
+
+    def test_queue_of_a_database_with_several_pools(self):
+        """If a pool waits at each look, it has the alert. If one or another does, and the counters say that
+        somebody waits all the time, the database has."""
+
+        def wait(minute, *users):
+            pools = [POOL | {"user": user, "cl_waiting": 3 * (user in users)} for user in ("a", "b")]
+            self.waited_for += 200e6 * bool(users)
+            stats = [STATS | {"total_wait_time": int(self.waited_for)}]
+            return self.minute(minute, pools=pools, stats=stats).mapped("body")
+
+        self.waited_for = 0
+        wait(-1)
+
+        wait(0, "a")
+        [body] = wait(1, "a")
+        self.assertIn("<li>shop/a: 2 samples", body)
+        self.assertEqual(body.count("<li>"), 1)
+        for minute in range(2, 10):
+            wait(minute)
+        self.assertFalse(wait(10, "a"))
+        [body] = wait(11, "b")
+        self.assertIn("<li>shop: 2 samples", body)
+        self.assertEqual(body.count("<li>"), 1)
+        self.assertFalse(wait(12, "a"))
+        self.assertFalse(self.Alert.search([("database", "=", "shop"), ("user", "=", False)]).closed_at)
+
+    def test_threshold_changed_in_an_incident(self):
+        self.assertEqual(self.waited(2, 2), {1: WARNING})
+        self.set_rule("maxwait", warning=3)
+        messages = [self.minute(number, pools=[self.pool(2)]).mapped("subject") for number in range(2, 5)]
+        self.assertEqual(messages, [[], [], ["Over: Longest Wait: Test PgBouncer"]])
+        self.set_rule("maxwait", warning=0.1, critical=1)
+        [message] = self.minute(20, pools=[self.pool(2)]) + self.minute(21, pools=[self.pool(2)])
+        self.assertIn("Critical", message.subject)
+        self.set_rule("maxwait", self.endpoint, is_on=False)
+        [message] = self.minute(22, pools=[self.pool(2)])
+        self.assertIn("Over", message.subject)
+        self.assertIn("The rule was switched off", message.body)
+        self.assertFalse(self.endpoint.open_alert_count)
+
+    def test_more_samples_than_were_remembered(self):
+        self.waited(2, 2)
+        self.set_rule("maxwait", samples=30, of_samples=40, good_samples=50)
+        self.assertFalse(self.minute(2, pools=[self.pool(2)]))
+
+    def test_looking_often_does_not_make_it_worse(self):
+        for second in range(0, 30, 5):
+            self.assertFalse(self.minute(second / 60, pools=[self.pool(9, cl_waiting=9)]))
+        self.assertEqual(self.minute(1, pools=[self.pool(9, cl_waiting=9)]).mapped("subject")[0][:8], "Critical")
+
+    def test_blocked_sessions(self):
+        self.set_rule("blocked_age", warning=0.2)
+        self.client(connect(dbname="shop", application_name="culprit")).cursor().execute(
+            "BEGIN; SELECT pg_advisory_xact_lock(4711)"
+        )
+        self.start("SELECT 'a secret', pg_advisory_xact_lock(4711)")
+        time.sleep(0.3)
+        self.grant_monitor()
+        self.take(self.postgresql)
+        self.Alert._tell()
+        [message] = self.messages(self.postgresql)
+        self.assertIn("Warning: Blocked Sessions", message.subject)
+        self.assertRegex(message.body, r"(?s)culprit.*?It blocks others.*?It waits for PID", "the culprit comes first")
+        self.assertNotIn("secret", message.body)
+        alert = self.Alert.search([("rule", "=", "blocked_age")])
+        self.assertGreaterEqual(alert.worst_value, 0.2)
+        self.assertIn("a secret", alert.queries)
+
+    def test_blocked_sessions_that_may_not_be_seen(self):
+        """Locks may be seen by everybody."""
+        self.client(connect(dbname="shop")).cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(4711)")
+        self.start("SELECT pg_advisory_xact_lock(4711)")
+        time.sleep(0.3)
+        sample = self.take(self.postgresql)
+        self.assertGreaterEqual(sample.hidden_backends, 2)
+        self.assertGreaterEqual(sample.blocked_age, 0.2)
+
+    def test_incident_of_a_session_that_may_be_seen_ends_beside_hidden_ones(self):
+        self.set_rule("idle_in_transaction_age", warning=0.2, good_samples=1)
+        self.client(connect()).cursor().execute("BEGIN; SELECT txid_current()")
+        idle = self.client(connect(user="odoo"))
+        idle.cursor().execute("BEGIN; SELECT txid_current()")
+        time.sleep(0.3)
+        self.take(self.postgresql)
+        alert = self.Alert.search([("rule", "=", "idle_in_transaction_age")])
+        self.assertTrue(alert)
+        self.assertNotIn("sessions of other roles", alert.queries)
+        idle.cursor().execute("ROLLBACK")
+        with self.clock_forward(60):
+            self.assertEqual(self.take(self.postgresql).level, "unknown")
+        self.assertTrue(alert.closed_at)
+
+    def test_old_transaction(self):
+        self.grant_monitor()
+        self.set_rule("xact_age", warning=0.2, samples=1, of_samples=1)
+        self.client(connect(user="odoo", application_name="sleeper")).cursor().execute("BEGIN; SELECT txid_current()")
+        time.sleep(0.3)
+        self.take(self.postgresql)
+        self.Alert._tell()
+        [message] = self.messages(self.postgresql)
+        self.assertIn("Warning: Oldest Transaction", message.subject)
+        self.assertIn("sleeper", message.body)
+
+    def test_postgresql_pressure(self):
+        self.set_rule("postgresql_pressure", warning=0.1, samples=1, of_samples=1)
+        sample = self.take(self.postgresql)
+        self.Alert._tell()
+        [message] = self.messages(self.postgresql)
+        self.assertIn(f"{sample.used:.0f} of 97 connections are in use", message.body)
+
+    def test_room_for_the_pools(self):
+        """What is in use, and what the pools may still open."""
+        self.set_rule("pool_growth", warning=0.1, samples=1, of_samples=1)
+        for _number in range(2):
+            self.client(connect_pooled(dbname=TILL)).cursor().execute("BEGIN")
+        both = self.postgresql + self.endpoint
+        with mute_logger(SAMPLER):
+            self.Sample._sample(both)
+        growth = 0
+        for pool in self.Sample.search([("endpoint_id", "=", self.endpoint.id), ("user", "!=", False)]):
+            servers = pool.used + pool.sv_idle + pool.sv_used + pool.sv_tested + pool.sv_login
+            growth += max(pool.capacity - servers, 0) if servers else 0
+        self.assertGreaterEqual(growth, 3)
+        alert = self.Alert.search([("rule", "=", "pool_growth")])
+        used = self.postgresql.used
+        self.assertAlmostEqual(alert.worst_value, (used + growth) / 0.97, 3)
+        self.endpoint.port = closed_port()
+        for minute in (1, 2, 3, 4):
+            with mute_logger(SAMPLER), self.clock_forward(60 * minute):
+                self.Sample._sample(both)
+        self.assertFalse(alert.closed_at, "nobody knows")
+
+
+class TestMessages(AlertCase):
+    def test_real_sessions(self):
+        """What is told of a pool has the sessions of this pool, and no queries."""
+        self.set_rule("waiting_samples", warning=1)
+        self.grant_monitor()
+        for _number in range(8):
+            self.start("BEGIN; SELECT 'a secret', pg_sleep(5)", application_name="till")
+        self.client(connect(user="odoo", application_name="elsewhere")).cursor().execute("BEGIN; SELECT 1")
+        time.sleep(0.3)
+        self.look_again()
+        self.take()
+        self.Alert._tell()
+        [message] = self.messages()
+        self.assertIn("5 of 5 servers are in use. 3 clients wait, longest wait 0.", message.body)
+        self.assertEqual(message.body.count("shop on shop, till, client 127.0.0.1:"), 5)
+        self.assertNotIn("elsewhere", message.body)
+        self.assertNotIn("secret", message.body)
+        alert = self.Alert.search([])
+        self.assertEqual(alert.queries.count("a secret"), 5)
+        self.assertIn(f"/odoo/connection-alerts/{alert.id}", message.body)
+
+    def test_sessions_that_may_not_be_seen(self):
+        self.set_rule("waiting_samples", warning=1)
+        for _number in range(6):
+            self.start("BEGIN; SELECT 'a secret', pg_sleep(5)")
+        time.sleep(0.3)
+        self.look_again()
+        self.take()
+        alert = self.Alert.search([])
+        self.assertIn("GRANT pg_monitor shows them", alert.evidence)
+        self.assertFalse(alert.queries)
+
+    def test_200_pools_at_once(self):
+        pools = [self.pool(2, user=f"user{number:03}") for number in range(200)]
+        self.assertFalse(self.minute(0, pools=pools))
+        [message] = self.minute(1, pools=pools)
+        self.assertEqual(len(self.Alert.search([])), 200)
+        self.assertIn("shop/user", message.body)
+        self.assertIn("and 190 more", message.body)
+        for number in (2, 3):
+            self.assertFalse(self.minute(number))
+        [message] = self.minute(4)
+        self.assertIn("Over", message.subject)
+        self.assertFalse(self.endpoint.open_alert_count)
+        self.assertFalse(self.endpoint.activity_ids)
+
+    def test_pools_one_after_the_other(self):
+        """They are told together, not each by itself."""
+        told = {}
+        for number in range(30):
+            pools = [self.pool(2 if number > user else 0, user=f"user{user}") for user in range(20)]
+            for message in self.minute(number, pools=pools):
+                told[number] = message.body.count("<li>")
+        self.assertEqual(told, {2: 1, 7: 5, 12: 5, 17: 5, 22: 4})
+
+    def test_a_day_of_200_pools(self):
+        """One of them is bad for an hour, the others have a spike now and then."""
+
+        def day(count, minutes):
+            self.env["connection.reading"].search([]).unlink()
+            self.Alert.search([]).sudo().unlink()
+            known, queries = self.messages(), set()
+            chance = random.Random(4711)
+            rested = [0] * count  # a spike of a pool is followed by some minutes without
+            with patch.object(type(self.Sample), "_insert"), patch.object(type(self.Sample), "_log"):
+                for minute in minutes:
+                    pools = [self.pool(6 if 600 <= minute < 660 else 0)]
+                    for number in range(1, count):
+                        is_spike = minute >= rested[number] and chance.random() < 0.05
+                        rested[number] = minute + 4 if is_spike else rested[number]
+                        pools.append(self.pool(9 if is_spike else 0, user=f"user{number}", cl_waiting=5 * is_spike))
+                    before = self.env.cr.sql_log_count
+                    with self.console(pools=pools), self.clock_forward(60 * minute):
+                        self.Sample._sample(self.endpoint)
+                        self.Alert._tell()
+                        self.env.flush_all()
+                    if minute % 60 == 30:
+                        queries.add(self.env.cr.sql_log_count - before)
+            return (self.messages() - known).mapped("subject"), max(queries)
+
+        few, queries_of_few = day(2, range(560, 700))
+        many, queries_of_many = day(200, range(24 * 60))
+        self.assertEqual(few, [f"{what}: Test PgBouncer" for what in (CRITICAL, OVER)])
+        self.assertEqual(many, few)
+        self.assertEqual(queries_of_many, queries_of_few)
+
+    def test_activity(self):
+        self.endpoint.responsible_id = self.admin
+        self.waited(2, 2)
+        activity = self.endpoint.activity_ids
+        self.assertEqual((activity.user_id, activity.summary), (self.admin, "Longest Wait"))
+        self.minute(2, pools=[self.pool(6)])
+        self.minute(3, pools=[self.pool(6)])
+        self.assertEqual(self.endpoint.activity_ids, activity, "one for all")
+        for number in (4, 5, 6):
+            self.minute(number)
+        self.assertFalse(self.endpoint.activity_ids)
+
+    def test_responsible_user_gets_the_first_message(self):
+        user = new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer", notification_type="inbox")
+        self.endpoint.responsible_id = user
+        self.waited(2, 2)
+        self.assertIn(user.partner_id, self.messages().notified_partner_ids)
+
+    def test_responsible_user_is_archived(self):
+        user = new_test_user(self.env, "gone", groups="pgbouncer_monitor.group_manager")
+        self.endpoint.responsible_id = user
+        user.active = False
+        self.assertEqual(self.waited(2, 2), {1: WARNING})
+        self.assertEqual(self.endpoint.activity_ids.user_id, self.endpoint._managers()[0])
+
+    def test_responsible_user_may_not_see_it_any_more(self):
+        self.endpoint.responsible_id = new_test_user(self.env, "nobody", groups="base.group_user")
+        self.assertEqual(self.waited(2, 2), {1: WARNING})
+        self.assertEqual(self.endpoint.activity_ids.user_id, self.endpoint._managers()[0])
+
+    def test_endpoint_is_archived(self):
+        self.waited(2, 2)
+        self.endpoint.active = False
+        self.Alert._tell()
+        message = self.messages()[-1]
+        self.assertIn("Over", message.subject)
+        self.assertIn("The endpoint was archived", message.body)
+        self.assertFalse(self.endpoint.activity_ids)
+        self.assertEqual(self.Alert.search([]).ending, "archived")
+
+    def test_endpoint_is_deleted(self):
+        self.waited(2, 2)
+        self.endpoint.unlink()
+        alert = self.Alert.search([])
+        self.assertEqual((alert.ending, alert.display_name), ("deleted", "Test PgBouncer: Longest Wait: shop/shop"))
+        self.assertTrue(alert.closed_at)
+        with self.assertRaises(UserError):
+            alert.action_acknowledge()
+
+    def test_message_that_fails_is_told_the_next_time(self):
+        self.minute(0, pools=[self.pool(2)])
+        Endpoint = type(self.endpoint)
+        failing = patch.object(Endpoint, "message_post_with_source", side_effect=ZeroDivisionError)
+        with failing, mute_logger("odoo.addons.pgbouncer_monitor.models.alerts.connection_alert"):
+            self.assertFalse(self.minute(1, pools=[self.pool(2)]))
+        self.assertTrue(self.Alert.search([]), "the alert is open")
+        [message] = self.minute(2, pools=[self.pool(2)])
+        self.assertIn(WARNING, message.subject)
+
+    def test_sessions_that_cannot_be_read_cost_no_alert(self):
+        self.minute(0, pools=[self.pool(2)])
+        Session = type(self.env["pg.stat.activity"])
+        failing = patch.object(Session, "search_fetch", lambda *_args, **_options: self.env.cr.execute("SELECT 1/0"))
+        with failing, mute_logger("odoo.sql_db", "odoo.addons.pgbouncer_monitor.models.alerts.connection_alert"):
+            [message] = self.minute(1, pools=[self.pool(2)])
+        self.assertIn("What ran could not be read: division by zero", message.body)
+
+    def test_reminder(self):
+        told = {}
+        for hour in range(14):
+            for minute in (0, 1):
+                for message in self.minute(60 * hour + minute, pools=[self.pool(2)]):
+                    told[hour] = message.subject.partition(":")[0]
+        self.assertEqual(told, {0: "Warning", 4: "Not over", 8: "Not over", 12: "Not over"})
+        self.assertIn("shop/shop: open since", self.messages()[-1].body)
+        self.Alert.search([]).action_acknowledge()
+        for hour in range(14, 24):
+            self.assertFalse(self.minute(60 * hour, pools=[self.pool(2)]))
+
+    def test_reminder_of_what_nobody_acknowledged(self):
+        self.minute(0, pools=[self.pool(2), self.pool(2, user="other")])
+        self.minute(1, pools=[self.pool(2), self.pool(2, user="other")])
+        self.Alert.search([("user", "=", "other")]).action_acknowledge()
+        [message] = self.minute(300, pools=[self.pool(2), self.pool(2, user="other")])
+        self.assertIn("shop/shop", message.body)
+        self.assertNotIn("shop/other", message.body)
+        self.assertIn("Not over: Longest Wait", message.body)
+
+    def test_one_pool_of_two_is_over(self):
+        self.minute(0, pools=[self.pool(2), self.pool(2, user="other")])
+        self.minute(1, pools=[self.pool(2), self.pool(2, user="other")])
+        messages = self.messages()
+        for minute in range(2, 8):
+            messages = self.minute(minute, pools=[self.pool(2)]) or messages
+        self.assertEqual(messages.subject, "Partly over: Longest Wait: Test PgBouncer")
+        self.assertIn("shop/other: lasted", messages.body)
+
+    def test_no_reminder(self):
+        self.env["ir.config_parameter"].set_param("pgbouncer_monitor.reminder_hours", "False")
+        self.waited(2, 2)
+        self.assertFalse(self.minute(6000, pools=[self.pool(2)]))
+
+    def test_acknowledge(self):
+        self.waited(2, 2)
+        manager = new_test_user(self.env, "manager", groups="pgbouncer_monitor.group_manager")
+        alert = self.Alert.search([]).with_user(manager)
+        alert.action_acknowledge()
+        self.assertEqual(alert.acknowledged_by, manager)
+        [note] = self.endpoint.message_ids.filtered(lambda message: "Acknowledged" in message.body)
+        self.assertEqual(note.author_id, manager.partner_id)
+
+    def test_followers(self):
+        """Managers follow new endpoints, and whoever may not see them any more is told nothing."""
+        users = {
+            name: new_test_user(self.env, name, groups=group, notification_type="inbox")
+            for name, group in (
+                ("manager", "pgbouncer_monitor.group_manager"),
+                ("viewer", "pgbouncer_monitor.group_viewer"),
+                ("chooser", "pgbouncer_monitor.group_manager"),
+                ("demoted", "base.group_user,pgbouncer_monitor.group_manager"),
+            )
+        }
+        outsider = self.env["res.partner"].create({"name": "On Call", "email": "oncall@example.com"})
+        self.endpoint.active = False
+        self.endpoint = self.endpoint.copy({"active": True, "name": "Test PgBouncer", "password": "secret"})
+        self.endpoint.message_subscribe((users["viewer"].partner_id + outsider).ids)
+        users["demoted"].group_ids -= self.env.ref("pgbouncer_monitor.group_manager")
+        self.endpoint.message_subscribe(
+            users["chooser"].partner_id.ids, subtype_ids=self.env.ref("mail.mt_comment").ids
+        )
+        self.waited(2, 2)
+        told = self.messages().notification_ids.res_partner_id
+        for name, user in users.items():
+            self.assertEqual(user.partner_id in told, name in ("manager", "viewer"), name)
+        self.assertNotIn(outsider, told)
+
+    def test_discuss_channel(self):
+        channel = self.env["discuss.channel"]._create_channel("Operations", None)
+        self.env["res.config.settings"].create({"alert_channel_id": channel.id}).execute()
+        self.set_rule("waiting_samples", warning=1)
+        for _number in range(6):
+            self.start("BEGIN")
+        time.sleep(0.3)
+        self.take()
+        self.Alert._tell()
+        post = channel.message_ids[0]
+        self.assertEqual(post.message_type, "comment", "otherwise it would count as no new message")
+        self.assertIn("Test PgBouncer", post.body)
+        self.assertIn("1 clients wait", post.body)
+        self.assertNotIn("PID", post.body)
+        channel.unlink()
+        self.endpoint.action_send_test_alert()
+        self.assertIn("Test Alert", self.messages()[-1].subject, "a channel that is gone is no matter")
+
+    def test_test_alert(self):
+        notice = self.endpoint.with_user(self.admin).action_send_test_alert()
+        self.assertIn(self.admin.name, notice["params"]["message"], "where it goes")
+        message = self.messages()
+        self.assertIn("This is a test", message.body)
+        self.assertIn(self.admin.partner_id, message.notified_partner_ids)
+        self.endpoint.message_unsubscribe(self.endpoint.message_partner_ids.ids)
+        self.endpoint.message_subscribe(self.env["res.partner"].create({"name": "On Call", "email": "a@b.example"}).ids)
+        notice = self.endpoint.action_send_test_alert()
+        self.assertIn("Nobody follows", notice["params"]["message"])
+
+    def test_old_alerts_are_deleted(self):
+        old = fields.Datetime.now() - timedelta(days=401)
+        values = {"endpoint_id": self.endpoint.id, "endpoint_name": "x", "level": "warning", "opened_at": old}
+        self.Alert.create(
+            [
+                values | {"rule": "maxwait", "closed_at": old},
+                values | {"rule": "xact_age", "closed_at": old + timedelta(days=2)},
+                values | {"rule": "blocked_age"},
+            ]
+        )
+        self.Alert._gc_alerts()
+        self.assertEqual(set(self.Alert.search([]).mapped("rule")), {"xact_age", "blocked_age"})
+        self.assertEqual(self.Alert.search([("closed_at", "=", False)]).duration, UNKNOWN)

@@ -1,0 +1,440 @@
+import json
+import socket
+import time
+from datetime import timedelta
+from itertools import chain
+from unittest.mock import patch
+
+from psycopg2.extras import wait_select
+
+from odoo import fields
+from odoo.exceptions import AccessError
+from odoo.tests import BaseCase, new_test_user, tagged
+from odoo.tools import mute_logger
+
+from ...models.overview import connection_overview
+from ...models.overview.connection_overview import blocking_trees
+from ...probes import session
+from ..cases import ANSWERS, SampleCase
+from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
+
+
+class TestBlockingTrees(BaseCase):
+    def test_each_session_is_in_one_tree_once(self):
+        cases = (
+            ("nobody waits", {}, []),
+            ("one waits", {2: [1]}, [[(1, 0), (2, 1)]]),
+            ("depth three", {3: [2], 2: [1]}, [[(1, 0), (2, 1), (3, 2)]]),
+            ("many wait for one", {2: [1], 3: [1], 4: [1]}, [[(1, 0), (2, 1), (3, 1), (4, 1)]]),
+            ("the queue before it blocks, too", {2: [1], 3: [2, 1]}, [[(1, 0), (2, 1), (3, 1)]]),
+            ("two hold what one waits for", {3: [1, 2]}, [[(1, 0), (3, 1)], [(2, 0)]]),
+            ("the largest is first", {2: [1], 7: [6], 8: [6]}, [[(6, 0), (7, 1), (8, 1)], [(1, 0), (2, 1)]]),
+            ("named twice", {2: [1, 1]}, [[(1, 0), (2, 1)]]),
+            ("deadlock", {1: [2], 2: [1]}, [[(2, 0), (1, 1)]]),
+            ("behind a deadlock", {3: [1], 1: [2], 2: [1]}, [[(1, 0), (3, 1), (2, 1)]]),
+            ("it waits for itself", {1: [1]}, [[(1, 0)]]),
+            ("prepared transaction", {5: [0]}, [[(0, 0), (5, 1)]]),
+        )
+        for name, waits_for, trees in cases:
+            with self.subTest(name):
+                found = blocking_trees(waits_for)
+                self.assertEqual([[node[:2] for node in tree] for tree in found], trees)
+                for pid, depth, parent in chain.from_iterable(found):
+                    self.assertEqual(parent in waits_for.get(pid, ()), bool(depth), "whom it waits for")
+
+    def test_long_chain(self):
+        [tree] = blocking_trees({pid: [pid - 1] for pid in range(2, 5000)})
+        self.assertEqual(tree[-1], (4999, 4998, 4998))
+
+
+@tagged("-at_install", "post_install")
+class TestConnectionOverview(SampleCase):
+    def overview(self, user=None):
+        """What the screen gets: through JSON, as it would arrive there."""
+        self.look_again()
+        Overview = self.env["connection.overview"]
+        return json.loads(json.dumps((Overview.with_user(user) if user else Overview).get_overview()))
+
+    def card(self, endpoint=None, overview=None):
+        cards = (overview or self.overview())["cards"]
+        return next(card for card in cards if card["id"] == (endpoint or self.endpoint).id)
+
+    def waiter(self, *commands, connect=connect, **options):
+        """A session that runs commands, and stays in the last one."""
+        waiter = self.client(connect(user="odoo", async_=True, connect_timeout=None, **options))
+        wait_select(waiter)
+        cursor = waiter.cursor()
+        for command in commands[:-1]:
+            cursor.execute(command)
+            wait_select(waiter)
+        cursor.execute(commands[-1])
+        waiter.poll()
+        return waiter
+
+    def lock_tree(self):
+        """Three sessions, each of which waits for the one before: a tree of depth three."""
+        lock = "SELECT pg_advisory_xact_lock(%s)"
+        first = self.client(connect(user="odoo", application_name="first"))
+        first.cursor().execute(f"BEGIN; {lock % 701}")
+        second = self.waiter(f"BEGIN; {lock % 702}", lock % 701, application_name="second")
+        third = self.waiter(f"BEGIN; {lock % 702}", application_name="third")
+        sessions = [first, second, third]
+
+        def blocked():
+            self.look_again()
+            pids = [connection.info.backend_pid for connection in sessions]
+            return self.env["pg.stat.activity"].search_count([("pid", "in", pids), ("blocked_by", "!=", False)]) == 2
+
+        wait_until(blocked)
+        return [connection.info.backend_pid for connection in sessions]
+
+    def pairs(self, part):
+        """All numbers with a link in a part of the answer."""
+        if isinstance(part, list):
+            return [pair for item in part for pair in self.pairs(item)]
+        if not isinstance(part, dict):
+            return []
+        own = [(part["count"], part["link"])] if part.keys() >= {"count", "link"} else []
+        return own + self.pairs(list(part.values()))
+
+    def count(self, link):
+        return self.env[link["model"]].search_count(link["domain"])
+
+    # Are we in danger?
+
+    def test_head_room(self):
+        card = self.card(self.postgresql)
+        self.assertEqual((card["level"], card["reason"], card["is_answering"]), ("ok", None, True))
+        self.assertEqual(card["used"], self.count(card["used_link"]))
+        self.assertEqual(card["left"], card["capacity"] - card["used"])
+        self.assertAlmostEqual(card["pressure"], 100 * card["used"] / card["capacity"])
+        holders = self.overview()["holders"]
+        self.assertEqual(holders["usable"], card["capacity"])
+        self.assertEqual(holders["usable"] + holders["reserved"], holders["max_connections"])
+        card = self.card()
+        self.assertEqual((card["used"], card["capacity"]), (self.count(card["used_link"]), 1000))
+
+    def test_every_number_is_that_of_its_list(self):
+        pooled = self.client(connect_pooled(dbname=KIOSK, user="odoo"))
+        pooled.cursor().execute("BEGIN; SELECT 1")
+        self.waiter("SELECT 2", connect=connect_pooled, dbname=KIOSK)
+        self.client(connect(user="odoo")).cursor().execute("BEGIN; SELECT 3")
+        self.lock_tree()
+        time.sleep(1.1)  # shorter ones are not counted
+        overview = self.overview()
+        pairs = self.pairs(overview)
+        for count, link in pairs:
+            self.assertEqual((self.count(link), type(count)), (count, int), link)
+        busy = {link["model"] for count, link in pairs if count}
+        self.assertLessEqual({"pg.stat.activity", "pgbouncer.client", "pgbouncer.server", "pgbouncer.pool"}, busy)
+        for name in ("blocked", "idle_in_transaction", "transactions"):
+            self.assertGreater(overview[name]["count"], 0, name)
+        holders = overview["holders"]
+        whole = [row["count"] for row in holders["rows"] if not row["is_part"]]
+        self.assertEqual(sum(whole), holders["count"])
+        self.assertIn(f"{KIOSK}/odoo", [row["label"] for row in holders["rows"] if row["is_part"]])
+        [host] = overview["pgbouncers"][0]["hosts"]
+        self.assertEqual((host["label"], host["waiting"]["count"]), ("127.0.0.1", 1))
+        [pool] = overview["pools"]["pools"]
+        self.assertEqual((pool["name"], pool["waiting"], pool["used"], pool["capacity"]), (f"{KIOSK}/odoo", 1, 1, 1))
+        self.assertEqual((self.count(pool["clients_link"]), self.count(pool["servers_link"])), (1, 1))
+        card = self.card(overview=overview)
+        self.assertEqual((card["waiting"], self.count(card["waiting_link"])), (1, 1))
+        self.assertEqual(card["fullest_pool"], pool)
+        self.assertEqual(self.env["pgbouncer.pool"].browse(pool["id"]).database, KIOSK)
+
+    def test_level_is_that_of_a_sample_now(self):
+        """What is wrong shows at once, not only when the sampler has run; and nothing is stored."""
+        self.assertEqual(self.card()["level"], "ok")
+        self.set_rule("waiting_samples", warning=1, critical=3)
+        self.client(connect_pooled(dbname=KIOSK, user="odoo")).cursor().execute("BEGIN; SELECT 1")
+        self.waiter("SELECT 2", connect=connect_pooled, dbname=KIOSK)
+        for _look in range(5):
+            overview = self.overview()
+        card = self.card(overview=overview)
+        self.assertEqual(card["level"], "warning", "five looks are no five samples")
+        self.assertIn(f"{KIOSK}/odoo: Waiting Clients", card["reason"])
+        self.assertFalse(self.Sample.search([]))
+        self.assertFalse(self.endpoint.alert_ids)
+        self.assertFalse(self.endpoint.sudo().reading_ids)
+
+    def test_endpoint_that_does_not_answer(self):
+        self.take()
+        lost = self.endpoint.create(endpoint_values(name="Lost", port=closed_port()))
+        silent = self.endpoint.create(endpoint_values(name="Silent", port=self.silent_server()))
+        started = time.monotonic()
+        overview = self.overview()
+        self.assertLess(time.monotonic() - started, 3 + 1, "the servers are asked side by side")
+        for endpoint, reason in ((lost, "Nobody listens"), (silent, "did not answer within")):
+            card = self.card(endpoint, overview)
+            self.assertEqual((card["level"], card["is_answering"]), ("unknown", False))
+            self.assertIn(reason, card["reason"])
+            self.assertEqual([card[name] for name in ("used", "left", "pressure", "waiting")], [None] * 4)
+            self.assertEqual(card["last_seen"], None)
+            self.assertIn("not measured yet", card["missing_sample"])
+        self.assertEqual(set(overview["silent"]), {"Lost", "Silent"})
+        self.assertEqual(self.card(overview=overview)["level"], "ok", "the others are as they are")
+        self.endpoint.port = closed_port()
+        self.assertEqual(self.card()["last_seen"], None, "that was another address")
+
+    def test_since_when_it_does_not_answer(self):
+        self.take()
+        refused = session.SessionError("refused")
+        with (
+            self.clock_forward(600),
+            patch.object(session, "run", lambda questions, _timeout: dict.fromkeys(questions, refused)),
+        ):
+            card = self.card()
+        self.assertEqual(card["level"], "unknown")
+        self.assertRegex(card["last_seen_age"], r"^10 min \d s$")
+        self.assertTrue(card["last_seen"])
+
+    def test_dead_sampler_is_told(self):
+        self.take(self.postgresql)
+        card = self.card(self.postgresql)
+        self.assertIsNone(card["missing_sample"])
+        self.assertRegex(card["sample_age"], r"^\d s$")
+        with self.clock_forward(3600):
+            card = self.card(self.postgresql)
+        self.assertIn("Check that “Log Connection Pressure” is on", card["missing_sample"])
+        self.assertEqual(card["level"], "ok", "of now")
+
+    def test_last_hour(self):
+        now = fields.Datetime.now()
+        times = [now - timedelta(minutes=minutes) for minutes in (61, 40, 39, 5)]
+        whole, pools = (90, 10, 20, None), (90, None, 300, 50)
+        self.Sample._insert(
+            [
+                {
+                    "endpoint_id": self.endpoint.id,
+                    "sampled_at": fields.Datetime.to_string(sampled_at),
+                    "period": "minute",
+                    "sample_count": 1,
+                    "level": "ok",
+                    "database": database,
+                    "user": database,
+                    "pressure_max": percent,
+                    "pool_pressure": None if database else pool,
+                }
+                for sampled_at, percent, pool in zip(times, whole, pools, strict=True)
+                for database in (None, "shop")
+            ]
+        )
+        chart = self.card()["chart"]
+        clients, fullest = ([percent for _time, percent in line["points"]] for line in chart["lines"])
+        self.assertEqual(clients[:-2], [10, 20, None, None], "a gap before the last one, which is unknown")
+        self.assertEqual(fullest[:-2], [None, 300, None, 50])
+        self.assertEqual(clients[-2:], [None, self.card()["pressure"]], "a gap, and this moment")
+        self.assertEqual([line["label"] for line in chart["lines"]], ["Clients (%)", "Fullest Pool (%)"])
+        self.assertEqual(chart["until"] - chart["since"], 3600)
+        told = [(threshold["level"], threshold["percent"]) for threshold in chart["thresholds"]]
+        self.assertEqual(told, [("warning", 80), ("critical", 90)])
+        self.set_rule("pgbouncer_pressure", self.endpoint, warning=False, critical=70)
+        told = [(threshold["level"], threshold["percent"]) for threshold in self.card()["chart"]["thresholds"]]
+        self.assertEqual(told, [("critical", 70)])
+        self.set_rule("postgresql_pressure", is_on=False)
+        self.assertEqual(self.card(self.postgresql)["chart"]["thresholds"], [])
+
+    def test_fullest_pool_is_kept(self):
+        self.client(connect_pooled(dbname=KIOSK, user="odoo")).cursor().execute("BEGIN; SELECT 1")
+        whole, *_pools = self.take()
+        self.assertEqual(whole.pool_pressure, 100)
+        self.assertEqual(self.endpoint.pool_pressure, 100)
+
+    def test_listen_verdicts(self):
+        Check = self.env["connection.check"]
+        Check.search([]).unlink()
+        told = [(check["label"], check["level"]) for check in self.card(self.postgresql)["checks"]]
+        self.assertEqual(told, [("Bus: Not Checked", "unknown"), ("Cron: Not Checked", "unknown")])
+        bus = {"listener": "bus", "verdict": "session", "level": "ok", "host": "a"}
+        Check.create([bus, bus | {"verdict": "deaf", "level": "critical", "host": "b"}])
+        Check.create({"listener": "cron", "verdict": "direct", "level": "ok", "checked_at": "2026-01-01"})
+        told = [(check["label"], check["level"]) for check in self.card(self.postgresql)["checks"]]
+        self.assertEqual(told, [("Bus: Deaf", "critical"), ("Cron: Direct, but that is old", "unknown")])
+        self.assertNotIn("checks", self.card())
+
+    def test_alerts(self):
+        now = fields.Datetime.now()
+        alert = {"endpoint_id": self.endpoint.id, "endpoint_name": "E", "rule": "maxwait", "opened_at": now}
+        alert |= {"level": "critical", "worst_value": 7}
+        self.env["connection.alert"].create(
+            [alert | {"database": "open"}]
+            + [alert | {"database": str(number), "closed_at": now + timedelta(seconds=90)} for number in range(9)]
+        )
+        overview = self.overview()
+        self.assertEqual(overview["alerts"]["count"], 1)
+        lasting, *ended = overview["alerts"]["alerts"]
+        self.assertIn("pool", lasting["advice"])
+        told = [lasting[name] for name in ("name", "is_open", "worst")]
+        self.assertEqual(told, ["E: Longest Wait: open", True, "7 s"])
+        self.assertEqual(([a["is_open"] for a in ended], ended[0]["duration"]), ([False] * 5, "1 min 30 s"))
+        card = self.card(overview=overview)
+        self.assertEqual((card["open_alerts"]["count"], card["level"]), (1, "critical"), "until it is over")
+        self.assertRegex(card["reason"], r"^Alert, open for \d s: Longest Wait: open$")
+        self.env["connection.alert"].create([alert | {"database": str(number)} for number in range(12)])
+        self.env["connection.alert"].search([("database", "=", "open")]).level = "warning"
+        alerts = self.overview()["alerts"]
+        self.assertEqual((alerts["count"], alerts["more"], alerts["level"]), (13, 3, "critical"))
+        self.assertNotIn("open", str([told["name"] for told in alerts["alerts"]]), "the worst come first")
+
+    def test_worst_card_comes_first_of_many(self):
+        """Few stay where they are."""
+        lost = self.endpoint.create(endpoint_values(name="Lost", port=closed_port()))
+        self.endpoint.create([endpoint_values(name=f"A {number}") for number in range(5)])
+        self.assertNotEqual(self.overview()["cards"][0]["id"], lost.id)
+        self.endpoint.create(endpoint_values(name="A 7"))
+        overview = self.overview()
+        self.assertEqual((overview["cards"][0]["id"], overview["first_cards"]), (lost.id, 8))
+
+    # Who is it?
+
+    def test_lock_tree(self):
+        first, second, third = self.lock_tree()
+        with patch.object(connection_overview, "MIN_AGE", 60):
+            self.assertEqual(self.overview()["blocked"]["trees"], [], "not for long")
+        time.sleep(1.1)
+        self.set_rule("blocked_age", warning=0, critical=1000)
+        overview = self.overview()
+        [tree] = [tree for tree in overview["blocked"]["trees"] if tree["nodes"][0]["pid"] == first]
+        nodes = [(node["pid"], node["depth"]) for node in tree["nodes"]]
+        self.assertEqual(nodes, [(first, 0), (second, 1), (third, 2)])
+        root, *waiting = tree["nodes"]
+        self.assertEqual((root["blocks"], root["state"], root["action"]), (2, "idle in transaction", "terminate"))
+        self.assertIn("first", root["who"])
+        self.assertTrue(all(node["blocked_age"] and node["action"] == "cancel" for node in waiting))
+        self.assertEqual(self.env["pg.stat.activity"].browse(root["id"]).pid, first)
+        self.assertEqual((overview["blocked"]["count"], overview["blocked"]["level"]), (2, "warning"))
+        self.assertIn("pg_advisory_xact_lock(702)", waiting[1]["query"])
+
+    def test_many_wait_for_one(self):
+        holder = self.client(connect(user="odoo"))
+        holder.cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(701)")
+        waiting = [self.waiter("SELECT pg_advisory_xact_lock(701)") for _number in range(8)]
+
+        def blocked():
+            self.look_again()
+            return self.env["pg.stat.activity"].search_count([("blocked_by", "!=", False)]) == len(waiting)
+
+        wait_until(blocked)
+        time.sleep(1.1)
+        [tree] = self.overview()["blocked"]["trees"]
+        self.assertEqual((tree["nodes"][0]["blocks"], len(tree["nodes"]), tree["more"]), (8, 6, 3))
+        self.assertEqual(self.count(tree["link"]), 9)
+        self.assertEqual(tree["nodes"][0]["pid"], holder.info.backend_pid)
+
+    def test_longest_idle_in_transaction(self):
+        idle = self.client(connect(user="odoo", application_name="idle"))
+        idle.cursor().execute("BEGIN; SELECT 1")
+        with patch.object(connection_overview, "MIN_AGE", 60):
+            self.assertEqual(self.overview()["idle_in_transaction"]["sessions"], [], "not for long")
+        time.sleep(1.1)
+        self.set_rule("idle_in_transaction_age", warning=1, critical=1000)
+        overview = self.overview()
+        for name in ("idle_in_transaction", "transactions"):
+            [session] = overview[name]["sessions"]
+            self.assertEqual((session["pid"], session["action"]), (idle.info.backend_pid, "terminate"))
+        self.assertEqual(overview["idle_in_transaction"]["level"], "warning")
+        self.assertEqual(overview["transactions"]["level"], "ok")
+
+    def test_client_behind_a_pool(self):
+        client = self.client(connect_pooled(dbname=KIOSK, user="odoo"))
+        client.cursor().execute("BEGIN; SELECT 1")
+        time.sleep(1.1)
+        [session] = self.overview()["idle_in_transaction"]["sessions"]
+        host, port = socket.fromfd(client.fileno(), socket.AF_INET, socket.SOCK_STREAM).getsockname()
+        self.assertEqual((session["client"], session["pool"]), (f"{host}:{port}", f"{KIOSK}/odoo"))
+        self.assertEqual(self.env["pgbouncer.client"].browse(session["client_id"]).port, port)
+        self.assertIn("PgBouncer Pool: Test PgBouncer", [row["label"] for row in self.overview()["holders"]["rows"]])
+
+    def test_hidden_sessions(self):
+        """Odoo's role may not see what the shop's does: that is not "nobody waits"."""
+        self.assertEqual(self.overview()["hidden"], 0)
+        self.client(connect(user="shop", dbname="shop"))
+        overview = self.overview()
+        self.assertEqual(overview["hidden"], 1)
+        self.assertIn("GRANT pg_monitor TO odoo;", [notice["remedy"] for notice in overview["notices"]])
+        self.assertEqual(self.card(self.postgresql, overview)["level"], "unknown")
+
+    def test_sessions_that_cannot_be_read(self):
+        """If PostgreSQL does not tell in time, the rest is there, and the reason."""
+        limits = "SELECT pg_sleep(10)"
+        Session = self.env.registry["pg.stat.activity"]
+        with patch.object(Session, "_limits", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
+            overview = self.overview()
+        self.assertIn("statement timeout", overview["problem"])
+        self.assertEqual(self.card(self.postgresql, overview)["level"], "ok")
+        self.assertNotIn("holders", overview)
+
+    def test_process_that_tells_nothing_of_itself(self):
+        """Of autovacuum and its like a role without rights sees neither kind nor name."""
+        Session = self.env["pg.stat.activity"]
+        launcher = Session.search([("usesysid", "=", False), ("is_hidden", "=", True)], limit=1)
+        self.assertFalse(launcher.backend_type)
+        told = self.env["connection.overview"]._session(launcher, launcher.pid, {})
+        self.assertEqual((told["who"], told["client"]), ("a process of PostgreSQL's own", None))
+        self.client(connect(user="shop", dbname="shop"))
+        self.look_again()
+        hidden = Session.search([("usename", "=", "shop"), ("is_hidden", "=", True)], limit=1)
+        told = self.env["connection.overview"]._session(hidden, hidden.pid, {})
+        self.assertEqual((told["who"], told["client"]), ("shop/shop", None), "where the client is cannot be seen")
+
+    def test_rule_that_is_off_makes_no_level(self):
+        for name in ("postgresql_pressure", "blocked_age", "xact_age"):
+            self.set_rule(name, is_on=False)
+        overview = self.overview()
+        levels = [overview[name]["level"] for name in ("holders", "blocked", "transactions")]
+        self.assertEqual(levels, [None] * 3, "nobody says that it is OK")
+        self.postgresql.active = False
+        self.assertIsNone(self.overview()["holders"]["level"])
+
+    # What it costs, and who may
+
+    def test_each_server_is_asked_once(self):
+        self.endpoint.copy({"name": "Another"})
+        with (
+            patch.object(session, "run", wraps=session.run) as run,
+            patch.object(session, "side_by_side", wraps=session.side_by_side) as opened,
+        ):
+            self.overview()
+        for calls in (run.call_args_list, opened.call_args_list):
+            self.assertEqual(sum(len(call.args[0]) for call in calls), 2)
+
+    def test_viewer_sees_no_query_and_no_button(self):
+        viewer = new_test_user(self.env, "overview_viewer", groups="pgbouncer_monitor.group_viewer")
+        self.lock_tree()
+        time.sleep(1.1)
+        overview = self.overview(viewer)
+        self.assertFalse(overview["is_manager"])
+        self.assertNotIn("pg_advisory", json.dumps(overview))
+        self.assertTrue(overview["blocked"]["trees"])
+        manager = new_test_user(self.env, "overview_manager", groups="pgbouncer_monitor.group_manager")
+        self.assertIn("pg_advisory", json.dumps(self.overview(manager)))
+        nobody = new_test_user(self.env, "overview_nobody", groups="base.group_user")
+        for call in ("get_overview", "get_card"):
+            with self.assertRaises(AccessError), mute_logger("odoo.addons.base.models.ir_model"):
+                arguments = [self.endpoint.id] if call == "get_card" else []
+                getattr(self.env["connection.overview"].with_user(nobody), call)(*arguments)
+
+    def test_no_password(self):
+        self.endpoint.password = "a secret"
+        self.assertNotIn("a secret", json.dumps(self.overview()))
+
+    def test_card_of_a_form(self):
+        get_card = self.env["connection.overview"].get_card
+        self.assertEqual(get_card(self.endpoint.id)["name"], self.endpoint.name)
+        self.endpoint.active = False
+        self.assertIsNone(get_card(self.endpoint.id))
+        self.assertNotIn(self.endpoint.id, [card["id"] for card in self.overview()["cards"]])
+
+    def test_answer_with_other_columns(self):
+        """What a console does not tell is unknown, and costs nobody the screen."""
+        answers = {name: [{"surprise": 1}] for name in (*ANSWERS, "SHOW CLIENTS", "SHOW SERVERS")}
+        with (
+            answering({self.endpoint: answers}),
+            mute_logger("odoo.addons.pgbouncer_monitor.models.history.connection_sample"),
+        ):
+            overview = self.overview()
+        card = self.card(overview=overview)
+        self.assertEqual((card["level"], card["used"], card["pressure"]), ("unknown", None, None))
+        self.assertTrue(card["reason"])
+        self.assertEqual((card["waiting"], overview["silent"]), (None, [self.endpoint.name]))

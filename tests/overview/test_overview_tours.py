@@ -1,0 +1,152 @@
+import os
+import select
+import socket
+import subprocess
+import tempfile
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+from unittest.mock import DEFAULT, patch
+
+from psycopg2.extras import wait_select
+
+from odoo.tests import new_test_user, tagged
+from odoo.tools.misc import file_path
+
+from ...models.live.pgbouncer_show import session
+from ..common import TILL, TourCase, connect, endpoint_values, variable
+
+# Like the sale of `make load`: many want the same few things.
+SALE = """\\set product random(1, 3)
+BEGIN;
+SELECT pg_advisory_xact_lock(:product);
+SELECT pg_sleep(0.05);
+COMMIT;
+"""
+# What is run in the page, and when.
+CHECK_PAGE = "pgbouncer_monitor/static/tests/check_page.js"
+READY = "!!document.querySelector('.o_overview_node button')"
+
+
+def relay(address):
+    """A port that leads to an address, for one connection at a time, until it is stopped.
+
+    :return: the port, and the function that stops it
+    """
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with suppress(OSError):  # it was stopped
+            while True:
+                with server.accept()[0] as near, socket.create_connection(address) as far:
+                    others, is_open = {near: far, far: near}, True
+                    while is_open:
+                        for end in select.select(others, [], [])[0]:
+                            data = end.recv(65536)
+                            others[end].sendall(data)
+                            is_open = is_open and bool(data)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return server.getsockname()[1], lambda: server.shutdown(socket.SHUT_RDWR)
+
+
+@tagged("-at_install", "post_install")
+class TestOverviewTours(TourCase):
+    def setUp(self):
+        super().setUp()
+        self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql").active = True
+        self.env["connection.check"].search([]).unlink()
+        # Otherwise the level of PostgreSQL is unknown, because of the sessions of the shop.
+        self.execute("GRANT pg_monitor TO odoo")
+        self.addCleanup(self.execute, "REVOKE pg_monitor FROM odoo")
+
+    def execute(self, statement):
+        with closing(connect(dbname="shop")) as superuser, superuser.cursor() as cursor:
+            cursor.execute(statement)
+
+    def watch(self, **values):
+        endpoint = self.env["connection.endpoint"].create(endpoint_values(**values))
+        self.env["connection.sample"]._sample(self.env["connection.endpoint"].search([]))
+        return endpoint
+
+    def walk(self, name, login="admin"):
+        self.look_again()
+        self.start_tour("/odoo/connection-overview", f"pgbouncer_monitor_overview_{name}", login=login, timeout=120)
+
+    def open_session(self, name, *statements):
+        """A session that runs statements, and does not wait for the last one."""
+        connection = connect(user="odoo", dbname="shop", application_name=name, async_=True, connect_timeout=None)
+        wait_select(connection)
+        cursor = connection.cursor()
+        self.addCleanup(lambda: (cursor, connection.close()))  # psycopg2 wants the cursor to be kept
+        for statement in statements:
+            wait_select(connection)
+            cursor.execute(statement)
+        connection.poll()
+        return connection
+
+    def block(self):
+        """One session holds a table, 30 wait for it, and one waits for one of them."""
+        self.execute("CREATE TABLE IF NOT EXISTS blocked (); GRANT ALL ON blocked TO odoo")
+        lock = "SELECT pg_advisory_xact_lock(77)"
+        wait_select(self.open_session("first", "BEGIN", "LOCK blocked"))
+        self.open_session("second", "BEGIN", lock, "TABLE blocked")
+        for _number in range(30):
+            self.open_session("other", "TABLE blocked")
+        self.open_session("third", lock)
+
+    def test_calm(self):
+        self.watch()
+        self.walk("calm")
+
+    def test_load(self):
+        self.watch()
+        self.watch()  # of the same name
+        with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+            script.write(SALE)
+            script.flush()
+            os.chmod(script.name, 0o644)
+            address = {"PGHOST": variable("PGBOUNCER_HOST"), "PGPORT": variable("PGBOUNCER_PORT"), "PGUSER": "odoo"}
+            load = subprocess.Popen(
+                ["pgbench", "--no-vacuum", "--client=20", "--time=120", f"--file={script.name}", TILL],
+                env=os.environ | address,
+                stdout=subprocess.DEVNULL,
+            )
+            try:
+                self.walk("load")
+                self.assertIsNone(load.poll(), "it goes on")
+            finally:
+                load.kill()
+                load.wait()
+
+    def test_pgbouncer_is_stopped(self):
+        port, stop = relay((variable("PGBOUNCER_HOST"), int(variable("PGBOUNCER_PORT"))))
+        self.watch(port=port)
+        readings = []
+
+        def read(questions, _timeout):
+            readings.append(bool(questions))
+            if sum(readings) == 2:  # the first was shown
+                stop()
+            return DEFAULT
+
+        self.startPatcher(patch.object(session, "run", wraps=session.run, side_effect=read))
+        self.walk("stopped")
+
+    def test_who_blocks(self):
+        self.block()
+        self.walk("blocked")
+
+    def test_viewer(self):
+        new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer")
+        self.block()
+        self.walk("viewer", login="viewer")
+
+    def test_page_is_accessible_and_keeps_its_place(self):
+        """By axe-core; while it reads again nothing moves, and focus and scroll position stay; and it rests while
+        nobody sees it."""
+        self.watch()
+        self.block()
+        self.look_again()
+        code = Path(variable("AXE_CORE")).read_text() + Path(file_path(CHECK_PAGE)).read_text()
+        self.browser_js("/odoo/connection-overview", code, ready=READY, login="admin", timeout=120)
