@@ -9,8 +9,8 @@ from contextlib import closing, suppress
 import psycopg2.errors
 from lxml import etree
 
-from odoo.addons.pgbouncer_monitor.models.endpoint.connection_endpoint import SAMPLE_COMMANDS
 from odoo.addons.pgbouncer_monitor.probes import postgres
+from odoo.addons.pgbouncer_monitor.probes.console import SAMPLE_COMMANDS
 
 RUNS = 20
 # Rows on the first page of a list.

@@ -321,7 +321,7 @@ class TestSampler(SampleCase):
 
     def test_measured_by_one_worker_at_a_time(self):
         with closing(connect(dbname=self.env.cr.dbname)) as other, other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtext('connection_sample'), %s)", [self.endpoint.id])
+            cursor.execute("SELECT pg_advisory_lock(hashtext('connection_endpoint'), %s)", [self.endpoint.id])
             self.assertFalse(self.Sample._sample(self.endpoint))
             with self.assertRaisesRegex(UserError, "right now"):
                 self.endpoint.action_sample()

@@ -3,8 +3,8 @@ from unittest.mock import patch
 
 from odoo.tests import tagged
 
-from ...models.endpoint.connection_endpoint import CONSOLE_TIMEOUT
 from ...models.live.pgbouncer_show import session
+from ...probes.console import CONSOLE_TIMEOUT
 from ..common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable, wait_until
 
 SPECIFICATION = {"database": {}, "user": {}, "cl_waiting": {}, "endpoint_id": {"fields": {"display_name": {}}}}
