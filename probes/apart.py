@@ -8,7 +8,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+
+from .errors import QueryError
+from .reading import unpack
 
 # What a reading is meant to use, and what it replaces by parameters of its own.
 USED = {"PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"}
@@ -30,15 +34,26 @@ def _is_foreign(name):
     return name.startswith("PG") and not name.startswith("PGBOUNCER_")
 
 
-def call(request, timeout):
-    """Have `gate.serve` answer a request in a process with a clean environment.
+def run(questions, timeout, **options):
+    """Have `gate.serve` run commands on several servers, in a process with a clean environment.
 
-    :param request: what JSON can hold
-    :param float timeout: seconds
-    :return: the answer
-    :raise subprocess.SubprocessError: there was none in time, or the process failed
-    :raise OSError: it could not be started
+    :param questions: and timeout: see `query.run`
+    :param options: of `gate.run`, which is called if there are any
+    :return: key -> Reading, or QueryError; each key is there
     """
+    request = {"questions": [[asdict(address), commands] for address, commands in questions.values()]} | options
+    try:
+        results = _call(request, timeout)
+    except subprocess.TimeoutExpired:
+        return dict.fromkeys(questions, QueryError("timeout"))
+    except subprocess.CalledProcessError as error:
+        return dict.fromkeys(questions, QueryError("other", error.stderr.strip().rpartition("\n")[2]))
+    except (OSError, ValueError) as error:
+        return dict.fromkeys(questions, QueryError("other", str(error)))
+    return dict(zip(questions, map(unpack, results), strict=True))
+
+
+def _call(request, timeout):
     environment = {name: value for name, value in os.environ.items() if name in USED or not name.startswith("PG")}
     done = subprocess.run(
         [sys.executable, "-c", SERVE, str(Path(__file__).parents[1])],

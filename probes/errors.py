@@ -70,33 +70,42 @@ def printable(text):
 LIBPQ_PREFIX = re.compile(r"^connection to server .*? failed: ", re.DOTALL)
 
 
-class SessionError(Exception):
+class QueryError(Exception):
     """The server could not be read.
 
     :ivar str reason: one of those above, ``no_password``, ``unresolved``, ``silent_login``, ``too_large`` or
-        ``other``
-    :ivar str detail: the peer's or libpq's own words
-    :ivar bool is_sent: whether a command was sent before the deadline came
-    :ivar float since: when the server was first found like this, in seconds since the epoch; None if that is now
+        ``other``. `models/endpoint/problems.py` has the words for each.
+    :ivar str detail: the server's or libpq's own words
+    :ivar bool is_sent: whether a command was sent before the deadline passed
+    :ivar float since: when this was first seen, in seconds since the epoch; None if that is now
     """
 
-    def __init__(self, reason, detail=""):
+    def __init__(self, reason, detail="", since=None):
         super().__init__(detail or reason)
         self.reason = reason
         self.detail = printable(detail[:MAX_DETAIL])
         self.is_sent = False
-        self.since = None
+        self.since = since
+
+    def facts(self):
+        """Return what is stored of the error, in types that JSON has."""
+        return {"reason": self.reason, "detail": self.detail, "since": self.since}
+
+    @classmethod
+    def from_facts(cls, facts):
+        """Return the error that `facts` was called on."""
+        return cls(facts["reason"], facts.get("detail") or "", facts.get("since"))
 
 
-def explained(error, console_user=None, needs_password=False):
-    """Return the SessionError that stands for an error of psycopg2.
+def query_error(error, console_user=None, needs_password=False):
+    """Return the QueryError for an error of psycopg2.
 
     :param str console_user: who logged in to a console; None for a connection to PostgreSQL
     """
     message = str(error).strip()
     detail = message.partition("\n")[0].removeprefix("FATAL:").removeprefix("ERROR:").strip()
     reason = SQLSTATE_REASONS.get(error.pgcode) if console_user is None else None
-    return SessionError("no_password" if needs_password else reason or _reason(message, console_user), detail)
+    return QueryError("no_password" if needs_password else reason or _reason(message, console_user), detail)
 
 
 def _reason(message, console_user):

@@ -18,8 +18,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
-from . import apart, session
-from .errors import SessionError
+from . import apart, query
+from .address import Address
+from .errors import QueryError
+from .reading import Reading, pack, unpack
 
 # After a failure a server is left alone for so many seconds, and after each further one for twice as long. Lists
 # refresh every 5 s and the Overview every 10 s: a server that works again is seen within 15 s.
@@ -33,15 +35,15 @@ POLL_SECONDS = 0.02
 
 
 def run(questions, timeout, folder, is_forced=False):
-    """Query servers as `session.run` does, except that a server that failed is queried again only after a pause, and
+    """Query servers as `query.run` does, except that a server that failed is queried again only after a pause, and
     that of several readers at a time one queries a server, and the others use its answer.
 
     :param Path folder: where the processes keep what they know. If nothing can be written there, each is by itself.
     :param bool is_forced: query every server now; the outcome is remembered all the same
-    :return: key -> Reading, or SessionError, with ``since`` if it is remembered; each key is there
+    :return: key -> Reading, or QueryError, with ``since`` if it is remembered; each key is there
     """
     if questions and apart.is_needed():
-        return session.run_apart(questions, timeout, folder=str(folder), is_forced=is_forced)
+        return apart.run(questions, timeout, folder=str(folder), is_forced=is_forced)
     deadline = time.monotonic() + timeout
 
     def read(key):
@@ -52,17 +54,17 @@ def run(questions, timeout, folder, is_forced=False):
 
 
 def serve():
-    """Answer a request of `session.run_apart`, from standard input to standard output."""
+    """Answer a request of `apart.run`, from standard input to standard output."""
     request = json.load(sys.stdin)
     questions = request.pop("questions")
-    questions = {key: (session.Address(**address), commands) for key, (address, commands) in enumerate(questions)}
-    results = (run if "folder" in request else session.run)(questions, **request)
-    json.dump(list(map(session.pack, results.values())), sys.stdout)
+    questions = {key: (Address(**address), commands) for key, (address, commands) in enumerate(questions)}
+    results = (run if "folder" in request else query.run)(questions, **request)
+    json.dump(list(map(pack, results.values())), sys.stdout)
 
 
 class Outage(NamedTuple):
     """That a server did not answer: since when (in seconds since the epoch), and until when it is left alone, on the
-    clock that all processes of the host share and nobody sets. ``error`` is the packed SessionError."""
+    clock that all processes of the host share and nobody sets. ``error`` is the packed QueryError."""
 
     since: float
     pause: float
@@ -74,7 +76,7 @@ class Outage(NamedTuple):
         return 0 < self.until - time.monotonic() <= LONGEST_PAUSE
 
     def as_error(self):
-        error = session.unpack(self.error)
+        error = unpack(self.error)
         error.since = self.since
         return error
 
@@ -91,9 +93,9 @@ def _read(key, question, folder, deadline, is_forced):
                 known, is_late = _wait(server, question[1], deadline, arrived_at), True
             if known:
                 return known.as_error() if isinstance(known, Outage) else known
-        result = session.run({key: question}, max(deadline - time.monotonic(), 0))[key]
+        result = query.run({key: question}, max(deadline - time.monotonic(), 0))[key]
         # What did not answer in the rest of the time may be as good as ever.
-        if not is_late or isinstance(result, session.Reading):
+        if not is_late or isinstance(result, Reading):
             server.remember(result)
         return result
     finally:
@@ -108,7 +110,7 @@ def _wait(server, commands, deadline, arrived_at):
     with server.waiting():
         while not server.lock() and not server.answer(arrived_at):
             if time.monotonic() > deadline:
-                return SessionError("timeout")
+                return QueryError("timeout")
             time.sleep(POLL_SECONDS)
         answer = server.answer(arrived_at - FRESH_SECONDS)
         if answer and set(commands) <= answer.answers.keys():
@@ -162,18 +164,18 @@ class Server:
     def remember(self, result):
         """Keep the outcome of a reading: that it failed, or its answers if somebody waits for them."""
         with suppress(OSError):
-            if isinstance(result, SessionError):
+            if isinstance(result, QueryError):
                 before = self.outage()
                 if before and not 0 <= time.monotonic() - before.until < FORGET_SECONDS:
                     before = before if before.is_resting else None
                 pause = min(2 * before.pause, LONGEST_PAUSE) if before else FIRST_PAUSE
                 is_same = before and before.error["reason"] == result.reason
                 since = before.since if is_same else time.time()
-                self._write("outage", Outage(since, pause, time.monotonic() + pause, session.pack(result)))
+                self._write("outage", Outage(since, pause, time.monotonic() + pause, pack(result)))
                 return
             self._remove("outage")
             if self._is_awaited():
-                self._write("answer", session.pack(result))
+                self._write("answer", pack(result))
             else:
                 self._remove("answer")
 
@@ -191,7 +193,7 @@ class Server:
         with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
             path = Path(f"{self.path}.answer")
             if not_before <= path.stat().st_mtime <= time.time():
-                return session.unpack(json.loads(path.read_text()))
+                return unpack(json.loads(path.read_text()))
         return None
 
     def _open(self, kind):

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2 import sql
 
-from . import errors, session
+from . import query
+from .errors import QueryError, query_error
 
 # The database on which Odoo listens.
 POSTGRES = "postgres"
@@ -52,7 +53,7 @@ class Hearing(NamedTuple):
     - ``failed``: something else went wrong, so that it is not known
     - ``unreachable``: no connection could be made
 
-    ``reason`` and ``detail`` are those of the session.SessionError that kept it from hearing.
+    ``reason`` and ``detail`` are those of the QueryError that kept it from hearing.
     ``route`` is where the connection led, as host and port; ``own_end`` where it came from, as address and
     port, None for a unix socket. ``is_pooled``: whether a pooler is in between, None if that is unknown: then
     PostgreSQL and the protocol tell different PIDs. ``server`` is PostgreSQL's own address, host and port: None
@@ -81,8 +82,8 @@ def probe(info, meanwhile=lambda: None, look_seconds=0):
     """
     looks = []
     job = (*_host(info), partial(_listen, info, lambda: looks.append(meanwhile())))
-    hearing = session.side_by_side({"listen": job}, TOTAL_SECONDS + look_seconds)["listen"]
-    if isinstance(hearing, session.SessionError):
+    hearing = query.in_parallel({"listen": job}, TOTAL_SECONDS + look_seconds)["listen"]
+    if isinstance(hearing, QueryError):
         outcome = "unreachable" if hearing.reason == "unresolved" else "failed"
         hearing = Hearing(outcome, hearing.reason, hearing.detail, route=route(info))
     return hearing, looks[0] if looks else None
@@ -91,11 +92,11 @@ def probe(info, meanwhile=lambda: None, look_seconds=0):
 def notify(info, channel, payload, function="pg_notify"):
     """Send a NOTIFY as Odoo does, by a connection of its own.
 
-    :raise session.SessionError: it could not be sent within NOTIFY_SECONDS
+    :raise QueryError: it could not be sent within NOTIFY_SECONDS
     """
     job = (*_host(info), lambda hosts, deadline: _notify(info, hosts, deadline, channel, payload, function))
-    result = session.side_by_side({"notify": job}, NOTIFY_SECONDS)["notify"]
-    if isinstance(result, session.SessionError):
+    result = query.in_parallel({"notify": job}, NOTIFY_SECONDS)["notify"]
+    if isinstance(result, QueryError):
         raise result
 
 
@@ -117,13 +118,13 @@ def _open(info, hosts, deadline):
     connection = None
     try:
         connection = psycopg2.connect(async_=True, **info | {"application_name": "pgbouncer_monitor"} | hosts)
-        session.wait(connection, deadline)
+        query.wait(connection, deadline)
         return connection
     except BaseException as error:
         if connection:
             connection.close()
         if isinstance(error, psycopg2.Error):
-            raise errors.explained(error) from error
+            raise query_error(error) from error
         raise
 
 
@@ -134,9 +135,9 @@ def _execute(connection, deadline, *statements):
         try:
             cursor = connection.cursor()
             cursor.execute(statement)
-            session.wait(connection, deadline)
+            query.wait(connection, deadline)
         except psycopg2.Error as error:
-            raise errors.explained(error) from error
+            raise query_error(error) from error
         if cursor.description:
             row = dict(zip([column.name for column in cursor.description], cursor.fetchone(), strict=True))
     return row
@@ -154,14 +155,14 @@ def _listen(info, meanwhile, hosts, _deadline):
     deadline = time.monotonic() + OPEN_SECONDS
     try:
         connection = _open(info, hosts, deadline)
-    except session.SessionError as error:
+    except QueryError as error:
         return Hearing("unreachable", error.reason, error.detail, route=route(info))
     with closing(connection):
         known = {"route": (connection.info.host, connection.info.port), "own_end": _own_end(connection)}
         try:
             # As Odoo does: in a transaction, which also tells on which server it is.
             identity = _execute(connection, deadline, "BEGIN", IDENTITY, listen, "COMMIT")
-        except session.SessionError as error:
+        except QueryError as error:
             meanwhile()
             return _failed(error)._replace(**known)
         known["is_pooled"] = connection.info.backend_pid != identity["pid"]
@@ -172,7 +173,7 @@ def _listen(info, meanwhile, hosts, _deadline):
             _notify(info, hosts, sent_at + NOTIFY_SECONDS, channel, PAYLOAD)
             is_heard = _hear(connection, channel, sent_at + HEAR_SECONDS)
             hearing = Hearing("heard", seconds=time.monotonic() - sent_at) if is_heard else Hearing("lost")
-        except session.SessionError as error:
+        except QueryError as error:
             hearing = _failed(error)
         # A connection of its own takes along what it listens to.
         leftover = _unlisten(connection, unlisten, identity["pid"]) if known["is_pooled"] else None
@@ -197,7 +198,7 @@ def _hear(connection, channel, deadline):
         try:
             connection.poll()
         except psycopg2.Error as error:
-            raise errors.explained(error) from error
+            raise query_error(error) from error
         if any(notification.channel == channel for notification in connection.notifies):
             return True
     return False
@@ -210,7 +211,7 @@ def _unlisten(connection, unlisten, pid):
     :return: None, or the PID of the backend if it was not reached
     """
     deadline = time.monotonic() + CLEAN_SECONDS
-    with suppress(session.SessionError):
+    with suppress(QueryError):
         while time.monotonic() < deadline:
             if _execute(connection, deadline, "BEGIN", IDENTITY, unlisten, "COMMIT")["pid"] == pid:
                 return None

@@ -14,7 +14,7 @@ from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
 from ..models.history.connection_sample import _logger
-from ..probes import session
+from ..probes import query
 from .common import TILL, ServerCase, answering, connect, connect_pooled
 
 SAMPLER = "odoo.addons.pgbouncer_monitor.models.history.connection_sample"
@@ -99,7 +99,7 @@ class SampleCase(ServerCase):
         real_time = time.time
         clock = SimpleNamespace(monotonic=time.monotonic, time=lambda: real_time() + seconds)
         now = fields.Datetime.now() + timedelta(seconds=seconds)
-        with patch.object(session, "time", clock), freeze_time(now):
+        with patch.object(query, "time", clock), freeze_time(now):
             yield
 
     def start(self, query, **options):

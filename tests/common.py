@@ -19,7 +19,8 @@ import psycopg2
 
 from odoo.tests import HttpCase, TransactionCase
 
-from ..models.live.pgbouncer_show import session
+from ..probes import query
+from ..probes.reading import Reading
 
 # Aliases in the test's PgBouncer, all in transaction mode: pools of one server (that of the kiosk for
 # Odoo's own role), of five, and one that nobody uses.
@@ -86,16 +87,16 @@ def answering(answers, version="9.9"):
     """
 
     def run(questions, _timeout):
-        now = session.time.time()
+        now = query.time.time()
         return {
-            endpoint_id: session.Reading(
+            endpoint_id: Reading(
                 version, None, {command: by_id[endpoint_id].get(command, []) for command in commands}, now
             )
             for endpoint_id, (_address, commands) in questions.items()
         }
 
     by_id = {endpoint.id: of_endpoint for endpoint, of_endpoint in answers.items()}
-    return patch.object(session, "run", run)
+    return patch.object(query, "run", run)
 
 
 def endpoint_values(**values):

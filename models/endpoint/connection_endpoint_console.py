@@ -6,7 +6,7 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ...analysis import readings
-from ...probes import session
+from ...probes.errors import QueryError
 from ...tools import EPOCH
 
 
@@ -25,7 +25,7 @@ class ConnectionEndpoint(models.Model):
                 [(endpoint.version,)] = self.env.execute_query(
                     SQL("SELECT split_part(current_setting('server_version'), ' ', 1)")
                 )
-            if isinstance(reading, session.SessionError):
+            if isinstance(reading, QueryError):
                 endpoint.console_error = "\n".join(endpoint._explain(reading))
             elif reading:
                 lists = readings.by_key(reading.answers["SHOW LISTS"], "list", "items")

@@ -13,16 +13,19 @@ from odoo.tools import SQL, config
 from odoo.tools.misc import formatLang
 
 from ...analysis import readings
-from ...probes import gate, postgres, session
+from ...probes import gate, postgres
+from ...probes.address import Address
 from ...probes.console import CONSOLE_TIMEOUT, SAMPLE_COMMANDS
+from ...probes.errors import QueryError
+from ...probes.reading import Reading, checked
 from .connection_endpoint import PASSWORD_VARIABLE
 
 
 def understood(reading, kind="pgbouncer"):
-    """Return a session.Reading of a kind of endpoint with typed values, see `analysis.readings`, or its
-    session.SessionError."""
-    reading = session.check(reading)
-    if isinstance(reading, session.SessionError):
+    """Return a Reading of a kind of endpoint with typed values, see `analysis.readings`, or its
+    QueryError."""
+    reading = checked(reading)
+    if isinstance(reading, QueryError):
         return reading
     if kind == "postgresql":
         return reading._replace(answers=readings.postgresql(reading.answers))
@@ -36,20 +39,20 @@ class ConnectionEndpoint(models.Model):
         """What the consoles of these endpoints answer, asked once in a transaction and side by
         side, within CONSOLE_TIMEOUT. A console that could not be read is not asked again.
 
-        :return: endpoint -> session.Reading or session.SessionError. A command that this
+        :return: endpoint -> Reading or QueryError. A command that this
             PgBouncer does not know has no rows.
         """
         known = self.env.cr.cache.setdefault(self._name, {})
         questions = {}
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
             reading = known.get(endpoint.id)
-            if isinstance(reading, session.SessionError):
+            if isinstance(reading, QueryError):
                 continue
             if missing := [command for command in commands if not reading or command not in reading.answers]:
                 questions[endpoint.id] = endpoint._address(), missing
         for endpoint_id, reading in gate.run(questions, CONSOLE_TIMEOUT, self._gate_folder()).items():
             reading = understood(reading)
-            if isinstance(reading, session.Reading) and endpoint_id in known:
+            if isinstance(reading, Reading) and endpoint_id in known:
                 reading = reading._replace(answers=known[endpoint_id].answers | reading.answers)
             known[endpoint_id] = reading
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
@@ -59,8 +62,8 @@ class ConnectionEndpoint(models.Model):
 
         :param more_commands: that PgBouncers are asked in addition, and others in this transaction need not ask
         :param bool is_forced: whether a server is queried that did not answer a few seconds ago
-        :return: endpoint -> (answer, error): a session.Reading, or None if there was no answer, and the
-            session.SessionError, or None. A PostgreSQL whose own address fails has both: the answer then
+        :return: endpoint -> (answer, error): a Reading, or None if there was no answer, and the
+            QueryError, or None. A PostgreSQL whose own address fails has both: the answer then
             comes over Odoo's own connection.
         """
         questions = {}
@@ -88,19 +91,19 @@ class ConnectionEndpoint(models.Model):
         answer, error = reading or own, None
         if reading and self.kind == "postgresql":
             answer, error = self._check_postgresql(reading, own)
-        return (None, answer) if isinstance(answer, session.SessionError) else (answer, error)
+        return (None, answer) if isinstance(answer, QueryError) else (answer, error)
 
     def _check_postgresql(self, answer, own):
         """Whether the server at the address of its own is the one that Odoo works on. If it is not,
         or does not answer, Odoo's own connection tells, and what is wrong is said beside it."""
-        if isinstance(own, session.SessionError):
+        if isinstance(own, QueryError):
             return answer, None
-        if isinstance(answer, session.Reading):
+        if isinstance(answer, Reading):
             rows = (reading.answers[postgres.ACTIVITY] for reading in (answer, own))
             there, here = (next(iter(found), {}).get("started_at") for found in rows)
             if there is None or there != here:
-                answer = session.SessionError("wrong_server")
-        if isinstance(answer, session.SessionError):
+                answer = QueryError("wrong_server")
+        if isinstance(answer, QueryError):
             return own, answer
         return answer, None
 
@@ -121,8 +124,8 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _read_own(self):
-        """:return: a session.Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
-        session.SessionError"""
+        """:return: a Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
+        QueryError"""
         # The transaction is open already, and goes on.
         _begin, _timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
         version = self.env.cr._cnx.info.parameter_status("server_version").partition(" ")[0]
@@ -134,10 +137,10 @@ class ConnectionEndpoint(models.Model):
                     self.env.cr.execute(query, log_exceptions=False)
                     answers[query] = self.env.cr.dictfetchall()
         except psycopg2.errors.QueryCanceled as error:
-            return session.SessionError("timeout", str(error).strip())
+            return QueryError("timeout", str(error).strip())
         except psycopg2.Error as error:
-            return session.SessionError("other", str(error).strip())
-        return understood(session.Reading(version, None, answers, time.time()), "postgresql")
+            return QueryError("other", str(error).strip())
+        return understood(Reading(version, None, answers, time.time()), "postgresql")
 
     @api.model
     def _own_connection(self, expression):
@@ -152,7 +155,7 @@ class ConnectionEndpoint(models.Model):
     def _address(self):
         endpoint = self.sudo()
         from_environment = endpoint.is_trusted and os.environ.get(PASSWORD_VARIABLE)
-        return session.Address(
+        return Address(
             host=endpoint.host,
             port=endpoint.port,
             user=endpoint.user,

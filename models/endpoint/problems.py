@@ -23,7 +23,7 @@ class ConnectionEndpoint(models.Model):
         return "\n".join([*words, self.env._("Odoo's own connection told instead.")] if answer else words)
 
     def _explain(self, error):
-        """Say in words what a session.SessionError of this endpoint means.
+        """Say in words what a QueryError of this endpoint means.
 
         :return: (what is wrong, what to do)
         """

@@ -298,7 +298,7 @@ class ConnectionSample(models.Model):
     def _postgresql_rows(self, answer, before, rules, _memory):
         """Make one sample of what PostgreSQL answered.
 
-        :param session.Reading answer: of ``postgres.sample_queries``
+        :param Reading answer: of ``postgres.sample_queries``
         :param dict before: the counters that this returned the last time
         :param dict rules: name -> incidents.Rule
         :return: a list of one dictionary of values, and the counters of this time
@@ -365,7 +365,7 @@ class ConnectionSample(models.Model):
         """Make samples of what a console answered: of the whole PgBouncer, which comes first, of
         each pool, and of each database that has a limit of its own or several pools.
 
-        :param session.Reading answer: of ``SAMPLE_COMMANDS``
+        :param Reading answer: of ``SAMPLE_COMMANDS``
         :param dict before: the counters that this returned the last time
         :param dict rules: name -> incidents.Rule
         :param incidents.Memory memory: of the samples before

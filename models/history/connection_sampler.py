@@ -27,7 +27,7 @@ LOG_LEVELS = {
 class Look(NamedTuple):
     """What a sample of one endpoint is made of."""
 
-    answer: object  # the session.Reading; None if there was no answer that can be used
+    answer: object  # the Reading; None if there was no answer that can be used
     problem: str  # what is wrong, in words; None if nothing is
     error: Exception  # that the answer raised; None for none
     rules: dict  # name -> incidents.Rule
@@ -57,7 +57,7 @@ class ConnectionSample(models.Model):
 
         An endpoint that another worker measures at this moment is left to that one.
 
-        :return: endpoint -> the session.Reading that it answered, or None; and what is wrong, or None
+        :return: endpoint -> the Reading that it answered, or None; and what is wrong, or None
         """
         measured = endpoints.sudo()._lock()._measure(is_forced=True)
         watched = self.env["connection.endpoint"].sudo().union(*measured)

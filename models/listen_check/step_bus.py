@@ -19,7 +19,8 @@ from odoo.tools import SQL, config, consteq, hmac
 from odoo.addons.bus.models import bus as odoo_bus
 
 from ...odoo_internals import bus_info, own_ends, own_urls
-from ...probes import listen, session
+from ...probes import listen, query
+from ...probes.errors import QueryError
 from ...probes.listen import POSTGRES
 from ...tools import format_ms
 from .connection_check import is_heard
@@ -153,13 +154,13 @@ class ConnectionCheckRun(models.TransientModel):
                     response = http.post(url + ROUTE, json=call, headers=headers, **options)
                     return response, response.raw.read(ANSWER_BYTES, decode_content=True)
                 except requests.exceptions.SSLError as error:
-                    raise session.SessionError("tls_failed") from error
+                    raise QueryError("tls_failed") from error
                 except requests.ConnectionError as error:
-                    raise session.SessionError("refused") from error
+                    raise QueryError("refused") from error
 
         self._release()
-        answer = session.side_by_side({"bus": ("", 0, post)}, seconds)["bus"]
-        if isinstance(answer, session.SessionError):
+        answer = query.in_parallel({"bus": ("", 0, post)}, seconds)["bus"]
+        if isinstance(answer, QueryError):
             return {"problem": problems.get(answer.reason) or answer.detail}
         response, body = answer
         if response.is_redirect:
@@ -207,7 +208,7 @@ class ConnectionCheckRun(models.TransientModel):
         odoo_bus.dispatch.subscribe([channel], 0, self.env.cr.dbname, ear)
         try:
             while time.monotonic() < started + HEAR_SECONDS:
-                with suppress(session.SessionError):  # one that cannot be sent is not heard
+                with suppress(QueryError):  # one that cannot be sent is not heard
                     listen.notify(connection_info_for(POSTGRES)[1], "imbus", payload, odoo_bus.ODOO_NOTIFY_FUNCTION)
                 if ear.is_called.wait(CALL_SECONDS):
                     return time.monotonic() - started
@@ -267,7 +268,7 @@ class ConnectionCheckRun(models.TransientModel):
         self._own()
         try:
             listen.notify(connection_info_for(POSTGRES)[1], "pgbouncer_monitor", "")
-        except session.SessionError:
+        except QueryError:
             return False
         self.env.user._bus_send("pgbouncer_monitor/echo", {"nonce": str(nonce)})
         return True

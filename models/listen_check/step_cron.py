@@ -11,7 +11,8 @@ from odoo.tools import SQL, config
 
 from odoo.addons.bus.models import bus as odoo_bus
 
-from ...probes import listen, session
+from ...probes import listen
+from ...probes.errors import QueryError
 from ...probes.listen import POSTGRES
 from ...tools import format_ms
 from .connection_check import can_notify, is_heard
@@ -117,7 +118,7 @@ class ConnectionCheckRun(models.TransientModel):
 
         @self.env.cr.postcommit.add
         def notify():
-            with suppress(session.SessionError):  # the job then waits for the timer, which is measured
+            with suppress(QueryError):  # the job then waits for the timer, which is measured
                 listen.notify(info, "cron_trigger", dbname, odoo_bus.ODOO_NOTIFY_FUNCTION)
 
     @api.model

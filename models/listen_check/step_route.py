@@ -10,8 +10,9 @@ from ...analysis import readings
 from ...analysis.bottleneck import pool_size
 from ...analysis.joins import network_address
 from ...odoo_internals import alt_connection, bus_info
-from ...probes import listen, session
+from ...probes import listen, query
 from ...probes.console import CONSOLE_TIMEOUT
+from ...probes.errors import QueryError
 from ...probes.listen import POSTGRES
 from ...tools import format_ms
 from ..endpoint.connection_endpoint_query import understood
@@ -70,8 +71,8 @@ class ConnectionCheckRun(models.TransientModel):
         self._release()
         hearing, answered = listen.probe(
             connection_info_for(POSTGRES)[1],
-            meanwhile=lambda: session.run(questions, CONSOLE_TIMEOUT),
-            look_seconds=CONSOLE_TIMEOUT + session.HAND_OVER_SECONDS,
+            meanwhile=lambda: query.run(questions, CONSOLE_TIMEOUT),
+            look_seconds=CONSOLE_TIMEOUT + query.HAND_OVER_SECONDS,
         )
         pool = self._pool_of(hearing, answered or {})
         seen, means, level = self.env._("It could not be seen."), self._because(hearing._asdict()), "unknown"
@@ -111,7 +112,7 @@ class ConnectionCheckRun(models.TransientModel):
         """
         for endpoint_id, reading in answered.items():
             reading = understood(reading)
-            if isinstance(reading, session.SessionError):
+            if isinstance(reading, QueryError):
                 continue
             rows = {command.removeprefix("SHOW ").lower(): answer for command, answer in reading.answers.items()}
             for client in rows["clients"]:

@@ -7,8 +7,9 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 from ...analysis import readings
-from ...probes import session
+from ...probes import query
 from ...probes.console import CONSOLE_TIMEOUT
+from ...probes.errors import QueryError
 
 
 class ConnectionEndpoint(models.Model):
@@ -65,10 +66,10 @@ class ConnectionEndpoint(models.Model):
             )
         command = f"{verb} {name}" if name else verb
         record = self._record(self.env._("%s: about to be sent.", command))
-        reading = session.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
-        if isinstance(reading, session.SessionError):
+        reading = query.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
+        if isinstance(reading, QueryError):
             result, kind = self._unanswered(verb, reading)
-        elif isinstance(reading.answers[command], session.SessionError):
+        elif isinstance(reading.answers[command], QueryError):
             kind, error = "danger", reading.answers[command]
             result = self.env._("PgBouncer refused it: %s", error.detail)
             if error.reason == "admin_needed":

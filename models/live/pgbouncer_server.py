@@ -6,7 +6,7 @@ from odoo import api, fields, models
 from ...analysis import readings
 from ...analysis.joins import UNIX, socket_address
 from ...fields import NullableInteger
-from ...probes import session
+from ...probes.errors import QueryError
 
 
 class PgbouncerServer(models.Model):
@@ -49,7 +49,7 @@ class PgbouncerServer(models.Model):
     def _match_backends(self):
         found = defaultdict(dict)
         for endpoint, answer in self._answers().items():
-            if isinstance(answer, session.SessionError):
+            if isinstance(answer, QueryError):
                 continue
             _servers, clients, databases = answer
             addresses = {

@@ -5,7 +5,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ...analysis import readings
-from ...probes import session
+from ...probes.errors import QueryError
 
 
 class PgbouncerShow(models.AbstractModel):
@@ -38,7 +38,7 @@ class PgbouncerShow(models.AbstractModel):
             [
                 list(map(row.get, names))
                 for endpoint, answer in self._answers().items()
-                if not isinstance(answer, session.SessionError)
+                if not isinstance(answer, QueryError)
                 for row in self._make_rows(endpoint.id, *answer)
             ],
             separators=(",", ":"),
@@ -48,7 +48,7 @@ class PgbouncerShow(models.AbstractModel):
     def _answers(self):
         """What each console answers, asked once in a transaction.
 
-        :return: endpoint -> the rows of each of ``_show_commands``, or session.SessionError
+        :return: endpoint -> the rows of each of ``_show_commands``, or QueryError
         """
         return self._once("answers", self._ask)
 
@@ -59,17 +59,17 @@ class PgbouncerShow(models.AbstractModel):
         endpoints = self.env["connection.endpoint"].sudo().search(domain)
         return {
             endpoint: reading
-            if isinstance(reading, session.SessionError)
+            if isinstance(reading, QueryError)
             else self._check_answer([reading.answers[command] for command in self._show_commands])
             for endpoint, reading in endpoints._read(*self._show_commands).items()
         }
 
     @api.model
     def _check_answer(self, answer):
-        """The answer, or a session.SessionError if its rows cannot be told apart."""
+        """The answer, or a QueryError if its rows cannot be told apart."""
         command = self._show_commands[0]
         if missing := readings.missing_key(command, answer[0]):
-            return session.SessionError("other", f"{command}: no column {', '.join(missing)}")
+            return QueryError("other", f"{command}: no column {', '.join(missing)}")
         return answer
 
     @api.model
@@ -94,6 +94,6 @@ class PgbouncerShow(models.AbstractModel):
         return [
             {"type": "danger", "text": f"{endpoint.name}: {message}", "remedy": remedy}
             for endpoint, answer in self._answers().items()
-            if isinstance(answer, session.SessionError)
+            if isinstance(answer, QueryError)
             for message, remedy in [endpoint._explain(answer)]
         ]

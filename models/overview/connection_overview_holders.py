@@ -7,7 +7,7 @@ from odoo import api, models
 from ...analysis import pressure
 from ...analysis.joins import UNIX
 from ...analysis.readings import CONSOLE
-from ...probes.errors import SessionError
+from ...probes.errors import QueryError
 from ...tools import selection_label
 from ..live.pg_stat_activity import CLIENT_BACKENDS
 from .connection_overview import link
@@ -78,7 +78,7 @@ class ConnectionOverview(models.AbstractModel):
         Client, pgbouncers = self.env["pgbouncer.client"], []
         Client.check_access("read")
         for endpoint, answer in Client._answers().items():
-            if isinstance(answer, SessionError):
+            if isinstance(answer, QueryError):
                 continue
             hosts = defaultdict(Counter)
             for row in Client._make_rows(endpoint.id, *answer):

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 import requests
 
-from probes.session import Address
+from probes.address import Address
 from servers import (
     LOCALHOST,
     MODULE,

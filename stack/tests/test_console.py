@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from probes import session
+from probes import query
+from probes.errors import QueryError
 from servers import (
     LOCALHOST,
     VERSIONS,
@@ -60,28 +61,28 @@ def new_pgbouncer(new_pgbouncer, suite):
 
 
 def read(address, command="SHOW POOLS"):
-    """The rows of one command, or its SessionError."""
-    reading = session.run({"only": (address, [command])}, TIMEOUT)["only"]
-    answer = reading if isinstance(reading, session.SessionError) else reading.answers[command]
-    if isinstance(answer, session.SessionError):
+    """The rows of one command, or its QueryError."""
+    reading = query.run({"only": (address, [command])}, TIMEOUT)["only"]
+    answer = reading if isinstance(reading, QueryError) else reading.answers[command]
+    if isinstance(answer, QueryError):
         raise answer
     return answer
 
 
 def refusal(address, command="SHOW POOLS"):
-    """The SessionError that must come, and after how many seconds."""
+    """The QueryError that must come, and after how many seconds."""
     started = time.monotonic()
-    with pytest.raises(session.SessionError) as caught:
+    with pytest.raises(QueryError) as caught:
         read(address, command)
     return caught.value, time.monotonic() - started
 
 
 def run_each(addresses):
-    return session.run({key: (address, ["SHOW POOLS"]) for key, address in addresses.items()}, TIMEOUT)
+    return query.run({key: (address, ["SHOW POOLS"]) for key, address in addresses.items()}, TIMEOUT)
 
 
 def test_columns_by_name(pgbouncer, suite, address):
-    reading = session.run({"only": (address(pgbouncer), ["SHOW POOLS"])}, TIMEOUT)["only"]
+    reading = query.run({"only": (address(pgbouncer), ["SHOW POOLS"])}, TIMEOUT)["only"]
     assert VERSIONS[reading.version.rpartition(".")[0]] == suite
     [own] = [row for row in reading.answers["SHOW POOLS"] if row["database"] == "pgbouncer"]
     assert own["user"] == "pgbouncer" and own["cl_active"] == "1" and own["pool_mode"] == "statement"
@@ -206,14 +207,14 @@ def test_frozen_before_and_after(new_pgbouncer, address):
 def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
     """It logs us in, and hangs before the answer."""
     server = new_pgbouncer()
-    wait = session.wait
+    wait = query.wait
 
     def freeze_after_login(connection, deadline):
         wait(connection, deadline)
         if server.process().status() != "stopped":
             server.freeze()
 
-    monkeypatch.setattr(session, "wait", freeze_after_login)
+    monkeypatch.setattr(query, "wait", freeze_after_login)
     answer, seconds = refusal(address(server))
     assert answer.reason == "timeout"
     assert seconds < TIMEOUT + 0.5
@@ -221,13 +222,13 @@ def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
 
 def test_killed_while_it_answers(new_pgbouncer, address, monkeypatch):
     server = new_pgbouncer()
-    wait = session.wait
+    wait = query.wait
 
     def kill_after_login(connection, deadline):
         wait(connection, deadline)
         server.stop()
 
-    monkeypatch.setattr(session, "wait", kill_after_login)
+    monkeypatch.setattr(query, "wait", kill_after_login)
     answer, seconds = refusal(address(server))
     assert answer.reason == "closed", answer.detail
     assert seconds < TIMEOUT
@@ -267,7 +268,7 @@ def test_name_server_that_hangs(address, pair, monkeypatch):
             time.sleep(5)
         return resolve(host, *args, **kwargs)
 
-    monkeypatch.setattr(session.socket, "getaddrinfo", slow)
+    monkeypatch.setattr(query.socket, "getaddrinfo", slow)
     started = time.monotonic()
     addresses = {1: address(pair.pgbouncer, host="slow"), 2: address(pair.pgbouncer)}
     answers = run_each(addresses)
@@ -287,7 +288,7 @@ def test_side_by_side(new_pgbouncer, pair, address):
     started = time.monotonic()
     answers = run_each(addresses)
     assert time.monotonic() - started < TIMEOUT + 0.5
-    failed = {key: answer.reason for key, answer in answers.items() if isinstance(answer, session.SessionError)}
+    failed = {key: answer.reason for key, answer in answers.items() if isinstance(answer, QueryError)}
     assert failed == {f"frozen {n}": "timeout" for n in range(3)} | {f"refused {n}": "refused" for n in range(2)}
 
 
@@ -339,10 +340,10 @@ def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
     (folder / "socket").mkdir(mode=0o777)
     (folder / "socket").chmod(0o777)
     server = new_pgbouncer(unix_socket_dir=folder / "socket")
-    reading = session.run({"only": (address(server, host=str(folder / "socket")), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
+    reading = query.run({"only": (address(server, host=str(folder / "socket")), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
     assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
     assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
-    reading = session.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
+    reading = query.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
     assert reading.started_at is None, "TCP does not tell"
 
 
@@ -385,7 +386,7 @@ def test_login_that_waits_for_postgresql(address, suite, pair, folder):
 def test_unknown_command(pgbouncer, address):
     """It is refused by itself: the connection lives on, and the others are answered."""
     commands = ["SHOW NONSENSE", "SHOW POOLS", "RELOAD", "SHOW LISTS"]
-    answers = session.run({"only": (address(pgbouncer), commands)}, TIMEOUT)["only"].answers
+    answers = query.run({"only": (address(pgbouncer), commands)}, TIMEOUT)["only"].answers
     assert answers["SHOW NONSENSE"].reason == "unknown_command"
     assert answers["RELOAD"].reason == "admin_needed"
     assert answers["SHOW POOLS"] and answers["SHOW LISTS"]

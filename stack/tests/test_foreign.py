@@ -20,7 +20,10 @@ from hypothesis import strategies as st
 
 from conftest import POSTGRESQL, add_endpoint, starting_pgbouncers, wait_until
 from hostile import INT4, HostileConsole, data_row, message, notice, row_description, table
-from probes import session
+from probes import query
+from probes.address import Address
+from probes.errors import QueryError
+from probes.reading import Reading, text
 from servers import LOCALHOST, VERSIONS, PgBouncer, PostgreSQL, data_root, free_port, make_folder
 
 LISTS = ("pool", "client", "server", "database", "stat", "setting")
@@ -64,7 +67,7 @@ def waiting(sampler, statement, **options):
     values = {"host": LOCALHOST, "port": pair.postgresql.port, "user": "postgres", "dbname": "shop"} | options
     values["password"] = pair.passwords[values["user"]]
     with closing(psycopg2.connect(async_=True, **values)) as connection:
-        session.wait(connection, time.monotonic() + 5)
+        query.wait(connection, time.monotonic() + 5)
         cursor = connection.cursor()
         cursor.execute(statement)
         connection.poll()
@@ -193,8 +196,8 @@ def test_login_that_never_ends(sampler, watched_pgbouncer, silent_postgresql, ve
     options = {"host": LOCALHOST, "port": server.port, "dbname": "x", "user": "shop", "async_": True}
     client = psycopg2.connect(password=server.passwords["shop"], **options)
     with closing(client), endpoint(sampler, f"Login {version}", server) as created:
-        with contextlib.suppress(session.SessionError):
-            session.wait(client, time.monotonic() + 2)
+        with contextlib.suppress(QueryError):
+            query.wait(client, time.monotonic() + 2)
         domain = ["endpoint_id", "=", created], ["database", "=", "x"]
         [pool] = wait_until(lambda: read(sampler.client, "pgbouncer.pool", *domain, ["cl_waiting", ">", 0])[0])
         assert (pool["maxwait_age"], pool["bottleneck"]) == (False, "login")
@@ -252,7 +255,7 @@ def test_clock_that_is_put_back(sampler, folder):
         with endpoint(sampler, "Clock", server) as created, closing(psycopg2.connect(**options)) as holder:
             holder.cursor().execute("SELECT 1")
             waiter = psycopg2.connect(async_=True, **options)
-            session.wait(waiter, time.monotonic() + 5)
+            query.wait(waiter, time.monotonic() + 5)
             cursor = waiter.cursor()
             cursor.execute("SELECT 2")
             waiter.poll()
@@ -268,7 +271,7 @@ def test_clock_that_is_put_back(sampler, folder):
             card = sampler.client.call("connection.overview", "get_card", created)
             assert (card["waiting"], card["maxwait"]) == (1, None)
             holder.commit()
-            session.wait(waiter, time.monotonic() + 5)
+            query.wait(waiter, time.monotonic() + 5)
             stats = wait_until(
                 lambda: [
                     row
@@ -295,7 +298,7 @@ def test_postgresql_in_any_language(foreign_postgresql, address, language, user,
     """The newcomer's mistake: PostgreSQL's own port instead of PgBouncer's."""
     server = foreign_postgresql(language)
     where = address(server.port, user=user, password=password or server.password)
-    error = session.run({1: (where, ["SHOW POOLS"])}, 3)[1]
+    error = query.run({1: (where, ["SHOW POOLS"])}, 3)[1]
     assert error.reason == "wrong_server", error.detail
     assert language != "de" or "»" in error.detail, "it does speak German"
 
@@ -402,7 +405,7 @@ def test_limit_that_holds_a_pool_back(sampler, watched_pgbouncer, version):
                 options = {"host": LOCALHOST, "port": server.port, "dbname": database, "user": "shop", "async_": True}
                 client = psycopg2.connect(password=server.passwords["shop"], **options)
                 stack.enter_context(closing(client))
-                session.wait(client, time.monotonic() + 5)
+                query.wait(client, time.monotonic() + 5)
                 cursors.append(client.cursor())
                 cursors[-1].execute("SELECT pg_sleep(60)")
                 client.poll()
@@ -484,7 +487,7 @@ def test_whatever_a_console_returns(hostile, answers):
     server.answer = lambda command: table(
         [name.encode() for name in COLUMNS[command.removeprefix("SHOW ")]], answers[command.removeprefix("SHOW ")], INT4
     )
-    told = {session.text(cell) for rows in answers.values() for row in rows for cell in row if cell is not None}
+    told = {text(cell) for rows in answers.values() for row in rows for cell in row if cell is not None}
     for name in LISTS:
         rows, _notices = read(sampler.client, f"pgbouncer.{name}", ["endpoint_id", "=", created])
         for row in rows:
@@ -535,9 +538,9 @@ def test_answer_without_end(flood, is_unix, folder):
         if not pid:
             process = psutil.Process()
             before = process.memory_info().rss
-            address = session.Address(server.host, server.port, "stats")
+            address = Address(server.host, server.port, "stats")
             started = time.monotonic()
-            error = session.run({1: (address, ["SHOW POOLS"])}, 3)[1]
+            error = query.run({1: (address, ["SHOW POOLS"])}, 3)[1]
             seconds = time.monotonic() - started
             grown = (psutil.Process().memory_info().rss - before) >> 20
             peak = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) >> 10
@@ -576,15 +579,15 @@ def test_environment(pair, address, monkeypatch, folder, name, value):
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     monkeypatch.setenv(name, value)
     for command, where in (("SHOW VERSION", address(pair.pgbouncer)), ("SHOW NONSENSE", address(pair.pgbouncer))):
-        reading = session.run({1: (where, [command])}, 3)[1]
-        assert isinstance(reading, session.Reading), reading
+        reading = query.run({1: (where, [command])}, 3)[1]
+        assert isinstance(reading, Reading), reading
     assert reading.answers["SHOW NONSENSE"].reason == "unknown_command"
-    assert session.run({1: (address(free_port()), ["SHOW POOLS"])}, 3)[1].reason == "refused"
+    assert query.run({1: (address(free_port()), ["SHOW POOLS"])}, 3)[1].reason == "refused"
 
 
 def test_abstract_socket(new_pgbouncer, address):
     server = new_pgbouncer(unix_socket_dir=f"@pgbouncer_monitor_{free_port()}")
-    reading = session.run({1: (address(server, host=server.settings["unix_socket_dir"]), ["SHOW CLIENTS"])}, 3)[1]
+    reading = query.run({1: (address(server, host=server.settings["unix_socket_dir"]), ["SHOW CLIENTS"])}, 3)[1]
     assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
     assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
 
@@ -595,7 +598,7 @@ def test_cancel_when_no_connection_is_left(sampler):
     execute("GRANT pg_signal_backend TO odoo")
     shop = sampler.shop(async_=True)
     with closing(shop), contextlib.ExitStack() as stack:
-        session.wait(shop, time.monotonic() + 5)
+        query.wait(shop, time.monotonic() + 5)
         cursor = shop.cursor()
         cursor.execute("SELECT pg_sleep(60)")
         [row] = wait_until(lambda: read(client, "pg.stat.activity", ["query", "=", "SELECT pg_sleep(60)"])[0])
@@ -605,7 +608,7 @@ def test_cancel_when_no_connection_is_left(sampler):
         params = client.call("pg.stat.activity", "action_cancel", [row["id"]])["params"]
         assert params["type"] == "success" and "the signal was sent" in params["message"]
         with pytest.raises(psycopg2.errors.QueryCanceled):
-            session.wait(shop, time.monotonic() + 5)
+            query.wait(shop, time.monotonic() + 5)
     domain = [["model", "=", "connection.endpoint"]]
     [newest, *_rest] = client.call("mail.message", "search_read", domain, ["body"], order="id desc", limit=1)
     assert f"pg_cancel_backend({row['pid']}): the signal was sent" in newest["body"]

@@ -14,7 +14,9 @@ from functools import partial
 import pytest
 
 from hostile import HostileConsole, table
-from probes import gate, session
+from probes import gate
+from probes.errors import QueryError
+from probes.reading import Reading, pack
 from servers import LOCALHOST, PgBouncer
 
 TIMEOUT = 1.0
@@ -101,8 +103,8 @@ def test_forced_reading_ends_it(folder, new_pgbouncer, address):
     assert read(folder, where).reason == "timeout"
     server.thaw()
     assert read(folder, where).since, "not before the pause is over"
-    assert isinstance(read(folder, where, is_forced=True), session.Reading)
-    assert isinstance(read(folder, where), session.Reading)
+    assert isinstance(read(folder, where, is_forced=True), Reading)
+    assert isinstance(read(folder, where), Reading)
     server.freeze()
     assert read(folder, where, is_forced=True).reason == "timeout"
     server.thaw()
@@ -118,7 +120,7 @@ def test_seen_again_within_fifteen_seconds(folder, new_pgbouncer, address):
         read(folder, where, is_forced=True)
     server.thaw()
     started = time.monotonic()
-    while isinstance(read(folder, where), session.SessionError):
+    while isinstance(read(folder, where), QueryError):
         time.sleep(5)
     assert time.monotonic() - started < 15
 
@@ -170,12 +172,12 @@ def test_garbage(folder, pair, address, garbage):
     path = gate.Server(folder, where).path
     for kind in ("outage", "answer"):
         path.with_suffix(f".{kind}").write_text(garbage)
-    assert isinstance(read(folder, where), session.Reading)
+    assert isinstance(read(folder, where), Reading)
 
 
 def test_without_a_folder(pair, address, silent):
     nowhere = "/proc/nowhere"
-    assert isinstance(read(nowhere, address(pair.pgbouncer)), session.Reading)
+    assert isinstance(read(nowhere, address(pair.pgbouncer)), Reading)
     assert [read(nowhere, address(silent.port)).reason for _time in range(2)] == ["timeout"] * 2
     assert len(silent.connections) == 2
 
@@ -184,7 +186,7 @@ def test_each_way_of_reaching_it_is_another(folder, pair, address):
     wrong = address(pair.pgbouncer, password="wrong")
     assert read(folder, wrong).reason == "wrong_password"
     assert read(folder, wrong).since
-    assert isinstance(read(folder, address(pair.pgbouncer)), session.Reading)
+    assert isinstance(read(folder, address(pair.pgbouncer)), Reading)
     kept = b"".join(path.read_bytes() for path in folder.iterdir()) + str(list(folder.iterdir())).encode()
     assert pair.passwords[PgBouncer.stats].encode() not in kept and b'wrong"' not in kept
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir() if path.suffix)
@@ -216,4 +218,4 @@ def test_all_at_a_time(folder, pair, silent, address):
     results, seconds = seconds_of(partial(gate.run, questions, TIMEOUT, folder))
     assert results["silent"].reason == "timeout" and results["good"].answers and seconds < TIMEOUT + 0.5
     assert gate.run({}, TIMEOUT, folder) == {}
-    json.dumps(session.pack(results["good"]))
+    json.dumps(pack(results["good"]))

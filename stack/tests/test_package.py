@@ -21,5 +21,5 @@ def test_wheel(folder):
     manifest = ast.literal_eval((clone / "__manifest__.py").read_text())
     assert set(manifest["data"]) <= files
     assert {"__init__.py", "__manifest__.py", "README.md", "LICENSE", "data/neutralize.sql"} <= files
-    assert {"probes/session.py", "static/description/icon.png", f"i18n/{MODULE}.pot"} <= files
+    assert {"probes/query.py", "static/description/icon.png", f"i18n/{MODULE}.pot"} <= files
     assert not [name for name in files if name.startswith(("stack/", "Makefile", ".")) or "__pycache__" in name]

@@ -14,7 +14,9 @@ from odoo.tests import freeze_time, new_test_user
 from odoo.tools import mute_logger
 
 from ...models.history.connection_sample import _logger
-from ...probes import postgres, session
+from ...probes import postgres, query
+from ...probes.errors import QueryError
+from ...probes.reading import Reading
 from ..cases import DATABASE, POOL, STATS, UNKNOWN, SampleCase
 from ..common import TILL, closed_port, connect, connect_pooled, psql, variable, wait_until
 
@@ -141,7 +143,7 @@ class TestSampler(SampleCase):
             with self.console(pools=[POOL | {"cl_waiting": 1, "maxwait_us": 1}]), self.clock_forward(seconds):
                 levels.append(self.take()[1].level)
         self.assertEqual(levels, ["ok"] * 6 + ["warning", "ok", "warning"])
-        with self.clock_forward(3720), patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
+        with self.clock_forward(3720), patch.object(query, "_query", side_effect=QueryError("timeout")):
             self.take()
         with waiting, self.clock_forward(3780):
             self.assertEqual(self.take()[1].level, "ok", "after an unknown sample nobody knows")
@@ -254,7 +256,7 @@ class TestSampler(SampleCase):
     def test_no_answer_is_a_sample(self):
         seen = self.take()[0].sampled_at
         # A PgBouncer that is frozen, killed or full is for the tests that have one of their own.
-        with patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
+        with patch.object(query, "_query", side_effect=QueryError("timeout")):
             [sample] = self.take()
         self.assertEqual((sample.level, sample.pressure, sample.used), ("unknown", UNKNOWN, UNKNOWN))
         self.assertIn("did not answer", sample.reason)
@@ -365,8 +367,8 @@ class TestOwnAddress(SampleCase):
     def test_answer_without_rows(self):
         """A server that answers everything with nothing is not this one."""
         self.postgresql.password = variable("PGBOUNCER_STATS_PASSWORD")
-        nothing = session.Reading("15", None, {query: [] for query in postgres.sample_queries(150000, 3)}, time.time())
-        with patch.object(session, "_ask", return_value=nothing):
+        nothing = Reading("15", None, {query: [] for query in postgres.sample_queries(150000, 3)}, time.time())
+        with patch.object(query, "_query", return_value=nothing):
             sample = self.take(self.postgresql)
         self.assertIn("is not the PostgreSQL of this Odoo", sample.reason)
         self.assertTrue(sample.used)

@@ -3,7 +3,7 @@ from unittest.mock import patch
 
 from odoo.tests import tagged
 
-from ...models.live.pgbouncer_show import session
+from ...probes import query
 from ...probes.console import CONSOLE_TIMEOUT
 from ..common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable, wait_until
 
@@ -85,12 +85,12 @@ class TestPgbouncerPool(ServerCase):
         self.assertEqual(pools.endpoint_id, self.endpoint | second)
 
     def test_one_request_asks_once(self):
-        with patch.object(session, "run", wraps=session.run) as run:
+        with patch.object(query, "run", wraps=query.run) as run:
             self.Pool.web_search_read([], SPECIFICATION, limit=1)
         self.assertEqual(len([questions for (questions, _timeout), _options in run.call_args_list if questions]), 1)
 
     def test_views_open_without_asking(self):
-        with patch.object(session, "run") as run:
+        with patch.object(query, "run") as run:
             self.Pool.get_views([(False, "list"), (False, "search")])
             self.Pool.fields_get()
         run.assert_not_called()

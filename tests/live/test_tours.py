@@ -9,7 +9,7 @@ from psycopg2.extras import wait_select
 from odoo import fields
 from odoo.tests import new_test_user, tagged
 
-from ...models.live.pgbouncer_show import session
+from ...probes import query
 from ..common import TILL, TINY, TourCase, closed_port, connect, connect_pooled, endpoint_values, variable
 
 
@@ -41,7 +41,7 @@ class TestTours(TourCase):
         thread = threading.Thread(target=wait_in_the_queue)
         thread.start()
         self.addCleanup(thread.join)
-        self.startPatcher(patch.object(session, "run", wraps=session.run, side_effect=read))
+        self.startPatcher(patch.object(query, "run", wraps=query.run, side_effect=read))
         self.start_tour("/odoo/pgbouncer-pools", "pgbouncer_monitor_pools", login="admin", timeout=120)
 
     def test_sessions(self):

@@ -14,7 +14,8 @@ from odoo.tools import mute_logger
 
 from ...models.overview import connection_overview
 from ...models.overview.connection_overview import blocking_trees
-from ...probes import session
+from ...probes import query
+from ...probes.errors import QueryError
 from ..cases import ANSWERS, SampleCase
 from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
 
@@ -179,10 +180,10 @@ class TestConnectionOverview(SampleCase):
 
     def test_since_when_it_does_not_answer(self):
         self.take()
-        refused = session.SessionError("refused")
+        refused = QueryError("refused")
         with (
             self.clock_forward(600),
-            patch.object(session, "run", lambda questions, _timeout: dict.fromkeys(questions, refused)),
+            patch.object(query, "run", lambda questions, _timeout: dict.fromkeys(questions, refused)),
         ):
             card = self.card()
         self.assertEqual(card["level"], "unknown")
@@ -392,8 +393,8 @@ class TestConnectionOverview(SampleCase):
     def test_each_server_is_asked_once(self):
         self.endpoint.copy({"name": "Another"})
         with (
-            patch.object(session, "run", wraps=session.run) as run,
-            patch.object(session, "side_by_side", wraps=session.side_by_side) as opened,
+            patch.object(query, "run", wraps=query.run) as run,
+            patch.object(query, "in_parallel", wraps=query.in_parallel) as opened,
         ):
             self.overview()
         for calls in (run.call_args_list, opened.call_args_list):

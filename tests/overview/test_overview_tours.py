@@ -13,7 +13,7 @@ from psycopg2.extras import wait_select
 from odoo.tests import new_test_user, tagged
 from odoo.tools.misc import file_path
 
-from ...models.live.pgbouncer_show import session
+from ...probes import query
 from ..common import TILL, TourCase, connect, endpoint_values, variable
 
 # Like the sale of `make load`: many want the same few things.
@@ -130,7 +130,7 @@ class TestOverviewTours(TourCase):
                 stop()
             return DEFAULT
 
-        self.startPatcher(patch.object(session, "run", wraps=session.run, side_effect=read))
+        self.startPatcher(patch.object(query, "run", wraps=query.run, side_effect=read))
         self.walk("stopped")
 
     def test_who_blocks(self):
