@@ -1,22 +1,12 @@
+"""The settings page: it shows what other models read, and stores it."""
+
 import math
-from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.tools.constants import GC_UNLINK_LIMIT
-
-from odoo.addons.base.models.ir_cron import _intervalTypes
 
 from ...fields import NullableFloat, NullableInteger
-from ...tools import EPOCH
-
-# The numbers that are kept as system parameters, and what they are until somebody sets them.
-DEFAULTS = {
-    "minute_days": 7,
-    "sample_days": 400,
-    # The repeat_interval of Prometheus's Alertmanager.
-    "reminder_hours": 4.0,
-}
+from ..endpoint.connection_settings import DEFAULTS
 
 
 class ResConfigSettings(models.TransientModel):
@@ -66,20 +56,18 @@ class ResConfigSettings(models.TransientModel):
 
     @api.model
     def get_values(self):
+        shared = self.env["connection.settings"]
         return (
             super().get_values()
-            | {"is_sampling": self._cron("sample").active, "sample_minutes": self._interval("sample") // 60}
-            | {"is_checking": self._cron("check").active, "check_hours": self._interval("check") // 3600 or 1}
-            | {name: self._number(name) for name in DEFAULTS}
+            | {"is_sampling": shared._cron("sample").active, "sample_minutes": shared._interval("sample") // 60}
+            | {"is_checking": shared._cron("check").active, "check_hours": shared._interval("check") // 3600 or 1}
+            | {name: shared._number(name) for name in DEFAULTS}
         )
 
     def set_values(self):
         result = super().set_values()
-        parameters = self.env["ir.config_parameter"].sudo()
         for name in DEFAULTS:
-            # As texts: 0 and False are equal in Python.
-            if str(self[name]) != str(self._number(name)):
-                parameters.set_param(f"pgbouncer_monitor.{name}", str(self[name]))
+            self.env["connection.settings"]._set_number(name, self[name])
         self._set_cron("sample", "is_sampling", "sample_minutes")
         self._set_cron("check", "is_checking", "check_hours")
         return result
@@ -88,38 +76,5 @@ class ResConfigSettings(models.TransientModel):
         shown = self.get_values()
         if (self[is_on], self[number]) != (shown[is_on], shown[number]):
             interval = {"interval_number": self[number], "interval_type": number.rpartition("_")[2]}
-            self._cron(name).write(interval | {"active": self[is_on], "nextcall": fields.Datetime.now()})
-
-    @api.model
-    def _number(self, name):
-        """One of DEFAULTS as it is set now; False if it was emptied."""
-        value = self.env["ir.config_parameter"].sudo().get_param(f"pgbouncer_monitor.{name}")
-        if value == "False":
-            return False
-        try:
-            return type(DEFAULTS[name])(value) if value else DEFAULTS[name]
-        except ValueError:  # somebody wrote something else into the parameter
-            return DEFAULTS[name]
-
-    @api.model
-    def _delete_old(self, model, name):
-        """Delete what has this time before the history begins, some at a time, as Odoo's autovacuum wants it."""
-        days = self._number("sample_days")
-        if days is False:
-            return 0, 0
-        old = model.search([(name, "<", fields.Datetime.now() - timedelta(days=days))], limit=GC_UNLINK_LIMIT)
-        old.unlink()
-        return len(old), int(len(old) == GC_UNLINK_LIMIT)
-
-    @api.model
-    def _cron(self, name):
-        """A scheduled action of this module, switched off or on; nothing if somebody deleted it."""
-        cron = self.env.ref(f"pgbouncer_monitor.ir_cron_{name}", raise_if_not_found=False)
-        return cron.sudo() if cron else self.env["ir.cron"].sudo()
-
-    @api.model
-    def _interval(self, name):
-        """How many seconds lie between two runs of a scheduled action of this module."""
-        cron = self._cron(name)
-        interval = _intervalTypes[cron.interval_type or "minutes"](cron.interval_number or 1)
-        return int((EPOCH + interval - EPOCH).total_seconds())
+            values = interval | {"active": self[is_on], "nextcall": fields.Datetime.now()}
+            self.env["connection.settings"]._cron(name).write(values)

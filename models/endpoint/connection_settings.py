@@ -1,0 +1,70 @@
+"""The settings that the other models read: intervals of scheduled actions, and numbers kept as system parameters."""
+
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.tools.constants import GC_UNLINK_LIMIT
+
+from odoo.addons.base.models.ir_cron import _intervalTypes
+
+from ...tools import EPOCH
+
+# The numbers that are kept as system parameters, and what they are until somebody sets them.
+DEFAULTS = {
+    "minute_days": 7,
+    "sample_days": 400,
+    # The repeat_interval of Prometheus's Alertmanager.
+    "reminder_hours": 4.0,
+}
+
+
+class ConnectionSettings(models.AbstractModel):
+    """What is set for all endpoints. The settings page shows it and stores it."""
+
+    _name = "connection.settings"
+    _description = "Settings of Database Connections"
+
+    @api.model
+    def _number(self, name):
+        """Return one of DEFAULTS as it is set now; False if it was emptied."""
+        value = self.env["ir.config_parameter"].sudo().get_param(f"pgbouncer_monitor.{name}")
+        if value == "False":
+            return False
+        try:
+            return type(DEFAULTS[name])(value) if value else DEFAULTS[name]
+        except ValueError:  # somebody wrote something else into the parameter
+            return DEFAULTS[name]
+
+    @api.model
+    def _set_number(self, name, value):
+        """Set one of DEFAULTS; False for none."""
+        # As texts: 0 and False are equal in Python.
+        if str(value) != str(self._number(name)):
+            self.env["ir.config_parameter"].sudo().set_param(f"pgbouncer_monitor.{name}", str(value))
+
+    @api.model
+    def _cron(self, name):
+        """Return a scheduled action of this module, active or not; an empty record if somebody deleted it."""
+        cron = self.env.ref(f"pgbouncer_monitor.ir_cron_{name}", raise_if_not_found=False)
+        return cron.sudo() if cron else self.env["ir.cron"].sudo()
+
+    @api.model
+    def _interval(self, name):
+        """Return how many seconds lie between two runs of a scheduled action of this module."""
+        cron = self._cron(name)
+        interval = _intervalTypes[cron.interval_type or "minutes"](cron.interval_number or 1)
+        return int((EPOCH + interval - EPOCH).total_seconds())
+
+    @api.model
+    def _delete_old(self, model, name):
+        """Delete records that are older than the history is kept, in batches, as Odoo's autovacuum wants it.
+
+        :param str name: the field with the time of a record
+        :return: how many were deleted, and whether there are more
+        """
+        days = self._number("sample_days")
+        if days is False:
+            return 0, 0
+        old = model.search([(name, "<", fields.Datetime.now() - timedelta(days=days))], limit=GC_UNLINK_LIMIT)
+        old.unlink()
+        return len(old), int(len(old) == GC_UNLINK_LIMIT)
