@@ -1,4 +1,4 @@
-"""What several models need to put figures into words."""
+"""What several models need to show figures and results to users."""
 
 from datetime import datetime
 
@@ -41,3 +41,22 @@ def format_duration(seconds):
 def format_ms(env, seconds):
     """Return a number of seconds in milliseconds, as the user's language writes it."""
     return format_number(env, seconds * 1000, 0 if seconds >= 0.01 else 1)
+
+
+def notification(title, message, kind, next_action=None):
+    """Return the client action that shows a notification, then does another action.
+
+    :param str kind: success, warning or danger; the last two stay until they are closed
+    :param dict next_action: reload the page's data if not given
+    """
+    return {
+        "type": "ir.actions.client",
+        "tag": "display_notification",
+        "params": {
+            "title": title,
+            "message": message,
+            "type": kind,
+            "sticky": kind != "success",
+            "next": next_action or {"type": "ir.actions.client", "tag": "soft_reload"},
+        },
+    }

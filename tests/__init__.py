@@ -1,5 +1,7 @@
 from . import test_access
 from .endpoint import test_connection_endpoint
+from .endpoint import test_migration
+from .endpoint import test_problems
 from .live import test_live_models
 from .live import test_pg_stat_activity
 from .live import test_pgbouncer_pool

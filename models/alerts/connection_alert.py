@@ -177,4 +177,4 @@ class ConnectionAlert(models.Model):
     @api.autovacuum
     def _gc_alerts(self):
         """Alerts that are over are kept as long as samples are."""
-        return self.env["res.config.settings"]._delete_old(self, "closed_at")
+        return self.env["connection.settings"]._delete_old(self, "closed_at")

@@ -39,7 +39,7 @@ class ConnectionAlert(models.Model):
         news = self.filtered(lambda alert: alert._is_news())
         lasting = self.filtered(lambda alert: not alert.closed_at)
         last_told = max(filter(None, self.mapped("told_at")), default=EPOCH)
-        hours = self.env["res.config.settings"]._number("reminder_hours")
+        hours = self.env["connection.settings"]._number("reminder_hours")
         is_due = any(of_rule._is_urgent() for of_rule in self.grouped("rule").values())
         is_due = is_due or (bool(news) and now - last_told >= GROUP_INTERVAL)
         if not is_due:

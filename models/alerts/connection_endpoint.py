@@ -2,6 +2,8 @@
 
 from odoo import api, fields, models
 
+from ...tools import notification
+
 
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
@@ -90,7 +92,7 @@ class ConnectionEndpoint(models.Model):
         if not names:
             told = self.env._("It is in the chatter. Nobody follows the alerts of this endpoint.")
         title = self.env._("A test alert was posted")
-        return self._notification(title, told, "success" if names else "warning", {"tag": "soft_reload"})
+        return notification(title, told, "success" if names else "warning")
 
     @api.ondelete(at_uninstall=False)
     def _keep_alerts(self):

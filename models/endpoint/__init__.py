@@ -4,3 +4,4 @@ from . import connection_endpoint_reading
 from . import connection_endpoint_console
 from . import problems
 from . import connection_reading
+from . import connection_settings

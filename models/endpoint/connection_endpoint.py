@@ -10,6 +10,8 @@ _logger = logging.getLogger(__name__)
 
 # The password of endpoints that store none, beside libpq's password file.
 PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
+# With another one of these, an endpoint is another server.
+ADDRESS_FIELDS = ("host", "port", "user", "sslmode")
 
 
 class ConnectionEndpoint(models.Model):
@@ -81,7 +83,7 @@ class ConnectionEndpoint(models.Model):
     last_seen = fields.Datetime(compute="_compute_reading", compute_sudo=True, help="When a sample last got an answer.")
     last_error = fields.Text(
         "Reason",
-        compute="_compute_reading",
+        compute="_compute_last_error",
         compute_sudo=True,
         help="Why the last sample is unknown, or which threshold it reached.",
     )
@@ -221,7 +223,7 @@ class ConnectionEndpoint(models.Model):
         password that he may not read to a server of his own by changing the host."""
         self.check_access("write")
         for endpoint in self:
-            if any(name in vals and vals[name] != endpoint[name] for name in ("host", "port", "user", "sslmode")):
+            if any(name in vals and vals[name] != endpoint[name] for name in ADDRESS_FIELDS):
                 super(ConnectionEndpoint, endpoint.sudo()).write(
                     {"stored_password": False, "is_trusted": self._may_trust()}
                 )
@@ -259,23 +261,6 @@ class ConnectionEndpoint(models.Model):
                 if cr.closed or cr._cnx.closed or getattr(error, "pgcode", None):  # it is not committed
                     raise
                 _logger.warning("Browsers and the mail queue are notified later: %s", error)
-
-    @api.model
-    def _notification(self, title, message, kind, next_action):
-        """The client action that tells the user, and then does another one."""
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "title": title,
-                "message": message,
-                "type": kind,
-                "sticky": kind != "success",
-                "next": {"type": "ir.actions.client"} | next_action,
-            },
-        }
-
-    # Alerts
 
     @api.model
     def _managers(self):

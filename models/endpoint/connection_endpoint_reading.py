@@ -5,6 +5,7 @@ from datetime import timedelta
 from odoo import api, fields, models
 
 from ...probes.console import CONSOLE_TIMEOUT
+from .connection_endpoint import ADDRESS_FIELDS
 from .connection_reading import READING_FIELDS
 
 # An endpoint of which no sample came for so many intervals is not watched any more.
@@ -28,16 +29,21 @@ class ConnectionEndpoint(models.Model):
     def _address_key(self):
         return f"{self.user or ''}@{self.host or ''}:{self.port or ''} {self.sslmode}"
 
-    @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
+    @api.depends("active", *ADDRESS_FIELDS, *(f"reading_ids.{name}" for name in READING_FIELDS))
     def _compute_reading(self):
         for endpoint in self:
             reading = endpoint._last_reading()
             for name in READING_FIELDS:
                 endpoint[name] = reading[name]
-            if not endpoint.active:
+            if not endpoint.active or endpoint._missing_sample():
                 endpoint.level = "unknown"
-            elif missing := endpoint._missing_sample():
-                endpoint.update({"level": "unknown", "last_error": missing})
+
+    @api.depends("active", *ADDRESS_FIELDS, "reading_ids.sampled_at", "reading_ids.reason")
+    @api.depends_context("lang", "tz")
+    def _compute_last_error(self):
+        for endpoint in self:
+            missing = endpoint.active and endpoint._missing_sample()
+            endpoint.last_error = missing or endpoint._reason_text(endpoint._last_reading().reason)
 
     def _missing_sample(self):
         """Why there is no sample of these minutes, in words; None if there is one."""
@@ -55,7 +61,7 @@ class ConnectionEndpoint(models.Model):
     @api.model
     def _sample_patience(self):
         """How many seconds after a sample the next one is missed."""
-        return MISSED_SAMPLES * self.env["res.config.settings"]._interval("sample") + CONSOLE_TIMEOUT
+        return MISSED_SAMPLES * self.env["connection.settings"]._interval("sample") + CONSOLE_TIMEOUT
 
     @api.model
     def _search_level(self, operator, value):

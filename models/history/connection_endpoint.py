@@ -3,7 +3,7 @@
 from odoo import models
 from odoo.exceptions import UserError
 
-from ...tools import format_number, selection_label
+from ...tools import format_number, notification, selection_label
 
 
 class ConnectionEndpoint(models.Model):
@@ -21,7 +21,7 @@ class ConnectionEndpoint(models.Model):
             version=answer.version,
             user=self.user or self._own_connection("current_user"),
         )
-        return self._notification(title, message, "success", {"tag": "soft_reload"})
+        return notification(title, message, "success")
 
     def action_sample(self):
         """Take a sample, and tell the user what it found."""
@@ -36,7 +36,7 @@ class ConnectionEndpoint(models.Model):
         )
         kind = "warning" if self.last_error else "success"
         message = "\n".join(filter(None, [message, self.last_error]))
-        return self._notification(self.env._("%s was measured", self.name), message, kind, {"tag": "soft_reload"})
+        return notification(self.env._("%s was measured", self.name), message, kind)
 
     def _sample_now(self):
         """Take a sample now.
@@ -52,7 +52,7 @@ class ConnectionEndpoint(models.Model):
 
     def _no_connection(self):
         title = self.env._("No connection to %s", self.name)
-        return self._notification(title, self.last_error, "danger", {"tag": "soft_reload"})
+        return notification(title, self.last_error, "danger")
 
     def action_open_samples(self):
         """The history of this endpoint; of a PgBouncer, that of its pools."""

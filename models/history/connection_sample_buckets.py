@@ -22,7 +22,7 @@ class ConnectionSample(models.Model):
     @api.model
     def _gap(self):
         """How far samples may be apart with none missing: scheduled actions come some seconds late."""
-        return timedelta(seconds=1.5 * self.env["res.config.settings"]._interval("sample"))
+        return timedelta(seconds=1.5 * self.env["connection.settings"]._interval("sample"))
 
     @api.depends("sampled_at")
     def _compute_buckets(self):

@@ -46,7 +46,7 @@ class ConnectionSample(models.Model):
     def _gc_minutes(self):
         """Make one sample of those of an hour, in one statement: whatever happens, each is counted
         once. If there is one of that hour already, the late ones join it."""
-        days = self.env["res.config.settings"]._number("minute_days")
+        days = self.env["connection.settings"]._number("minute_days")
         if days is False:
             return 0, 0
         limit = (fields.Datetime.now() - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
@@ -90,7 +90,7 @@ class ConnectionSample(models.Model):
 
     @api.autovacuum
     def _gc_samples(self):
-        days = self.env["res.config.settings"]._number("sample_days")
+        days = self.env["connection.settings"]._number("sample_days")
         if days is False:
             return 0, 0
         # Odoo's unlink would read all of them first.

@@ -11,6 +11,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ...analysis import incidents, pressure
+from ...probes.errors import QueryError
 from ...tools import EPOCH
 from ..alerts.connection_rule import LISTENERS
 from ..endpoint.connection_reading import FIGURES
@@ -103,7 +104,11 @@ class ConnectionSample(models.Model):
             samples += rows
             endpoint._keep_reading(
                 {name: whole.get(name) for name in FIGURES}
-                | {"sampled_at": now, "last_seen": now if answer else last.last_seen, "last_error": whole["reason"]}
+                | {
+                    "sampled_at": now,
+                    "last_seen": now if answer else last.last_seen,
+                    "reason": {"text": whole["reason"]},
+                }
                 | {"counters": json.dumps(look.counters | {"memory": memory.keep()})}
             )
             self._log(endpoint, whole)
@@ -131,18 +136,19 @@ class ConnectionSample(models.Model):
         :param dict rules: name -> incidents.Rule
         :return: a Look
         """
-        settings, now = self.env["res.config.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
+        settings, now = self.env["connection.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
         before = json.loads(endpoint._last_reading().counters or "{}")
         memory = incidents.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
         rows, counters, raised = [{"level": "unknown", "values": {}}], before, None
-        problem = endpoint._problem(answer, error)
+        problem = endpoint._reason_text(endpoint._reason(answer, error))
         if answer:
             make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
             try:
                 rows, counters = make_rows(answer, before, rules, memory)
             except Exception as unforeseen:  # an answer that nobody foresaw must not cost the others their samples
                 answer, raised = None, unforeseen
-                problem = f"{type(raised).__name__}: {raised}"
+                error = QueryError("unusable", f"{type(raised).__name__}: {raised}")
+                problem = endpoint._reason_text(endpoint._reason(answer, error))
         rows[0]["reason"] = "\n".join(filter(None, [problem, rows[0].get("reason")])) or None
         return Look(answer, problem, raised, rules, rows, counters, memory)
 

@@ -184,7 +184,7 @@ class ConnectionCheck(models.Model):
 
     def _is_old(self):
         """Whether it is so long ago that another one should have been done."""
-        patience = 2 * self.env["res.config.settings"]._interval("check")
+        patience = 2 * self.env["connection.settings"]._interval("check")
         return self.checked_at < fields.Datetime.now() - timedelta(seconds=patience)
 
     # Kept watch
@@ -214,7 +214,7 @@ class ConnectionCheck(models.Model):
     def _claim_start(self):
         """Whether this Odoo server is to be checked because it has started: the caller does it, nobody else."""
         server = odoo.service.server.server
-        if not server or not self.env["res.config.settings"]._cron("check").active:
+        if not server or not self.env["connection.settings"]._cron("check").active:
             return False
         started_at = EPOCH + timedelta(seconds=int(psutil.Process(server.pid).create_time()))
         parameters, name = self.env["ir.config_parameter"].sudo(), f"pgbouncer_monitor.started.{socket.gethostname()}"
@@ -283,4 +283,4 @@ class ConnectionCheck(models.Model):
     @api.autovacuum
     def _gc_checks(self):
         """Checks are kept as long as samples are: of hosts that are gone, too."""
-        return self.env["res.config.settings"]._delete_old(self, "checked_at")
+        return self.env["connection.settings"]._delete_old(self, "checked_at")

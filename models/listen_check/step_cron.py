@@ -38,7 +38,7 @@ class ConnectionCheckRun(models.TransientModel):
             "Triggered a scheduled action that does nothing, %s times in a row, and measured how long it waited.",
             _jobs(),
         )
-        cron = self.env["res.config.settings"]._cron("listen")
+        cron = self.env["connection.settings"]._cron("listen")
         if not can_notify(self.steps["pooler"]["hearing"]):
             return {
                 "done": self.env._("Nothing."),
@@ -112,7 +112,7 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _trigger_job(self):
         """As ir.cron's own trigger, but for a NOTIFY that does not wait for a connection for minutes."""
-        cron = self.env["res.config.settings"]._cron("listen")
+        cron = self.env["connection.settings"]._cron("listen")
         self.env["ir.cron.trigger"].sudo().create({"cron_id": cron.id, "call_at": fields.Datetime.now()})
         info, dbname = connection_info_for(POSTGRES)[1], self.env.cr.dbname
 

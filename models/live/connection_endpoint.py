@@ -10,6 +10,7 @@ from ...analysis import readings
 from ...probes import query
 from ...probes.console import CONSOLE_TIMEOUT
 from ...probes.errors import QueryError
+from ...tools import notification
 
 
 class ConnectionEndpoint(models.Model):
@@ -51,40 +52,47 @@ class ConnectionEndpoint(models.Model):
                     "you can also resume it."
                 )
             )
-        # A name cannot be a parameter on the console.
-        name = database and readings.argument(database)
-        if database and not name:
-            raise UserError(
-                self.env._(
-                    "PgBouncer takes no command with a name of more than %(bytes)s bytes, its quotes included. Nothing "
-                    "was sent. Send %(verb)s from the endpoint, for all databases, or give “%(database)s” a shorter "
-                    "name in pgbouncer.ini.",
-                    bytes=readings.ARGUMENT_BYTES,
-                    verb=verb,
-                    database=database,
-                )
-            )
-        command = f"{verb} {name}" if name else verb
+        command = f"{verb} {self._argument(verb, database)}" if database else verb
         record = self._record(self.env._("%s: about to be sent.", command))
         reading = query.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
-        if isinstance(reading, QueryError):
-            result, kind = self._unanswered(verb, reading)
-        elif isinstance(reading.answers[command], QueryError):
-            kind, error = "danger", reading.answers[command]
-            result = self.env._("PgBouncer refused it: %s", error.detail)
-            if error.reason == "admin_needed":
-                result = " ".join(self._explain(error))
-        elif verb == "RELOAD" and readings.version_tuple(reading.version) < (1, 25):
-            kind = "warning"
-            result = self.env._(
-                "PgBouncer %s says that it is done. It says so even if it could not read its files: before version "
-                "1.25 only its log tells.",
-                reading.version,
-            )
-        else:
-            result, kind = self.env._("PgBouncer says that it is done."), "success"
+        result, kind = self._outcome(verb, command, reading)
         record.body = escape(f"{command}: {result}")
-        return self._notification(f"{self.name}: {command}", result, kind, {"tag": "soft_reload"})
+        return notification(f"{self.name}: {command}", result, kind)
+
+    def _argument(self, verb, database):
+        """Return a database's name as it is written in a command: a name cannot be a parameter on the console."""
+        if name := readings.argument(database):
+            return name
+        raise UserError(
+            self.env._(
+                "PgBouncer takes no command with a name of more than %(bytes)s bytes, its quotes included. Nothing "
+                "was sent. Send %(verb)s from the endpoint, for all databases, or give “%(database)s” a shorter "
+                "name in pgbouncer.ini.",
+                bytes=readings.ARGUMENT_BYTES,
+                verb=verb,
+                database=database,
+            )
+        )
+
+    def _outcome(self, verb, command, reading):
+        """Return what to say of a command that was sent, and the kind of notification."""
+        if isinstance(reading, QueryError):
+            return self._unanswered(verb, reading)
+        error = reading.answers[command]
+        if isinstance(error, QueryError):
+            if error.reason == "admin_needed":
+                return " ".join(self._explain(error)), "danger"
+            return self.env._("PgBouncer refused it: %s", error.detail), "danger"
+        if verb == "RELOAD" and readings.version_tuple(reading.version) < (1, 25):
+            return (
+                self.env._(
+                    "PgBouncer %s says that it is done. It says so even if it could not read its files: before "
+                    "version 1.25 only its log tells.",
+                    reading.version,
+                ),
+                "warning",
+            )
+        return self.env._("PgBouncer says that it is done."), "success"
 
     def _carries_this_request(self, database=None):
         """Does a server of this PgBouncer, and of that database, work for this very request?"""

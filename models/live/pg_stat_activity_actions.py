@@ -9,6 +9,7 @@ from odoo.tools import SQL
 
 from ...analysis.joins import network_address
 from ...probes import postgres
+from ...tools import notification
 from .pg_stat_activity import PREPARED
 
 # The part of a session's id that is its PID: Linux has no larger ones.
@@ -112,14 +113,14 @@ class PgStatActivity(models.Model):
         done = sum(is_done for is_done, _outcome in outcomes)
         # A form of a session that is gone cannot be shown again.
         is_gone = done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
-        return endpoint._notification(
+        return notification(
             self.env._("%(done)s of %(count)s done", done=done, count=len(outcomes)),
             "\n".join(outcome for _is_done, outcome in outcomes),
             "success" if done == len(outcomes) else "warning" if done else "danger",
             self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.pg_stat_activity_action")
             | {"target": "main"}
             if is_gone
-            else {"tag": "soft_reload"},
+            else None,
         )
 
     def _identify(self):

@@ -163,7 +163,7 @@ class TestTours(TourCase):
 
     def test_thresholds(self):
         self.start_tour("/odoo/settings", "pgbouncer_monitor_thresholds", login="admin", timeout=120)
-        number = self.env["res.config.settings"]._number
+        number = self.env["connection.settings"]._number
         rule = self.env["connection.rule"].search([("rule", "=", "maxwait"), ("endpoint_id", "=", False)])
         self.assertIs(rule.critical, False)
         self.assertEqual(str(rule.warning), "0.0")
