@@ -18,10 +18,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import POSTGRESQL, add_endpoint, starting_pgbouncers, wait_until
 from hostile import INT4, HostileConsole, data_row, message, notice, row_description, table
 from probes import session
+from sampling import POSTGRESQL
 from servers import LOCALHOST, VERSIONS, PgBouncer, PostgreSQL, data_root, free_port, make_folder
+from support import add_endpoint, starting_pgbouncers, wait_until
 
 LISTS = ("pool", "client", "server", "database", "stat", "setting")
 POOL = {

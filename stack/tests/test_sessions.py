@@ -12,10 +12,19 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from conftest import OdooClient, add_endpoint, direct_odoo, wait_until
-from servers import LOCALHOST, Pair, ServerError, data_root, free_port, make_folder, postgresql_program
+from rpc import OdooClient
+from servers import (
+    LOCALHOST,
+    POSTGRESQL_VERSIONS,
+    Pair,
+    ServerError,
+    data_root,
+    free_port,
+    make_folder,
+    postgresql_program,
+)
+from support import add_endpoint, direct_odoo, wait_until
 
-POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie"}
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 
@@ -38,7 +47,7 @@ def server(request, copy_installed):
     copy_installed(pair, "sessions")
     odoo.install("sessions", "-u")
     odoo.start()
-    client = OdooClient(odoo, "sessions")
+    client = OdooClient(odoo.url, "sessions")
     add_endpoint(client, pair, "PgBouncer", pair.pgbouncer)
     yield pair, client
     odoo.stop()

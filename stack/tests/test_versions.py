@@ -17,8 +17,9 @@ import pytest
 from psycopg2.extensions import POLL_READ
 from psycopg2.extras import wait_select
 
-from conftest import OdooClient, add_endpoint, direct_odoo, wait_until
+from rpc import OdooClient
 from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, data_root, free_port, make_folder
+from support import add_endpoint, direct_odoo, wait_until
 
 # Of each model: the command, its key, and how the names of the columns begin that change from one
 # look to the next.
@@ -102,7 +103,7 @@ def odoo(pair, installed):
     """An Odoo that sees all sessions, and its administrator."""
     pair.postgresql.execute(f"CREATE DATABASE versions TEMPLATE {installed} OWNER odoo", "GRANT pg_monitor TO odoo")
     odoo = direct_odoo(pair, "versions", db_name="versions").start()
-    yield OdooClient(odoo, "versions")
+    yield OdooClient(odoo.url, "versions")
     odoo.stop()
     assert odoo.warnings() == []
     pair.postgresql.execute("REVOKE pg_monitor FROM odoo", "DROP DATABASE versions WITH (FORCE)")
