@@ -1,26 +1,30 @@
 """Servers for the tests, in folders of their own that are gone afterwards."""
 
 import contextlib
+import os
 import shutil
 import socket
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from installed import Installed
 from probes.session import Address
 from rpc import OdooClient
 from sampling import MAX_CLIENT_CONN, MAX_CONNECTIONS, Sampler
 from servers import (
     LOCALHOST,
+    VERSIONS,
     Pair,
     PgBouncer,
     data_root,
     free_port,
     make_folder,
 )
-from support import add_endpoint, direct_odoo, run_program, starting_pgbouncers
+from support import add_endpoint, direct_odoo, restore, run_program, starting_pgbouncers
 
 
 @pytest.fixture
@@ -89,25 +93,24 @@ def web_server():
 @pytest.fixture(scope="session")
 def installed(pair):
     """The name of a database with the module, to be used as a template: installed without
-    PgBouncer, on an Odoo that knows of none. The installation logs no warning."""
-    odoo = direct_odoo(pair, "install")
-    odoo.install("installed")
-    assert odoo.warnings() == []
-    yield "installed"
+    PgBouncer, on an Odoo that knows of none. The installation logs no warning.
+
+    USE_INSTALLED: it is restored from that of an earlier run instead, which is faster."""
+    if os.environ.get("USE_INSTALLED"):
+        with Installed() as servers:
+            restore(servers.dump(), pair, "installed")
+    else:
+        odoo = direct_odoo(pair, "install")
+        odoo.install("installed")
+        assert odoo.warnings() == []
+    return "installed"
 
 
 @pytest.fixture(scope="session")
-def copy_installed(pair, installed, tmp_path_factory):
+def copy_installed(pair, installed):
     """A function: (Pair, name) -> a copy of the installed database on other servers, also older ones,
     which is faster than another installation."""
-    dump = tmp_path_factory.mktemp("installed") / "dump.sql"
-    dump.write_text(run_program("pg_dump", pair.postgresql, installed))
-
-    def copy(other, name):
-        other.postgresql.execute(f"CREATE DATABASE {name} OWNER odoo")
-        run_program("psql", other.postgresql, "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={dump}", name)
-
-    return copy
+    return partial(restore, run_program("pg_dump", pair.postgresql, installed))
 
 
 @pytest.fixture(scope="session")
@@ -161,3 +164,11 @@ def new_odoo(pair, new_database):
     yield new
     for odoo in started:
         odoo.stop()
+
+
+@pytest.fixture
+def watched_pgbouncer(sampler, folder):
+    """A function that starts one more PgBouncer before the sampler's PostgreSQL: its version, lines of ``[databases]``,
+    settings -> PgBouncer."""
+    with starting_pgbouncers(sampler.pair, folder) as new:
+        yield lambda version, databases, **settings: new(VERSIONS[version], databases, **settings)

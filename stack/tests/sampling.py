@@ -2,10 +2,13 @@
 
 import re
 import time
+from contextlib import closing, contextmanager
 
 import psycopg2
 
+from probes import session
 from servers import LOCALHOST, MODULE
+from support import add_endpoint
 
 # CONSOLE_TIMEOUT of the endpoints, all together, and what a request takes beside it.
 RUN_SECONDS = 3 + 1
@@ -76,3 +79,34 @@ class Sampler:
             connect_timeout=5,
             **options,
         )
+
+
+def read(client, model, *domain, fields=None):
+    """As a list reads it: rows, and notices that are no mere information."""
+    names = fields or client.call(model, "fields_get", [], ["type"])
+    answer = client.call(model, "web_search_read", list(domain), {name: {} for name in names})
+    return answer["records"], [notice for notice in answer["reading"]["notices"] if notice["type"] != "info"]
+
+
+@contextmanager
+def endpoint(sampler, name, server, **values):
+    """One more PgBouncer that is watched."""
+    created = add_endpoint(sampler.client, sampler.pair, name, server, **values)
+    try:
+        yield created
+    finally:
+        sampler.client.call("connection.endpoint", "unlink", [created])
+
+
+@contextmanager
+def waiting(sampler, statement, **options):
+    """A superuser's connection, at work on a statement that does not end by itself."""
+    pair = sampler.pair
+    values = {"host": LOCALHOST, "port": pair.postgresql.port, "user": "postgres", "dbname": "shop"} | options
+    values["password"] = pair.passwords[values["user"]]
+    with closing(psycopg2.connect(async_=True, **values)) as connection:
+        session.wait(connection, time.monotonic() + 5)
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        connection.poll()
+        yield connection

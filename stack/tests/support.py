@@ -57,11 +57,19 @@ def wait_until(condition, seconds=10):
     return said
 
 
-def run_program(name, server, *arguments):
+def run_program(name, server, *arguments, **options):
     """Run a client program of PostgreSQL's as the superuser: what it printed."""
     environment = {"PGHOST": LOCALHOST, "PGPORT": str(server.port), "PGUSER": "postgres", "PGPASSWORD": server.password}
     command = [postgresql_program(name), *arguments]
-    return subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command, env=os.environ | environment, check=True, capture_output=True, text=True, **options
+    ).stdout
+
+
+def restore(dump, pair, name):
+    """Make a database of a dump."""
+    pair.postgresql.execute(f"CREATE DATABASE {name} OWNER odoo")
+    run_program("psql", pair.postgresql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", name, input=dump)
 
 
 def direct_odoo(pair, name, **options):

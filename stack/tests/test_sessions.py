@@ -96,6 +96,18 @@ def test_every_column_is_read(server):
     assert f" of {usable} connections are in use" in notice["text"]
 
 
+def assert_holders(told):
+    rows = {row["label"]: row["count"] for row in told["holders"]["rows"] if not row["is_part"]}
+    assert rows == {"Odoo Worker": rows["Odoo Worker"], "Odoo Bus or Cron": rows["Odoo Bus or Cron"]} | {
+        "Interactive": 1,
+        "Backup": 1,
+        "Other": 1,
+        "PgBouncer Pool: PgBouncer": 3,
+    }, "a walsender takes none of max_connections"
+    [host] = told["pgbouncers"][0]["hosts"]
+    assert (host["label"], host["clients"]["count"]) == (LOCALHOST, 3)
+
+
 def test_component_of_real_programs(server, folder):
     pair, client = server
     script = folder / "sleep.sql"
@@ -125,15 +137,7 @@ def test_component_of_real_programs(server, folder):
             [blocker] = sessions(client, ["id", "=", action["res_id"]])
             assert blocker["pid"] == holder.info.backend_pid and blocker["component"] == "other"
             told = client.call("connection.overview", "get_overview")
-        rows = {row["label"]: row["count"] for row in told["holders"]["rows"] if not row["is_part"]}
-        assert rows == {"Odoo Worker": rows["Odoo Worker"], "Odoo Bus or Cron": rows["Odoo Bus or Cron"]} | {
-            "Interactive": 1,
-            "Backup": 1,
-            "Other": 1,
-            "PgBouncer Pool: PgBouncer": 3,
-        }, "a walsender takes none of max_connections"
-        [host] = told["pgbouncers"][0]["hosts"]
-        assert (host["label"], host["clients"]["count"]) == (LOCALHOST, 3)
+        assert_holders(told)
         pools = sessions(client, ["component", "=", "pgbouncer"])
         assert {pool["datname"] for pool in pools} == {"shop"} and any(pool["pooled_client"] for pool in pools)
         [worker] = sessions(client, ["query", "like", "pg_stat_activity"])
