@@ -14,9 +14,9 @@ stop clean load block: # stop the demo, remove its data, put it under load, bloc
 	@test -x $(PYTHON) || { echo "There is no demo here: run \`make demo\` first."; exit 1; }
 	@$(PYTHON) stack/demo.py $@
 
-test: # everything that is tested
+test: # everything that is tested; some of it in seconds: make test ARGS="tests/alerts -k TestRules"
 	@stack/install.sh test
-	@$(PYTHON) stack/run_tests.py
+	@$(PYTHON) stack/run_tests.py $(ARGS)
 
 topologies: # the LISTEN check in each way of being connected, beside the truth
 	@stack/install.sh test

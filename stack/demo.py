@@ -10,15 +10,13 @@ import os
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
 
-import psycopg2
 import requests
-from psycopg2.extras import wait_select
 
+from rpc import OdooClient
 from servers import (
     LOCALHOST,
     MODULE,
@@ -30,32 +28,15 @@ from servers import (
     ServerError,
     data_root,
     free_port,
-    make_folder,
-    postgresql_program,
     step,
 )
+from shop import BLOCK_POOL_SIZE, Shop
 
 STATE = STACK / "demo.json"
 ENVIRONMENT = STACK / "demo.env"
 PASSFILE = STACK / "demo.pgpass"
 DATABASE = "demo"
 PORTS = {"postgresql": 25432, "pgbouncer": 26432, "odoo": 28069, "gevent": 28072, "nginx": 28080}
-
-# What `make load` runs: short sales of a few popular products. 60 clients on 20 server
-# connections wait for a connection, and some of those that have one for a row.
-LOAD_SECONDS = 180
-LOAD_CLIENTS = 60
-LOAD_SCRIPT = """\\set product random(1, 8)
-BEGIN;
-UPDATE stock SET quantity = quantity - 1 WHERE product = :product;
-SELECT pg_sleep(0.05);
-COMMIT;
-"""
-
-# What `make block` runs: a till that forgets to end its sale, and others that want its product.
-BLOCK_SECONDS = 120
-BLOCK_CLIENTS = 30
-BLOCK_POOL_SIZE = 5
 
 # Runs in `odoo shell`, after installation and whenever a port had to change.
 SETUP = """
@@ -97,7 +78,7 @@ class Demo:
         )
         self.nginx = Nginx(root / "nginx", ports["nginx"], ports["odoo"], ports["gevent"])
         self.servers = [self.pair.postgresql, self.pair.pgbouncer, self.odoo, self.nginx]
-        self.url = f"http://{LOCALHOST}:{ports['nginx']}"
+        self.url = self.nginx.url
 
     def save(self):
         STATE.touch(mode=0o600)
@@ -165,23 +146,16 @@ class Demo:
 
     def wait_for_login(self):
         """Until the password works through nginx: what the newcomer will do next."""
-        login = {"db": DATABASE, "login": "admin", "password": self.admin_password}
-        session = requests.Session()
-        session.trust_env = False  # no proxy stands between us and this machine
         deadline = time.monotonic() + 60
         while True:
             try:
-                answer = session.post(f"{self.url}/web/session/authenticate", json={"params": login}, timeout=30)
-                if answer.ok:
-                    break
-                problem = f"HTTP status {answer.status_code}"
+                return OdooClient(self.url, DATABASE, "admin", self.admin_password)
+            except RuntimeError as error:
+                raise ServerError(f"Odoo refuses the demo's password.\n{self.odoo.last_words()}") from error
             except requests.RequestException as error:
-                problem = str(error)
-            if time.monotonic() > deadline:
-                raise ServerError(f"Odoo does not answer: {problem}.\n{self.odoo.last_words()}")
+                if time.monotonic() > deadline:
+                    raise ServerError(f"Odoo does not answer: {error}.\n{self.odoo.last_words()}") from error
             time.sleep(0.5)
-        if "error" in answer.json():
-            raise ServerError(f"Odoo refuses the demo's password.\n{self.odoo.last_words()}")
 
     def explain(self):
         print(
@@ -219,81 +193,16 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
         for path in (STATE, ENVIRONMENT, PASSFILE):
             path.unlink(missing_ok=True)
 
-    def open_shop(self):
+    def shop(self):
         if not all(server.process() for server in self.servers):
             sys.exit("The demo is not running: run `make demo` first.")
-        self.pair.postgresql.execute(
-            "CREATE TABLE IF NOT EXISTS stock (product int PRIMARY KEY, quantity int)",
-            "ALTER TABLE stock OWNER TO shop",
-            "INSERT INTO stock SELECT product, 0 FROM generate_series(1, 8) AS product ON CONFLICT DO NOTHING",
-            dbname="shop",
-        )
+        return Shop(self.pair, f"{self.url}/odoo/connection-overview")
 
     def load(self):
-        self.open_shop()
-        folder = make_folder(data_root() / "load")
-        script = folder / "sales.sql"
-        script.write_text(LOAD_SCRIPT)
-        step(f"{LOAD_CLIENTS} clients sell for {LOAD_SECONDS} s over 20 server connections. Watch them wait:")
-        print(f"    {self.url}/odoo/connection-overview", flush=True)
-        subprocess.run(
-            [
-                postgresql_program("pgbench"),
-                "--no-vacuum",
-                f"--client={LOAD_CLIENTS}",
-                "--jobs=2",
-                f"--time={LOAD_SECONDS}",
-                "--progress=10",
-                f"--file={script}",
-                "shop",
-            ],
-            check=True,
-            env=dict(
-                os.environ,
-                PGHOST=LOCALHOST,
-                PGPORT=str(self.ports["pgbouncer"]),
-                PGUSER="shop",
-                PGPASSWORD=self.passwords["shop"],
-            ),
-        )
+        self.shop().load()
 
     def block(self):
-        self.open_shop()
-        tills = []
-        try:
-            for _number in range(BLOCK_CLIENTS):
-                tills.append(self.open_till())
-            with socket.socket(fileno=os.dup(tills[0].connection.fileno())) as own_end:
-                host, port = own_end.getsockname()
-            step(
-                f"{BLOCK_CLIENTS} clients on {BLOCK_POOL_SIZE} server connections, for {BLOCK_SECONDS} s. Find the one"
-            )
-            print(
-                f"    that blocks the others: {self.url}/odoo/connection-overview, “Sessions that wait for a lock”\n"
-                f"    It is {host}:{port}",
-                flush=True,
-            )
-            time.sleep(BLOCK_SECONDS)
-        finally:
-            for till in tills:
-                till.connection.close()
-
-    def open_till(self):
-        """A client that sells product 1 and never commits: the first one blocks the others."""
-        till = psycopg2.connect(
-            host=LOCALHOST,
-            port=self.ports["pgbouncer"],
-            dbname="till",
-            user="shop",
-            password=self.passwords["shop"],
-            async_=True,
-        )
-        wait_select(till)
-        cursor = till.cursor()
-        cursor.execute("BEGIN; UPDATE stock SET quantity = quantity - 1 WHERE product = 1")
-        time.sleep(0.1)
-        till.poll()
-        return cursor
+        self.shop().block()
 
 
 def main():

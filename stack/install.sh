@@ -27,7 +27,8 @@ odoo_packages=(odoo-19/unstable fonts-montserrat/unstable libjs-jquery/bookworm 
 # Other versions of the servers that are watched: the suite, then its packages.
 server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
     "bookworm pgbouncer postgresql-15 postgresql-client-15"
-    "trixie pgbouncer postgresql-17 postgresql-client-17" "unstable pgbouncer")
+    "trixie pgbouncer postgresql-17 postgresql-client-17"
+    "unstable pgbouncer postgresql-18 postgresql-client-18")
 
 # What leads Odoo's bus around a pooler.
 oca_addons=odoo-addon-bus-alt-connection==19.0.1.0.0.2

@@ -1,110 +1,162 @@
 """`make test`: everything, on servers of its own that end with it.
 
-1. The module is installed into an empty database by Odoo itself, and makes what its pages load; a warning
+1. The tests of what needs neither Odoo nor a server (pytest).
+2. The module is installed into an empty database by Odoo itself, and makes what its pages load; a warning
    fails the run.
-2. The tests of what needs neither Odoo nor a server (pytest).
 3. The module's tests, in that database, with HTTP and Chromium (pytest-odoo).
 4. The tests of the stack, which start, break and stop servers (pytest).
+5. How much of `analysis/` and `probes/` 1 and 4 cover, branches included.
+
+`make test ARGS="…"`: some tests, quickly. ARGS are pytest's own arguments; paths are those of the checkout, and say
+which of 1, 3 and 4 run:
+
+    make test ARGS=tests/pure                          no server is started
+    make test ARGS="tests/alerts -k TestRules"         in Odoo
+    make test ARGS=stack/tests/console/test_console.py
+    make test ARGS="-k incident"                       wherever it is
+
+The module is then not installed anew, see installed.py: what only an installation shows, a run of everything finds.
 """
 
-import shutil
+import fcntl
+import os
+import shlex
 import signal
 import subprocess
 import sys
 
-from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, ServerError, data_root, free_port, step
+from installed import DATABASE, Installed
+from servers import CHECKOUT, MODULE, STACK, ServerError, step
 
-DATABASE = "test"
-ROOT = data_root() / "test"
-# Debian's package of Odoo leaves this file out, and each page then logs an error that would fail a tour.
-LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"
-# What a page loads, made once: in a tour it would be made again each time, because all that a test writes is undone.
-PREPARE_PAGES = f"""
-from odoo.tools.misc import file_path
-try:
-    file_path({LEFT_OUT!r})
-except FileNotFoundError:
-    env["ir.asset"].create(
-        {{"name": {LEFT_OUT!r}, "bundle": "web.assets_backend", "directive": "remove", "path": {LEFT_OUT!r}}}
-    )
-env["ir.qweb"]._pregenerate_assets_bundles()
-env.cr.commit()
-"""
+# What must be covered at least, in percent, by the pure tests alone, and by those of the stack, too.
+PURE_COVERAGE = {"analysis": 100}
+COVERAGE = PURE_COVERAGE | {"probes": 0}
+COVERAGE_FILE = STACK / "coverage"
+NO_TESTS = 5
 
 
-def run_pytest(title, *arguments, environment):
+def run_pytest(title, *arguments, is_measured=True, environment=None):
+    """Return pytest's exit code."""
     step(title)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=5", *arguments]
+    if is_measured:
+        sources = f"--source={CHECKOUT / 'analysis'},{CHECKOUT / 'probes'}"
+        measure = ["coverage", "run", "--branch", "--parallel-mode", f"--data-file={COVERAGE_FILE}", sources]
+        command[2:2] = [*measure, "-m"]
     return subprocess.run(command, cwd=STACK, env=environment, check=False).returncode
 
 
-def new_pair():
-    """Fresh servers. Those of a run that was killed are stopped first."""
-    ports = {"postgresql": free_port(), "pgbouncer": free_port()}
-    passwords = Pair.new_passwords()
-    shop = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
-    databases = {name: f"{shop} pool_size={size}" for name, size in (("tiny", 1), ("kiosk", 1), ("till", 5))}
-    databases["quiet"] = shop
-    if ROOT.exists():
-        Pair(ROOT, ports, passwords).stop()
-        shutil.rmtree(ROOT)
-    return Pair(ROOT, ports, passwords, databases)
+def run_pure_tests(arguments):
+    return run_pytest("Tests without Odoo and servers", "-p", "no:odoo", *arguments)
 
 
-def main():
-    # Ends by the `finally` below, which stops the servers.
-    signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
-    pair = new_pair()
-    shutil.rmtree(STACK / "test-odoo", ignore_errors=True)
-    odoo = Odoo(STACK / "test-odoo", free_port(), free_port(), pair.odoo_options())
-    # Odoo prefers PGHOST to its own db_host, so the tests in it know PostgreSQL by other names.
-    environment = odoo.environment() | {
-        f"TEST_{name}" if name in ("PGHOST", "PGPORT", "PGUSER") else name: value
-        for name, value in pair.environment(STACK / "test.pgpass").items()
-    }
-    environment["AXE_CORE"] = str(STACK / "axe/node_modules/axe-core/axe.min.js")
-    try:
-        pair.start()
-        step(f"Installing {MODULE} into an empty database")
-        odoo.install(DATABASE)
-        step("Making what the pages load")
-        odoo.run("shell", "-d", DATABASE, "--no-http", input=PREPARE_PAGES.encode())
-        if odoo.warnings():
+def run_module_tests(arguments, is_new):
+    """Run tests in Odoo, in a database with the module.
+
+    :raise ServerError: the module could not be installed, or its installation logged a warning
+    """
+    with Installed(is_new) as servers:
+        odoo, pair = servers.odoo, servers.pair
+        if is_new and odoo.warnings():
             raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
-        failed = run_pytest(
-            "Tests without Odoo and servers",
-            *("-p", "no:odoo"),
-            *sys.argv[1:],
-            str(CHECKOUT / "tests/pure"),
-            environment=environment,
-        )
-        failed |= run_pytest(
+        servers.copy()
+        # Odoo prefers PGHOST to its own db_host, so the tests in it know PostgreSQL by other names.
+        environment = odoo.environment() | {
+            f"TEST_{name}" if name in ("PGHOST", "PGPORT", "PGUSER") else name: value
+            for name, value in pair.environment(STACK / "test.pgpass").items()
+        }
+        environment["AXE_CORE"] = str(STACK / "axe/node_modules/axe-core/axe.min.js")
+        # Odoo knows the module by another path than the checkout's.
+        module = odoo.folder / "addons" / MODULE
+        return run_pytest(
             "The module's tests",
             "--odoo-http",
             "--odoo-log-level=error",
             f"--odoo-config={odoo.configuration}",
             f"--odoo-database={DATABASE}",
-            *sys.argv[1:],
-            f"--ignore={odoo.folder / 'addons' / MODULE / 'tests/pure'}",
-            str(odoo.folder / "addons" / MODULE / "tests"),
+            f"--ignore={module / 'tests/pure'}",
+            *(argument.replace(str(CHECKOUT), str(module), 1) for argument in arguments),
+            is_measured=False,
             environment=environment,
         )
-        failed |= run_pytest(
-            "The stack's tests",
-            "-p",
-            "no:odoo",
-            f"--rootdir={CHECKOUT / 'stack'}",
-            f"--config-file={CHECKOUT / 'stack/pytest.ini'}",
-            *sys.argv[1:],
-            str(CHECKOUT / "stack/tests"),
-            environment=environment,
-        )
+
+
+def run_stack_tests(arguments, is_new):
+    return run_pytest(
+        "The stack's tests",
+        *("-p", "no:odoo", f"--rootdir={CHECKOUT / 'stack'}", f"--config-file={CHECKOUT / 'stack/pytest.ini'}"),
+        *arguments,
+        environment=os.environ if is_new else os.environ | {"USE_INSTALLED": "1"},
+    )
+
+
+def suite_of(path):
+    """Return which suites have tests at a path relative to the checkout: "pure", "module", "stack"."""
+    if path.startswith("tests/pure"):
+        return {"pure"}
+    if path.startswith("stack"):
+        return {"stack"}
+    return {"module"} if path.strip("/") != "tests" else {"pure", "module"}
+
+
+def sort_arguments(arguments):
+    """Return suite -> pytest's arguments, for the suites that are to run."""
+    paths = [
+        argument
+        for argument in arguments
+        if argument.startswith(("tests", "stack")) and (CHECKOUT / argument.partition("::")[0]).exists()
+    ]
+    options = [argument for argument in arguments if argument not in paths]
+    suites = {}
+    for path in paths or ["tests", "stack/tests"]:
+        for suite in suite_of(path):
+            place = "tests/pure" if suite == "pure" and path.strip("/") == "tests" else path
+            suites.setdefault(suite, list(options)).append(str(CHECKOUT / place))
+    return suites
+
+
+def report_coverage(folders):
+    """Print how much of folders is covered. Return whether it is less than their percentages."""
+    coverage = [sys.executable, "-m", "coverage"]
+    subprocess.run([*coverage, "combine", "--quiet", f"--data-file={COVERAGE_FILE}"], cwd=STACK, check=True)
+    is_too_little = False
+    for folder, least in folders.items():
+        step(f"Coverage of {folder}/, branches included; required: {least} %")
+        report = ["report", f"--data-file={COVERAGE_FILE}", f"--include={folder}/*", f"--fail-under={least}"]
+        report += ["--show-missing", "--skip-covered"]
+        is_too_little |= bool(subprocess.run([*coverage, *report], cwd=CHECKOUT, check=False).returncode)
+    return is_too_little
+
+
+def main():
+    arguments = sys.argv[1:]
+    suites, is_new = sort_arguments(arguments), not arguments
+    # Ends by what follows it, which stops the servers.
+    signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
+    for old in STACK.glob("coverage*"):
+        old.unlink()
+    codes = []
+    try:
+        if "pure" in suites:
+            codes.append(run_pure_tests(suites["pure"]))
+        if "module" in suites:
+            codes.append(run_module_tests(suites["module"], is_new))
+        if "stack" in suites:
+            codes.append(run_stack_tests(suites["stack"], is_new))
     except ServerError as error:
         sys.exit(f"FAILED: {error}")
-    finally:
-        pair.stop()
+    if set(codes) == {NO_TESTS}:
+        sys.exit(f"FAILED: no test is selected by {shlex.join(arguments)}")
+    failed = any(code not in (0, NO_TESTS) for code in codes)
+    if is_new or arguments == ["tests/pure"]:
+        failed |= report_coverage(COVERAGE if is_new else PURE_COVERAGE)
     sys.exit(failed)
 
 
 if __name__ == "__main__":
-    main()
+    with open(STACK / "test.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("FAILED: another `make test` runs in this checkout.")
+        main()

@@ -12,8 +12,9 @@ import time
 
 import crowd
 
-from conftest import OdooClient, add_endpoint
+from rpc import OdooClient
 from servers import Odoo, Pair, data_root, free_port, make_folder, step
+from support import add_endpoint
 
 DATABASE = "bench_silent"
 LISTS = 10
@@ -37,7 +38,7 @@ class Others:
             thread.start()
 
     def keep_list_open(self, number):
-        client = OdooClient(self.odoo, DATABASE)
+        client = OdooClient(self.odoo.url, DATABASE)
         time.sleep(LIST_SECONDS * number / LISTS)
         while not self.is_over.is_set():
             read_list(client)
@@ -45,7 +46,7 @@ class Others:
 
     def work(self):
         """Milliseconds of each request."""
-        client, times = OdooClient(self.odoo, DATABASE), []
+        client, times = OdooClient(self.odoo.url, DATABASE), []
         until = time.monotonic() + MEASURED_SECONDS
         while time.monotonic() < until:
             started = time.perf_counter()
@@ -77,7 +78,7 @@ def main():
             step("Installing the module")
             odoo.install(DATABASE)
         odoo.start()
-        client = OdooClient(odoo, DATABASE)
+        client = OdooClient(odoo.url, DATABASE)
         client.call(
             "connection.endpoint", "unlink", client.call("connection.endpoint", "search", [["kind", "=", "pgbouncer"]])
         )

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import POSTGRESQL, OdooClient, add_endpoint
+from rpc import OdooClient
+from sampling import POSTGRESQL
 from servers import LOCALHOST, free_port
+from support import add_endpoint
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_several_at_once(sampler, incident):
     """Many look, and then tell, at the same moment: one alert, one message."""
 
     def look():
-        client = OdooClient(sampler.odoo, "samples")
+        client = OdooClient(sampler.odoo.url, "samples")
         for model, method, record in (
             ("connection.endpoint", "action_sample", incident.endpoint),
             ("ir.cron", "method_direct_trigger", sampler.cron),

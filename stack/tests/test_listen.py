@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 
 import psycopg2
 import pytest
-from topologies import TOPOLOGIES, Site, deaf, examine_all
 
-from conftest import wait_until
 from probes import listen
 from servers import LOCALHOST, ServerError
+from support import wait_until
+from topologies import TOPOLOGIES, Site, deaf, examine_all
 
 CHECKS = 100
 POOL_SIZE = 5

@@ -7,7 +7,6 @@ from contextlib import closing
 import polib
 import pytest
 
-from conftest import add_endpoint, direct_odoo, wait_until
 from servers import (
     CHECKOUT,
     LOCALHOST,
@@ -19,6 +18,7 @@ from servers import (
     make_folder,
     postgresql_program,
 )
+from support import add_endpoint, direct_odoo, wait_until
 
 # CONSOLE_TIMEOUT of the endpoint, plus the second that a list may take beside it.
 LIST_SECONDS = 3 + 1

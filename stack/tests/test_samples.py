@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 
-from conftest import MAX_CLIENT_CONN, MAX_CONNECTIONS, POSTGRESQL, wait_until
+from sampling import MAX_CLIENT_CONN, MAX_CONNECTIONS, POSTGRESQL
 from servers import LOCALHOST, PgBouncer
+from support import wait_until
 
 
 def test_calm(sampler):

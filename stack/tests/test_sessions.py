@@ -12,10 +12,19 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from conftest import OdooClient, add_endpoint, direct_odoo, wait_until
-from servers import LOCALHOST, Pair, ServerError, data_root, free_port, make_folder, postgresql_program
+from rpc import OdooClient
+from servers import (
+    LOCALHOST,
+    POSTGRESQL_VERSIONS,
+    Pair,
+    ServerError,
+    data_root,
+    free_port,
+    make_folder,
+    postgresql_program,
+)
+from support import add_endpoint, direct_odoo, wait_until
 
-POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie"}
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 
@@ -38,7 +47,7 @@ def server(request, copy_installed):
     copy_installed(pair, "sessions")
     odoo.install("sessions", "-u")
     odoo.start()
-    client = OdooClient(odoo, "sessions")
+    client = OdooClient(odoo.url, "sessions")
     add_endpoint(client, pair, "PgBouncer", pair.pgbouncer)
     yield pair, client
     odoo.stop()
@@ -87,6 +96,18 @@ def test_every_column_is_read(server):
     assert f" of {usable} connections are in use" in notice["text"]
 
 
+def assert_holders(told):
+    rows = {row["label"]: row["count"] for row in told["holders"]["rows"] if not row["is_part"]}
+    assert rows == {"Odoo Worker": rows["Odoo Worker"], "Odoo Bus or Cron": rows["Odoo Bus or Cron"]} | {
+        "Interactive": 1,
+        "Backup": 1,
+        "Other": 1,
+        "PgBouncer Pool: PgBouncer": 3,
+    }, "a walsender takes none of max_connections"
+    [host] = told["pgbouncers"][0]["hosts"]
+    assert (host["label"], host["clients"]["count"]) == (LOCALHOST, 3)
+
+
 def test_component_of_real_programs(server, folder):
     pair, client = server
     script = folder / "sleep.sql"
@@ -116,15 +137,7 @@ def test_component_of_real_programs(server, folder):
             [blocker] = sessions(client, ["id", "=", action["res_id"]])
             assert blocker["pid"] == holder.info.backend_pid and blocker["component"] == "other"
             told = client.call("connection.overview", "get_overview")
-        rows = {row["label"]: row["count"] for row in told["holders"]["rows"] if not row["is_part"]}
-        assert rows == {"Odoo Worker": rows["Odoo Worker"], "Odoo Bus or Cron": rows["Odoo Bus or Cron"]} | {
-            "Interactive": 1,
-            "Backup": 1,
-            "Other": 1,
-            "PgBouncer Pool: PgBouncer": 3,
-        }, "a walsender takes none of max_connections"
-        [host] = told["pgbouncers"][0]["hosts"]
-        assert (host["label"], host["clients"]["count"]) == (LOCALHOST, 3)
+        assert_holders(told)
         pools = sessions(client, ["component", "=", "pgbouncer"])
         assert {pool["datname"] for pool in pools} == {"shop"} and any(pool["pooled_client"] for pool in pools)
         [worker] = sessions(client, ["query", "like", "pg_stat_activity"])

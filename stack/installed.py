@@ -1,0 +1,132 @@
+"""PostgreSQL, PgBouncer and a database with the module for the tests, kept between runs.
+
+`bring_up_to_date` does what a change needs since the last run, and no more:
+
+- data, security, the manifest or Odoo itself: the module is installed anew, because an update leaves records alone
+  that users may have changed;
+- other Python code and views: the module is updated;
+- what runs in the browser: the bundles that the pages load are made again.
+
+Tests get a copy of the database, which nothing that they do outlives.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+
+from servers import CHECKOUT, MODULE, STACK, Odoo, Pair, data_root, free_port, postgresql_program, step
+
+DATABASE = "test"
+INSTALLED = "installed"
+ROOT = data_root() / "test"
+ODOO = STACK / "test-odoo"
+# Paths whose files an installation, an update, and the pages depend on.
+PARTS = {
+    "installation": ["__manifest__.py", "data", "security", "stack/requirements.txt"],
+    "update": ["*.py", "analysis", "controllers", "i18n", "models", "probes", "views"],
+    "pages": ["__manifest__.py", "static"],
+}
+# Debian's package of Odoo leaves this file out, and each page then logs an error that would fail a tour.
+LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"
+# What a page loads, made once: in a tour it would be made again each time, because all that a test writes is undone.
+PREPARE_PAGES = f"""
+from odoo.tools.misc import file_path
+try:
+    file_path({LEFT_OUT!r})
+except FileNotFoundError:
+    values = {{"name": {LEFT_OUT!r}, "bundle": "web.assets_backend", "directive": "remove", "path": {LEFT_OUT!r}}}
+    env["ir.asset"].search([("name", "=", {LEFT_OUT!r})]) or env["ir.asset"].create(values)
+env["ir.qweb"]._pregenerate_assets_bundles()
+env.cr.commit()
+"""
+
+
+def fingerprint(patterns):
+    """Return a hash of the names and contents of files, and of which Odoo they are for."""
+    digest = hashlib.sha256(str((STACK / "odoo").resolve()).encode())
+    for path in sorted(path for pattern in patterns for path in CHECKOUT.glob(pattern)):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(CHECKOUT)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+class Installed:
+    """The servers, started by ``with`` and stopped at its end; see this module's docstring.
+
+    :param bool is_new: forget what an earlier run left
+    """
+
+    def __init__(self, is_new=False):
+        self.state = ROOT / "installed.json"
+        kept = json.loads(self.state.read_text()) if self.state.exists() else {}
+        if is_new or not kept:
+            self._remove()
+        self.fingerprints = {} if is_new else kept.get("fingerprints", {})
+        self.passwords = (not is_new and kept.get("passwords")) or Pair.new_passwords()
+        self.pair = self._new_pair()
+        self.odoo = Odoo(ODOO, free_port(), free_port(), self.pair.odoo_options())
+
+    def _new_pair(self):
+        ports = {"postgresql": free_port(), "pgbouncer": free_port()}
+        shop = f"host=127.0.0.1 port={ports['postgresql']} dbname=shop"
+        databases = {name: f"{shop} pool_size={size}" for name, size in (("tiny", 1), ("kiosk", 1), ("till", 5))}
+        pair = Pair(ROOT, ports, self.passwords, databases | {"quiet": shop})
+        pair.stop()  # those of a run that was killed
+        return pair
+
+    def _remove(self):
+        if ROOT.exists():
+            Pair(ROOT, {"postgresql": 0, "pgbouncer": 0}, dict.fromkeys(Pair.USERS)).stop()
+            shutil.rmtree(ROOT)
+        shutil.rmtree(ODOO, ignore_errors=True)
+
+    def __enter__(self):
+        try:
+            self.pair.start()
+            self.bring_up_to_date()
+        except BaseException:
+            self.pair.stop()
+            raise
+        return self
+
+    def __exit__(self, *_error):
+        self.pair.stop()
+
+    def bring_up_to_date(self):
+        """Install or update the module, and make what the pages load, where the files have changed.
+
+        :raise ServerError: it failed
+        """
+        now = {part: fingerprint(patterns) for part, patterns in PARTS.items()}
+        changed = {part for part in PARTS if self.fingerprints.get(part) != now[part]}
+        if "installation" in changed:
+            step(f"Installing {MODULE} into an empty database")
+            self.pair.postgresql.execute(f"DROP DATABASE IF EXISTS {INSTALLED} WITH (FORCE)")
+            self.odoo.install(INSTALLED)
+        elif "update" in changed:
+            step(f"Updating {MODULE} to what has changed")
+            self.odoo.install(INSTALLED, "-u")
+        if changed & {"installation", "pages"}:
+            step("Making what the pages load")
+            self.odoo.run("shell", "-d", INSTALLED, "--no-http", input=PREPARE_PAGES.encode())
+        self.state.touch(mode=0o600)
+        self.state.write_text(json.dumps({"passwords": self.passwords, "fingerprints": now}))
+
+    def copy(self):
+        """Make DATABASE a copy, with its attachments."""
+        self.pair.postgresql.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{INSTALLED}'",
+            f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)",
+            f"CREATE DATABASE {DATABASE} TEMPLATE {INSTALLED} OWNER odoo",
+        )
+        attachments = self.odoo.data / "filestore"
+        shutil.rmtree(attachments / DATABASE, ignore_errors=True)
+        shutil.copytree(attachments / INSTALLED, attachments / DATABASE)
+
+    def dump(self):
+        """Return the database as SQL."""
+        command = [postgresql_program("pg_dump"), INSTALLED]
+        environment = self.pair.environment(STACK / "test.pgpass")
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,38 @@
+"""Check that no file, class or function is too long to be read at once: ``sizes.py FILE…``."""
+
+import ast
+import sys
+from pathlib import Path
+
+# Lines, with signature and docstring.
+MAX_FILE, MAX_CLASS, MAX_FUNCTION = 400, 300, 40
+# Files that people write. A document may be longer, and so may a lock.
+CODE = {".css", ".js", ".py", ".scss", ".sh", ".xml"}
+# Which files are held to it: the names that their paths begin with.
+CHECKED = ("stack/",)
+
+
+def too_long(path):
+    """Yield a sentence about each part of a file that is too long."""
+    text = path.read_text()
+    if text.count("\n") > MAX_FILE:
+        yield f"{path}: {text.count(chr(10))} lines, at most {MAX_FILE}"
+    if path.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            most = MAX_CLASS if isinstance(node, ast.ClassDef) else MAX_FUNCTION
+            lines = node.end_lineno - node.lineno + 1
+            if lines > most:
+                yield f"{path}:{node.lineno}: {node.name} has {lines} lines, at most {most}"
+
+
+def main():
+    paths = [Path(name) for name in sys.argv[1:] if name.startswith(CHECKED)]
+    found = [sentence for path in paths if path.suffix in CODE for sentence in too_long(path)]
+    print(*found, sep="\n", end="\n" if found else "")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

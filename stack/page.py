@@ -1,0 +1,71 @@
+"""A browser with the page of the LISTEN check."""
+
+import contextlib
+import json
+import time
+import uuid
+
+import requests
+import websocket
+
+from rpc import OdooClient
+
+# What must not be live is waited for so long. It is also the patience of the check's page.
+LIVE_SECONDS = 3
+
+
+class Page(OdooClient):
+    """A browser with the page of the LISTEN check, and a websocket."""
+
+    socket = None
+
+    def open_socket(self):
+        """Like a page that is opened. No socket if the proxy does not lead there."""
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            self.socket = websocket.create_connection(
+                self.url.replace("http", "ws") + "/websocket",
+                cookie="; ".join(f"{cookie.name}={cookie.value}" for cookie in self.session.cookies),
+                origin=self.url,
+                timeout=10,
+            )
+            self.socket.send(json.dumps({"event_name": "subscribe", "data": {"channels": [], "last": 0}}))
+            # What waits for it is sent at once, whether LISTEN works or not.
+            self.wait_for(str(uuid.uuid4()), 1)
+
+    def wait_for(self, text, seconds=LIVE_SECONDS):
+        """After how many seconds a notification with this text comes, None if it does not."""
+        started = time.monotonic()
+        while self.socket and (left := started + seconds - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                if text in str(self.socket.recv()):
+                    return time.monotonic() - started
+            except (websocket.WebSocketException, OSError):
+                break
+        return None
+
+    def check(self):
+        """What the page does when "Check Now" is pressed: listener -> the new record."""
+        self.open_socket()
+        run = self.call("connection.check.run", "start")
+        for step in run["steps"]:
+            answer = None
+            if step["name"] == "bus":
+                params = {"run_id": run["id"], "token": run["token"]}
+                with contextlib.suppress(requests.RequestException, RuntimeError):
+                    answer = self.post("/websocket/pgbouncer_monitor/listen", params)
+            elif step["name"] == "browser":
+                answer = []
+                while len(answer) < run["echoes"] and None not in answer:
+                    answer.append(self.echo(run["id"]))
+            while self.call("connection.check.run", "step", [run["id"]], step["name"], answer)["is_pending"]:
+                time.sleep(0.5)
+        ids = self.call("connection.check.run", "finish", [run["id"]])
+        return {check["listener"]: check for check in self.call("connection.check", "read", ids)}
+
+    def echo(self, run_id):
+        nonce = str(uuid.uuid4())
+        with contextlib.suppress(requests.RequestException, RuntimeError):
+            if self.call("connection.check.run", "echo", [run_id], nonce):
+                return self.wait_for(nonce)
+        return None

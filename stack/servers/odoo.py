@@ -1,0 +1,133 @@
+"""Odoo with this module on its path."""
+
+import os
+import re
+import subprocess
+import sys
+
+from .process import Server
+from .system import CHECKOUT, LOCALHOST, MODULE, STACK, ServerError
+
+# What any Odoo of Debian's package logs, whatever is installed.
+KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
+
+
+class Odoo(Server):
+    """Odoo 19 with this module on its path.
+
+    :param dict options: options of odoo.conf beside those set here
+    """
+
+    name = "odoo"
+    start_seconds = 90
+    user = None  # the source and the virtual environment are in the caller's home
+
+    def __init__(self, folder, port, gevent_port, options):
+        super().__init__(folder, port)
+        self.gevent_port = gevent_port
+        addons = self.folder / "addons"
+        # Odoo names an addon after its folder, whatever the checkout's is called. The links are
+        # not to the checkout itself: Odoo's walks through an addon would go into .stack.
+        module = addons / MODULE
+        module.mkdir(parents=True, exist_ok=True)
+        for entry in CHECKOUT.iterdir():
+            if not entry.name.startswith(".") and entry.name != "stack":
+                (module / entry.name).unlink(missing_ok=True)
+                (module / entry.name).symlink_to(entry)
+        source = self.source()
+        core = [path for path in (source / "odoo/addons", source / "addons") if (path / "web").exists()]
+        base = source / "odoo/addons"
+        others = STACK / "addons/odoo/addons"  # of the OCA, for the tests
+        self.addons_path = list(dict.fromkeys([base, *core, addons, *([others] if others.exists() else [])]))
+        self.configuration = self.write(
+            "odoo.conf",
+            "[options]\n"
+            + "".join(
+                f"{key} = {value}\n"
+                for key, value in (
+                    {
+                        "addons_path": ",".join(map(str, self.addons_path)),
+                        "data_dir": self.data,
+                        "http_interface": LOCALHOST,
+                        "http_port": port,
+                        "gevent_port": gevent_port,
+                        "list_db": False,
+                        "without_demo": True,
+                    }
+                    | options
+                ).items()
+            ),
+        )
+
+    @staticmethod
+    def source():
+        """The folder to put on PYTHONPATH: of Debian's package, or of a source checkout."""
+        root = (STACK / "odoo").resolve()
+        package = root / "usr/lib/python3/dist-packages"
+        return package if package.exists() else root
+
+    def environment(self):
+        # Odoo prefers libpq's variables to its own configuration file.
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith("PG") or key.startswith("PGBOUNCER_")
+        }
+        # Its bytecode is kept apart from the sources, which may be somebody's own; without any each start takes
+        # seconds longer.
+        bytecode = {"PYTHONPYCACHEPREFIX": str(STACK / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+        return inherited | {"PYTHONPATH": str(self.source())} | bytecode
+
+    @property
+    def url(self):
+        return f"http://{LOCALHOST}:{self.port}"
+
+    def command(self):
+        return self.odoo()
+
+    def odoo(self, subcommand="", *options):
+        """A command line of Odoo with this configuration: of its server, or of a subcommand."""
+        # Not `python -m odoo`: the prefork server starts the gevent process by this file's name.
+        script = str(self.source() / "setup/odoo")
+        return [sys.executable, script, *subcommand.split(), "-c", str(self.configuration), *options]
+
+    def run(self, *arguments, **options):
+        """Run an Odoo subcommand to its end; its output is appended to the log.
+
+        :raise ServerError: it failed
+        """
+        with open(self.log, "ab") as output:
+            ended = subprocess.run(
+                self.odoo(*arguments), env=self.environment(), stdout=output, stderr=output, check=False, **options
+            )
+        if ended.returncode:
+            raise ServerError(f"odoo {' '.join(arguments)} failed.\n{self.last_words()}")
+
+    def install(self, database, option="-i"):
+        """Install the module into a database, or with ``-u`` upgrade it; see ``run``."""
+        self.run(
+            "server",
+            "-d",
+            database,
+            option,
+            MODULE,
+            "--stop-after-init",
+            "--no-http",
+            "--workers=0",
+            "--max-cron-threads=0",
+        )
+
+    def warnings(self):
+        """The lines of its log that are a warning or worse."""
+        return [
+            line
+            for line in self.log.read_text().splitlines()
+            if re.match(r"\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) ", line) and not KNOWN_WARNINGS.search(line)
+        ]
+
+
+class OdooBus(Odoo):
+    """The gevent process of an Odoo as a service of its own."""
+
+    name = "odoo-bus"
+
+    def command(self):
+        return self.odoo("gevent")

@@ -1,0 +1,80 @@
+"""PgBouncer."""
+
+import signal
+from pathlib import Path
+
+from .process import Server
+from .system import LOCALHOST, suite_root
+
+
+class PgBouncer(Server):
+    """A PgBouncer in transaction mode, with ``postgres`` in session mode, SCRAM on both sides.
+
+    :param PostgreSQL postgresql: the server behind it
+    :param dict passwords: of all users that may come in, by name, in clear
+    :param dict databases: other lines of ``[databases]``: name -> connection string, None for no line
+    :param dict settings: further settings of ``[pgbouncer]``
+    :param str suite: the Debian suite whose PgBouncer it is; the installed one if not given
+    """
+
+    name = "pgbouncer"
+    # SIGTERM waits for the clients from 1.23 on; this one ends every version at once.
+    stop_signal = signal.SIGKILL
+    admin = "pgbouncer_admin"
+    stats = "pgbouncer_stats"
+
+    def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None, suite=None):
+        super().__init__(folder, port)
+        self.variables = {}
+        self.program = str(suite_root(suite) / "usr/sbin/pgbouncer") if suite else "/usr/sbin/pgbouncer"
+        self.postgresql = postgresql
+        self.passwords = passwords
+        self.databases = databases or {}
+        self.settings = settings or {}
+
+    def command(self):
+        users = self.write(
+            "userlist.txt", "".join(f'"{name}" "{password}"\n' for name, password in self.passwords.items())
+        )
+        server = f"host={LOCALHOST} port={self.postgresql.port}"
+        databases = {"postgres": f"{server} pool_mode=session", "*": server} | self.databases
+        settings = {
+            "listen_addr": LOCALHOST,
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": users,
+            "admin_users": self.admin,
+            "stats_users": self.stats,
+            "pool_mode": "transaction",
+            "default_pool_size": 20,
+            "max_client_conn": 1000,
+        } | self.settings
+        configuration = self.write(
+            "pgbouncer.ini",
+            "[databases]\n"
+            + "".join(f"{name} = {line}\n" for name, line in databases.items() if line)
+            + "\n[pgbouncer]\n"
+            + "".join(f"{key} = {value}\n" for key, value in settings.items()),
+        )
+        return [self.program, str(configuration)]
+
+    def environment(self):
+        return super().environment() | self.variables
+
+    def fake_clock(self, offset="+0"):
+        """Let its clock go wrong by so many seconds, e.g. "-3600": from the next start on, and from then on at once.
+        The installed version only, which uses the system's own C library."""
+        self.write("clock", f"{offset}\n")
+        [library] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+        self.variables = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def reload(self):
+        """Have it read its configuration, as it is now, again."""
+        self.command()
+        self.process().send_signal(signal.SIGHUP)

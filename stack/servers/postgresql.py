@@ -1,0 +1,94 @@
+"""PostgreSQL."""
+
+import signal
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+
+from .process import Server
+from .system import LOCALHOST, ServerError, suite_root
+
+
+def postgresql_program(name, root=Path("/")):
+    """The newest installed PostgreSQL's program, e.g. ``initdb``."""
+    found = sorted(root.glob(f"usr/lib/postgresql/*/bin/{name}"), key=lambda path: float(path.parts[-3]))
+    if not found:
+        raise ServerError(f"{name} is not installed: run stack/install.sh demo")
+    return str(found[-1])
+
+
+class PostgreSQL(Server):
+    """A cluster whose superuser is ``postgres``; data that survive no power cut (no fsync).
+
+    :param str suite: the Debian suite whose PostgreSQL it is; the installed one if not given
+    """
+
+    name = "postgresql"
+    stop_signal = signal.SIGINT
+    start_seconds = 60
+
+    def __init__(self, folder, port, password, max_connections=100, suite=None):
+        super().__init__(folder, port)
+        self.root = suite_root(suite) if suite else Path("/")
+        self.password = password
+        self.max_connections = max_connections
+
+    def command(self):
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb()
+        settings = {
+            "port": self.port,
+            "listen_addresses": LOCALHOST,
+            "unix_socket_directories": "",
+            "max_connections": self.max_connections,
+            "fsync": "off",
+            "log_lock_waits": "on",
+        }
+        options = [f"-c{key}={value}" for key, value in settings.items()]
+        return [postgresql_program("postgres", self.root), "-D", str(self.data), *options]
+
+    def _initdb(self):
+        password = self.write("password", self.password)
+        subprocess.run(
+            [
+                postgresql_program("initdb", self.root),
+                f"--pgdata={self.data}",
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                f"--pwfile={password}",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            check=True,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            **self.identity,
+        )
+        password.unlink()
+
+    def is_ready(self):
+        self.connect().close()
+        return True
+
+    def connect(self, dbname="postgres", user="postgres", password=None, **options):
+        """A psycopg2 connection in autocommit mode."""
+        connection = psycopg2.connect(
+            host=LOCALHOST,
+            port=self.port,
+            dbname=dbname,
+            user=user,
+            password=password or self.password,
+            **{"connect_timeout": 5} | options,
+        )
+        connection.autocommit = True
+        return connection
+
+    def execute(self, *statements, dbname="postgres"):
+        """Run statements as the superuser; return the rows of the last one, if it has any."""
+        with closing(self.connect(dbname)) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description is not None else None

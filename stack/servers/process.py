@@ -1,0 +1,162 @@
+"""A server as a process: start it, wait until it answers, freeze it, stop it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import psycopg2
+
+from .system import LOCALHOST, SERVICE_USER, ServerError, make_folder
+
+
+def start_time(pid):
+    """When a process started, in the kernel's ticks since boot: unlike a time of day it
+    stays the same when somebody sets the clock."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def is_running(process):
+    """Whether a psutil.Process has not ended. A zombie has: who inherits orphans may be slow to collect them."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def still_running(processes, seconds):
+    """Wait for the end of psutil.Processes: a list of those that have not ended after so long."""
+    deadline = time.monotonic() + seconds
+    while (running := list(filter(is_running, processes))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return running
+
+
+class Server:
+    """One server process.
+
+    :param Path folder: where everything of this server is
+    :param int port: where it listens on 127.0.0.1
+    """
+
+    name = None
+    stop_signal = signal.SIGTERM
+    start_seconds = 30
+    user = SERVICE_USER
+
+    def __init__(self, folder, port):
+        # Configuration, log and pid stay ours, so that who owns the server cannot lead us
+        # elsewhere; it owns the folder of its data alone.
+        self.folder = make_folder(Path(folder), 0o755 if self.user else 0o700)
+        self.data = make_folder(self.folder / "data", 0o700, self.user)
+        self.port = port
+        self.log = self.folder / f"{self.name}.log"
+        self.pid_file = self.folder / "pid.json"
+
+    @property
+    def identity(self):
+        """The arguments that make subprocess run a program as this server's user."""
+        return {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+
+    def command(self):
+        """The command line, as a list."""
+        raise NotImplementedError
+
+    def environment(self):
+        return dict(os.environ)
+
+    def is_ready(self):
+        """Does it answer? May raise OSError or psycopg2.OperationalError for no."""
+        socket.create_connection((LOCALHOST, self.port), timeout=1).close()
+        return True
+
+    def process(self):
+        """The running psutil.Process, or None. A pid that was given to another process
+        since is told apart by its start."""
+        try:
+            pid, started = json.loads(self.pid_file.read_text())
+            process = psutil.Process(pid)
+            if start_time(pid) == started and is_running(process):
+                return process
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            pass
+        return None
+
+    def write(self, name, text):
+        """Write a configuration file, readable by the server only. Return its path."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        if self.user:
+            shutil.chown(path, self.user, self.user)
+        return path
+
+    def start(self):
+        """Start it and wait until it answers.
+
+        :raise ServerError: it ended, or did not answer within ``start_seconds``
+        """
+        if self.process():
+            return self
+        with open(self.log, "ab") as log:
+            popen = subprocess.Popen(
+                self.command(),
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self.identity,
+            )
+        self.pid_file.write_text(json.dumps([popen.pid, start_time(popen.pid)]))
+        deadline = time.monotonic() + self.start_seconds
+        while time.monotonic() < deadline:
+            if popen.poll() is not None:
+                raise ServerError(f"{self.name} ended at once.\n{self.last_words()}")
+            try:
+                if self.is_ready():
+                    return self
+            except (OSError, psycopg2.OperationalError):
+                pass
+            time.sleep(0.1)
+        raise ServerError(f"{self.name} did not answer within {self.start_seconds} s.\n{self.last_words()}")
+
+    def last_words(self):
+        """The end of its log, for an error message."""
+        lines = self.log.read_text(errors="replace").splitlines()[-10:]
+        return "\n".join([f"--- last lines of {self.log}", *lines])
+
+    def stop(self):
+        """Stop it, whatever state it is in, and wait until it is gone."""
+        process = self.process()
+        if not process:
+            return
+        children = process.children(recursive=True)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(self.stop_signal)
+        survivors = still_running([process, *children], 10)
+        for survivor in survivors:
+            survivor.kill()
+        still_running(survivors, 5)
+        self.pid_file.unlink(missing_ok=True)
+
+    def kill(self):
+        """End it and its children at once."""
+        if process := self.process():
+            processes = [process, *process.children(recursive=True)]
+            for process in processes:
+                process.kill()
+            still_running(processes, 5)
+
+    def freeze(self):
+        """Stop it from running without ending it: it hangs."""
+        self.process().suspend()
+
+    def thaw(self):
+        self.process().resume()

@@ -1,0 +1,39 @@
+"""Where a console may be, and what of libpq's environment counts."""
+
+import pytest
+
+from probes import query
+from probes.reading import Reading
+from servers import free_port
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("PGGEQO", "off"),
+        ("PGCHANNELBINDING", "require"),
+        ("PGREQUIREAUTH", "gss"),
+        ("PGSERVICE", "other"),
+        ("PGOPTIONS", "-c geqo=off"),
+        ("PGTZ", "UTC"),
+        ("PGNEVERHEARDOF", "x"),
+    ],
+)
+def test_environment(pair, address, monkeypatch, folder, name, value):
+    """Nothing of Odoo's environment reaches a console but what the README names."""
+    services = folder / "services.conf"
+    services.write_text("[other]\nhost=192.0.2.1\nport=1\nsslmode=verify-full\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    monkeypatch.setenv(name, value)
+    for command, where in (("SHOW VERSION", address(pair.pgbouncer)), ("SHOW NONSENSE", address(pair.pgbouncer))):
+        reading = query.run({1: (where, [command])}, 3)[1]
+        assert isinstance(reading, Reading), reading
+    assert reading.answers["SHOW NONSENSE"].reason == "unknown_command"
+    assert query.run({1: (address(free_port()), ["SHOW POOLS"])}, 3)[1].reason == "refused"
+
+
+def test_abstract_socket(new_pgbouncer, address):
+    server = new_pgbouncer(unix_socket_dir=f"@pgbouncer_monitor_{free_port()}")
+    reading = query.run({1: (address(server, host=server.settings["unix_socket_dir"]), ["SHOW CLIENTS"])}, 3)[1]
+    assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
+    assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
