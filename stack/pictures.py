@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 60
 SETTLE_SECONDS = 3
 CHECK_NOW = ".o_listen_check_now"
-CHECKED = ".o_listen_check_step[data-step=cron][data-level]"
+CHECKED = ".o_listen_check_now:not(:has(.fa-spinner))"
 
 
 class Picture(NamedTuple):
@@ -129,7 +129,7 @@ def take(browser, demo, picture, path):
     if picture.button:
         browser.wait_for(picture.button)
         browser.evaluate(f"document.querySelector({json.dumps(picture.button)}).click()")
-        time.sleep(1)
+        time.sleep(1)  # then the page shows that it works, and no longer what it showed before
     browser.wait_for(picture.shown)
     time.sleep(SETTLE_SECONDS)
     png = base64.b64decode(browser.send("Page.captureScreenshot")["data"])
