@@ -1,6 +1,6 @@
 {
     "name": "PgBouncer Monitor",
-    "summary": "See PostgreSQL's sessions and PgBouncer's pools live, look back, be warned, know that the bus hears",
+    "summary": "Live sessions and pools of PostgreSQL and PgBouncer, with history, alerts and a LISTEN check",
     "version": "19.0.2.0.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",

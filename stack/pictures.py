@@ -1,0 +1,151 @@
+"""Take the pictures of the documentation from the running demo: ``pictures.py NAME...``.
+
+`docs/development.md` says what must be going on in the demo for each of them.
+"""
+
+import base64
+import io
+import itertools
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+import websocket
+from PIL import Image
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+# How long a page may take, and how long its charts take to draw, in seconds.
+WAIT_SECONDS = 60
+SETTLE_SECONDS = 3
+CHECK_NOW = ".o_listen_check_now"
+CHECKED = ".o_listen_check_now:not(:has(.fa-spinner))"
+
+
+class Picture(NamedTuple):
+    address: str  # with the ids of the records that `Demo.find` knows
+    width: int
+    height: int
+    shown: str  # a selector of what the complete page has
+    button: str = ""  # a selector of what is clicked before
+    folder: str = "static/description"
+
+
+PICTURES = {
+    "overview": Picture("connection-overview", 1300, 900, ".o_connection_overview canvas"),
+    "overview-load": Picture("connection-overview", 1300, 1050, ".o_connection_overview canvas"),
+    "pools": Picture("pgbouncer-pools", 1400, 345, ".o_data_row"),
+    "sessions": Picture("pg-sessions", 1400, 560, ".o_data_row"),
+    "history": Picture("connection-history", 1300, 560, ".o_graph_renderer canvas"),
+    "alert": Picture("connection-endpoints/{endpoint}", 1500, 860, ".o-mail-Message"),
+    "listen": Picture("listen-check", 1300, 1090, CHECKED, CHECK_NOW),
+    "listen-deaf": Picture("listen-check", 1300, 560, CHECKED, CHECK_NOW),
+    "endpoint": Picture("connection-endpoints/{endpoint}", 1500, 1060, ".o_form_view canvas", folder="docs/images"),
+    "rules": Picture("connection-rules", 1300, 530, ".o_data_row", folder="docs/images"),
+    "rights": Picture("action-base.action_res_users/{user}", 1300, 940, ".o_form_view", folder="docs/images"),
+}
+
+
+class Browser:
+    """A headless Chromium, driven over its DevTools protocol."""
+
+    def __init__(self):
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-port=0"]
+        self.process = subprocess.Popen(
+            ["chromium", *options, f"--user-data-dir={self.profile.name}", "about:blank"], stderr=subprocess.DEVNULL
+        )
+        port_file = Path(self.profile.name) / "DevToolsActivePort"
+        wait_until(lambda: port_file.exists() and port_file.read_text(), "Chromium's port")
+        port = port_file.read_text().split()[0]
+        with requests.Session() as session:
+            session.trust_env = False
+            pages = session.get(f"http://127.0.0.1:{port}/json", timeout=WAIT_SECONDS).json()
+        url = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
+        self.socket = websocket.create_connection(url, suppress_origin=True, timeout=WAIT_SECONDS)
+        self.numbers = itertools.count(1)
+
+    def send(self, method, **params):
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while (answer := json.loads(self.socket.recv())).get("id") != number:
+            pass
+        return answer["result"]
+
+    def evaluate(self, expression):
+        return self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def wait_for(self, selector):
+        wait_until(lambda: self.evaluate(f"!!document.querySelector({json.dumps(selector)})"), selector)
+
+    def stop(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait(10)
+        self.profile.cleanup()
+
+
+class Demo:
+    """The administrator of the running demo."""
+
+    def __init__(self):
+        lines = (CHECKOUT / ".stack/demo.env").read_text().splitlines()
+        variables = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+        self.url = variables["ODOO_URL"]
+        self.session = requests.Session()
+        self.session.trust_env = False
+        login = {"db": variables["ODOO_DB"], "login": variables["ODOO_LOGIN"], "password": variables["ODOO_PASSWORD"]}
+        self.post("/web/session/authenticate", login)
+
+    def post(self, path, params):
+        return self.session.post(self.url + path, json={"params": params}, timeout=WAIT_SECONDS).json()["result"]
+
+    def find(self):
+        """Return the ids that an address may name."""
+        params = {"model": "connection.endpoint", "method": "search", "kwargs": {}}
+        [endpoint] = self.post("/web/dataset/call_kw", params | {"args": [[["name", "=", "Demo PgBouncer"]]]})
+        return {"endpoint": endpoint, "user": 2}
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"This did not appear: {what}")
+        time.sleep(0.2)
+
+
+def take(browser, demo, picture, path):
+    size = {"width": picture.width, "height": picture.height, "deviceScaleFactor": 1, "mobile": False}
+    browser.send("Emulation.setDeviceMetricsOverride", **size)
+    cookie = demo.session.cookies["session_id"]
+    browser.send("Network.setCookie", name="session_id", value=cookie, url=demo.url)
+    browser.send("Page.navigate", url=f"{demo.url}/odoo/{picture.address.format(**demo.find())}")
+    if picture.button:
+        browser.wait_for(picture.button)
+        browser.evaluate(f"document.querySelector({json.dumps(picture.button)}).click()")
+        time.sleep(1)  # then the page shows that it works, and no longer what it showed before
+    browser.wait_for(picture.shown)
+    time.sleep(SETTLE_SECONDS)
+    png = base64.b64decode(browser.send("Page.captureScreenshot")["data"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(path, optimize=True)
+    print(f"{path.relative_to(CHECKOUT)}: {path.stat().st_size // 1000} kB")
+
+
+def main():
+    demo, browser = Demo(), Browser()
+    try:
+        for name in sys.argv[1:] or sys.exit(f"Name one or more of: {', '.join(PICTURES)}"):
+            take(browser, demo, PICTURES[name], CHECKOUT / PICTURES[name].folder / f"{name}.png")
+    finally:
+        browser.stop()
+
+
+if __name__ == "__main__":
+    main()
