@@ -15,7 +15,7 @@ import json
 import shutil
 import subprocess
 
-from servers import CHECKOUT, MODULE, STACK, Odoo, Pair, data_root, free_port, postgresql_program, step
+from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, data_root, free_port, postgresql_program, step
 
 DATABASE = "test"
 INSTALLED = "installed"
@@ -60,27 +60,23 @@ class Installed:
 
     def __init__(self, is_new=False):
         self.state = ROOT / "installed.json"
-        kept = json.loads(self.state.read_text()) if self.state.exists() else {}
-        if is_new or not kept:
-            self._remove()
-        self.fingerprints = {} if is_new else kept.get("fingerprints", {})
-        self.passwords = (not is_new and kept.get("passwords")) or Pair.new_passwords()
+        kept = json.loads(self.state.read_text()) if self.state.exists() and not is_new else {}
+        if kept.get("postgresql") != postgresql_program("postgres"):
+            kept = {}  # a new major version cannot read the files of another
+        self.fingerprints = kept.get("fingerprints", {})
+        self.passwords = kept.get("passwords") or Pair.new_passwords()
+        self._new_pair().stop()  # of a run that was killed
+        if not kept:
+            shutil.rmtree(ROOT)
+            shutil.rmtree(ODOO, ignore_errors=True)
         self.pair = self._new_pair()
         self.odoo = Odoo(ODOO, free_port(), free_port(), self.pair.odoo_options())
 
     def _new_pair(self):
         ports = {"postgresql": free_port(), "pgbouncer": free_port()}
-        shop = f"host=127.0.0.1 port={ports['postgresql']} dbname=shop"
+        shop = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
         databases = {name: f"{shop} pool_size={size}" for name, size in (("tiny", 1), ("kiosk", 1), ("till", 5))}
-        pair = Pair(ROOT, ports, self.passwords, databases | {"quiet": shop})
-        pair.stop()  # those of a run that was killed
-        return pair
-
-    def _remove(self):
-        if ROOT.exists():
-            Pair(ROOT, {"postgresql": 0, "pgbouncer": 0}, dict.fromkeys(Pair.USERS)).stop()
-            shutil.rmtree(ROOT)
-        shutil.rmtree(ODOO, ignore_errors=True)
+        return Pair(ROOT, ports, self.passwords, databases | {"quiet": shop})
 
     def __enter__(self):
         try:
@@ -112,7 +108,8 @@ class Installed:
             step("Making what the pages load")
             self.odoo.run("shell", "-d", INSTALLED, "--no-http", input=PREPARE_PAGES.encode())
         self.state.touch(mode=0o600)
-        self.state.write_text(json.dumps({"passwords": self.passwords, "fingerprints": now}))
+        kept = {"postgresql": postgresql_program("postgres"), "passwords": self.passwords, "fingerprints": now}
+        self.state.write_text(json.dumps(kept))
 
     def copy(self):
         """Make DATABASE a copy, with its attachments."""

@@ -91,14 +91,21 @@ def web_server():
 
 
 @pytest.fixture(scope="session")
-def installed(pair):
-    """The name of a database with the module, to be used as a template: installed without
-    PgBouncer, on an Odoo that knows of none. The installation logs no warning.
+def kept_dump():
+    """The database with the module of an earlier run, as SQL, which is faster than an installation; None without
+    USE_INSTALLED."""
+    if not os.environ.get("USE_INSTALLED"):
+        return None
+    with Installed() as servers:
+        return servers.dump()
 
-    USE_INSTALLED: it is restored from that of an earlier run instead, which is faster."""
-    if os.environ.get("USE_INSTALLED"):
-        with Installed() as servers:
-            restore(servers.dump(), pair, "installed")
+
+@pytest.fixture(scope="session")
+def installed(pair, kept_dump):
+    """The name of a database with the module, to be used as a template: installed without
+    PgBouncer, on an Odoo that knows of none. The installation logs no warning."""
+    if kept_dump:
+        restore(kept_dump, pair, "installed")
     else:
         odoo = direct_odoo(pair, "install")
         odoo.install("installed")
@@ -107,10 +114,13 @@ def installed(pair):
 
 
 @pytest.fixture(scope="session")
-def copy_installed(pair, installed):
+def copy_installed(request, kept_dump):
     """A function: (Pair, name) -> a copy of the installed database on other servers, also older ones,
     which is faster than another installation."""
-    return partial(restore, run_program("pg_dump", pair.postgresql, installed))
+    if not kept_dump:
+        pair, installed = map(request.getfixturevalue, ("pair", "installed"))
+        kept_dump = run_program("pg_dump", pair.postgresql, installed)
+    return partial(restore, kept_dump)
 
 
 @pytest.fixture(scope="session")

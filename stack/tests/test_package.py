@@ -18,6 +18,10 @@ def test_wheel(folder):
     assert wheel.name.startswith("odoo_addon_pgbouncer_monitor-19.0.")
     with zipfile.ZipFile(wheel) as archive:
         files = {name.removeprefix(f"odoo/addons/{MODULE}/") for name in archive.namelist() if name.startswith("odoo/")}
+    tracked = subprocess.run(["git", "ls-files"], cwd=clone, check=True, capture_output=True, text=True).stdout.split()
+    # What stays outside: files for who works on the addon.
+    code = {path for path in tracked if "/" in path and not path.startswith((".", "docs/", "stack/"))}
+    assert code <= files, "each folder of the addon is named in pyproject.toml"
     manifest = ast.literal_eval((clone / "__manifest__.py").read_text())
     assert set(manifest["data"]) <= files
     assert {"__init__.py", "__manifest__.py", "README.md", "LICENSE", "data/neutralize.sql"} <= files
