@@ -16,7 +16,16 @@ from ...models.overview import connection_overview
 from ...models.overview.connection_overview import blocking_trees
 from ...probes import session
 from ..cases import ANSWERS, SampleCase
-from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
+from ..common import (
+    KIOSK,
+    answering,
+    close_idle_servers,
+    closed_port,
+    connect,
+    connect_pooled,
+    endpoint_values,
+    wait_until,
+)
 
 
 class TestBlockingTrees(BaseCase):
@@ -49,6 +58,11 @@ class TestBlockingTrees(BaseCase):
 
 @tagged("-at_install", "post_install")
 class TestConnectionOverview(SampleCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        close_idle_servers()
+
     def overview(self, user=None):
         """What the screen gets: through JSON, as it would arrive there."""
         self.look_again()
