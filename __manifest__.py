@@ -42,5 +42,6 @@
         ],
         "web.assets_backend_lazy": ["pgbouncer_monitor/static/src/live_charts/**/*"],
         "web.assets_tests": ["pgbouncer_monitor/static/tests/tours/**/*"],
+        "web.assets_unit_tests": ["pgbouncer_monitor/static/tests/**/*.test.js"],
     },
 }

@@ -59,8 +59,11 @@ def connect_pooled(**options):
     return connect(**{"host": variable("PGBOUNCER_HOST"), "port": variable("PGBOUNCER_PORT"), "user": "shop"} | options)
 
 
-def psql(command):
-    """What psql shows for a console command: a list of dictionaries of strings."""
+def psql(command, user="STATS"):
+    """Return what psql shows for a console command: a list of dictionaries of strings.
+
+    :param str user: the console's user, STATS or ADMIN
+    """
     shown = subprocess.run(
         [
             "psql",
@@ -68,7 +71,7 @@ def psql(command):
             "--csv",
             f"--host={variable('PGBOUNCER_HOST')}",
             f"--port={variable('PGBOUNCER_PORT')}",
-            f"--username={variable('PGBOUNCER_STATS')}",
+            f"--username={variable(f'PGBOUNCER_{user}')}",
             f"--command={command}",
             "pgbouncer",
         ],
@@ -78,6 +81,18 @@ def psql(command):
         timeout=10,
     )
     return list(csv.DictReader(shown.stdout.splitlines()))
+
+
+def close_idle_servers():
+    """Close the server connections that other tests left in the pools: PostgreSQL counts them as sessions."""
+    psql("RECONNECT", "ADMIN")
+    with closing(connect()) as superuser, superuser.cursor() as cursor:
+
+        def are_closed():
+            cursor.execute("SELECT FROM pg_stat_activity WHERE usename = 'shop'")
+            return not cursor.rowcount
+
+        wait_until(are_closed)
 
 
 def answering(answers, version="9.9"):

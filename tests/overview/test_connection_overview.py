@@ -1,108 +1,22 @@
 import json
-import socket
 import time
 from datetime import timedelta
-from itertools import chain
 from unittest.mock import patch
-
-from psycopg2.extras import wait_select
 
 from odoo import fields
 from odoo.exceptions import AccessError
-from odoo.tests import BaseCase, new_test_user, tagged
+from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
-from ...models.overview import connection_overview
-from ...models.overview.connection_overview import blocking_trees
 from ...probes import query
 from ...probes.errors import QueryError
-from ..cases import ANSWERS, SampleCase
-from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
-
-
-class TestBlockingTrees(BaseCase):
-    def test_each_session_is_in_one_tree_once(self):
-        cases = (
-            ("nobody waits", {}, []),
-            ("one waits", {2: [1]}, [[(1, 0), (2, 1)]]),
-            ("depth three", {3: [2], 2: [1]}, [[(1, 0), (2, 1), (3, 2)]]),
-            ("many wait for one", {2: [1], 3: [1], 4: [1]}, [[(1, 0), (2, 1), (3, 1), (4, 1)]]),
-            ("the queue before it blocks, too", {2: [1], 3: [2, 1]}, [[(1, 0), (2, 1), (3, 1)]]),
-            ("two hold what one waits for", {3: [1, 2]}, [[(1, 0), (3, 1)], [(2, 0)]]),
-            ("the largest is first", {2: [1], 7: [6], 8: [6]}, [[(6, 0), (7, 1), (8, 1)], [(1, 0), (2, 1)]]),
-            ("named twice", {2: [1, 1]}, [[(1, 0), (2, 1)]]),
-            ("deadlock", {1: [2], 2: [1]}, [[(2, 0), (1, 1)]]),
-            ("behind a deadlock", {3: [1], 1: [2], 2: [1]}, [[(1, 0), (3, 1), (2, 1)]]),
-            ("it waits for itself", {1: [1]}, [[(1, 0)]]),
-            ("prepared transaction", {5: [0]}, [[(0, 0), (5, 1)]]),
-        )
-        for name, waits_for, trees in cases:
-            with self.subTest(name):
-                found = blocking_trees(waits_for)
-                self.assertEqual([[node[:2] for node in tree] for tree in found], trees)
-                for pid, depth, parent in chain.from_iterable(found):
-                    self.assertEqual(parent in waits_for.get(pid, ()), bool(depth), "whom it waits for")
-
-    def test_long_chain(self):
-        [tree] = blocking_trees({pid: [pid - 1] for pid in range(2, 5000)})
-        self.assertEqual(tree[-1], (4999, 4998, 4998))
+from ..cases import ANSWERS
+from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values
+from .common import OverviewCase
 
 
 @tagged("-at_install", "post_install")
-class TestConnectionOverview(SampleCase):
-    def overview(self, user=None):
-        """What the screen gets: through JSON, as it would arrive there."""
-        self.look_again()
-        Overview = self.env["connection.overview"]
-        return json.loads(json.dumps((Overview.with_user(user) if user else Overview).get_overview()))
-
-    def card(self, endpoint=None, overview=None):
-        cards = (overview or self.overview())["cards"]
-        return next(card for card in cards if card["id"] == (endpoint or self.endpoint).id)
-
-    def waiter(self, *commands, connect=connect, **options):
-        """A session that runs commands, and stays in the last one."""
-        waiter = self.client(connect(user="odoo", async_=True, connect_timeout=None, **options))
-        wait_select(waiter)
-        cursor = waiter.cursor()
-        for command in commands[:-1]:
-            cursor.execute(command)
-            wait_select(waiter)
-        cursor.execute(commands[-1])
-        waiter.poll()
-        return waiter
-
-    def lock_tree(self):
-        """Three sessions, each of which waits for the one before: a tree of depth three."""
-        lock = "SELECT pg_advisory_xact_lock(%s)"
-        first = self.client(connect(user="odoo", application_name="first"))
-        first.cursor().execute(f"BEGIN; {lock % 701}")
-        second = self.waiter(f"BEGIN; {lock % 702}", lock % 701, application_name="second")
-        third = self.waiter(f"BEGIN; {lock % 702}", application_name="third")
-        sessions = [first, second, third]
-
-        def blocked():
-            self.look_again()
-            pids = [connection.info.backend_pid for connection in sessions]
-            return self.env["pg.stat.activity"].search_count([("pid", "in", pids), ("blocked_by", "!=", False)]) == 2
-
-        wait_until(blocked)
-        return [connection.info.backend_pid for connection in sessions]
-
-    def pairs(self, part):
-        """All numbers with a link in a part of the answer."""
-        if isinstance(part, list):
-            return [pair for item in part for pair in self.pairs(item)]
-        if not isinstance(part, dict):
-            return []
-        own = [(part["count"], part["link"])] if part.keys() >= {"count", "link"} else []
-        return own + self.pairs(list(part.values()))
-
-    def count(self, link):
-        return self.env[link["model"]].search_count(link["domain"])
-
-    # Are we in danger?
-
+class TestConnectionOverview(OverviewCase):
     def test_head_room(self):
         card = self.card(self.postgresql)
         self.assertEqual((card["level"], card["reason"], card["is_answering"]), ("ok", None, True))
@@ -286,109 +200,6 @@ class TestConnectionOverview(SampleCase):
         self.endpoint.create(endpoint_values(name="A 7"))
         overview = self.overview()
         self.assertEqual((overview["cards"][0]["id"], overview["first_cards"]), (lost.id, 8))
-
-    # Who is it?
-
-    def test_lock_tree(self):
-        first, second, third = self.lock_tree()
-        with patch.object(connection_overview, "MIN_AGE", 60):
-            self.assertEqual(self.overview()["blocked"]["trees"], [], "not for long")
-        time.sleep(1.1)
-        self.set_rule("blocked_age", warning=0, critical=1000)
-        overview = self.overview()
-        [tree] = [tree for tree in overview["blocked"]["trees"] if tree["nodes"][0]["pid"] == first]
-        nodes = [(node["pid"], node["depth"]) for node in tree["nodes"]]
-        self.assertEqual(nodes, [(first, 0), (second, 1), (third, 2)])
-        root, *waiting = tree["nodes"]
-        self.assertEqual((root["blocks"], root["state"], root["action"]), (2, "idle in transaction", "terminate"))
-        self.assertIn("first", root["who"])
-        self.assertTrue(all(node["blocked_age"] and node["action"] == "cancel" for node in waiting))
-        self.assertEqual(self.env["pg.stat.activity"].browse(root["id"]).pid, first)
-        self.assertEqual((overview["blocked"]["count"], overview["blocked"]["level"]), (2, "warning"))
-        self.assertIn("pg_advisory_xact_lock(702)", waiting[1]["query"])
-
-    def test_many_wait_for_one(self):
-        holder = self.client(connect(user="odoo"))
-        holder.cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(701)")
-        waiting = [self.waiter("SELECT pg_advisory_xact_lock(701)") for _number in range(8)]
-
-        def blocked():
-            self.look_again()
-            return self.env["pg.stat.activity"].search_count([("blocked_by", "!=", False)]) == len(waiting)
-
-        wait_until(blocked)
-        time.sleep(1.1)
-        [tree] = self.overview()["blocked"]["trees"]
-        self.assertEqual((tree["nodes"][0]["blocks"], len(tree["nodes"]), tree["more"]), (8, 6, 3))
-        self.assertEqual(self.count(tree["link"]), 9)
-        self.assertEqual(tree["nodes"][0]["pid"], holder.info.backend_pid)
-
-    def test_longest_idle_in_transaction(self):
-        idle = self.client(connect(user="odoo", application_name="idle"))
-        idle.cursor().execute("BEGIN; SELECT 1")
-        with patch.object(connection_overview, "MIN_AGE", 60):
-            self.assertEqual(self.overview()["idle_in_transaction"]["sessions"], [], "not for long")
-        time.sleep(1.1)
-        self.set_rule("idle_in_transaction_age", warning=1, critical=1000)
-        overview = self.overview()
-        for name in ("idle_in_transaction", "transactions"):
-            [session] = overview[name]["sessions"]
-            self.assertEqual((session["pid"], session["action"]), (idle.info.backend_pid, "terminate"))
-        self.assertEqual(overview["idle_in_transaction"]["level"], "warning")
-        self.assertEqual(overview["transactions"]["level"], "ok")
-
-    def test_client_behind_a_pool(self):
-        client = self.client(connect_pooled(dbname=KIOSK, user="odoo"))
-        client.cursor().execute("BEGIN; SELECT 1")
-        time.sleep(1.1)
-        [session] = self.overview()["idle_in_transaction"]["sessions"]
-        host, port = socket.fromfd(client.fileno(), socket.AF_INET, socket.SOCK_STREAM).getsockname()
-        self.assertEqual((session["client"], session["pool"]), (f"{host}:{port}", f"{KIOSK}/odoo"))
-        self.assertEqual(self.env["pgbouncer.client"].browse(session["client_id"]).port, port)
-        self.assertIn("PgBouncer Pool: Test PgBouncer", [row["label"] for row in self.overview()["holders"]["rows"]])
-
-    def test_hidden_sessions(self):
-        """Odoo's role may not see what the shop's does: that is not "nobody waits"."""
-        self.assertEqual(self.overview()["hidden"], 0)
-        self.client(connect(user="shop", dbname="shop"))
-        overview = self.overview()
-        self.assertEqual(overview["hidden"], 1)
-        self.assertIn("GRANT pg_monitor TO odoo;", [notice["remedy"] for notice in overview["notices"]])
-        self.assertEqual(self.card(self.postgresql, overview)["level"], "unknown")
-
-    def test_sessions_that_cannot_be_read(self):
-        """If PostgreSQL does not tell in time, the rest is there, and the reason."""
-        limits = "SELECT pg_sleep(10)"
-        Session = self.env.registry["pg.stat.activity"]
-        with patch.object(Session, "_limits", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
-            overview = self.overview()
-        self.assertIn("statement timeout", overview["problem"])
-        self.assertEqual(self.card(self.postgresql, overview)["level"], "ok")
-        self.assertNotIn("holders", overview)
-
-    def test_process_that_tells_nothing_of_itself(self):
-        """Of autovacuum and its like a role without rights sees neither kind nor name."""
-        Session = self.env["pg.stat.activity"]
-        launcher = Session.search([("usesysid", "=", False), ("is_hidden", "=", True)], limit=1)
-        self.assertFalse(launcher.backend_type)
-        told = self.env["connection.overview"]._session(launcher, launcher.pid, {})
-        self.assertEqual((told["who"], told["client"]), ("a process of PostgreSQL's own", None))
-        self.client(connect(user="shop", dbname="shop"))
-        self.look_again()
-        hidden = Session.search([("usename", "=", "shop"), ("is_hidden", "=", True)], limit=1)
-        told = self.env["connection.overview"]._session(hidden, hidden.pid, {})
-        self.assertEqual((told["who"], told["client"]), ("shop/shop", None), "where the client is cannot be seen")
-
-    def test_rule_that_is_off_makes_no_level(self):
-        for name in ("postgresql_pressure", "blocked_age", "xact_age"):
-            self.set_rule(name, is_on=False)
-        overview = self.overview()
-        levels = [overview[name]["level"] for name in ("holders", "blocked", "transactions")]
-        self.assertEqual(levels, [None] * 3, "nobody says that it is OK")
-        self.postgresql.active = False
-        self.assertIsNone(self.overview()["holders"]["level"])
-
-    # What it costs, and who may
 
     def test_each_server_is_asked_once(self):
         self.endpoint.copy({"name": "Another"})

@@ -4,20 +4,19 @@ import { useService } from "@web/core/utils/hooks";
 import { standardWidgetProps } from "@web/views/widgets/standard_widget_props";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
 import { useLive } from "@pgbouncer_monitor/live/live";
-import { useOpen } from "./open";
+import { OpenLink } from "./open_link";
 import { PressureChart } from "./pressure_chart";
 import { texts } from "./texts";
 
 /** How near one endpoint is to its limit: a card of connection.overview. */
 export class EndpointCard extends Component {
     static template = "pgbouncer_monitor.EndpointCard";
-    static components = { PressureChart };
+    static components = { OpenLink, PressureChart };
     static props = { card: Object, isOnForm: { type: Boolean, optional: true } };
 
     setup() {
         this.levels = LEVELS;
         this.texts = texts;
-        this.open = useOpen();
     }
 }
 

@@ -11,7 +11,7 @@ import { standardActionServiceProps } from "@web/webclient/actions/action_servic
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
 import { REFRESH_DELAY, timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
 import { EndpointCard } from "./endpoint_card";
-import { useOpen } from "./open";
+import { OpenLink } from "./open_link";
 import { texts } from "./texts";
 
 // The choices for the time between two readings, in seconds; 0 is never.
@@ -39,36 +39,31 @@ const SIGNALS = {
     },
 };
 
+/** The interval that this browser chose last, in seconds. */
+function storedInterval() {
+    const interval = Number(browser.localStorage.getItem(INTERVAL_KEY) ?? NaN);
+    return INTERVALS.includes(interval) ? interval : DEFAULT_INTERVAL;
+}
+
 /** The first screen: are we in danger, and who is it? See connection.overview. */
 export class Overview extends Component {
     static template = "pgbouncer_monitor.Overview";
-    static components = { Layout, EndpointCard };
+    static components = { Layout, EndpointCard, OpenLink };
     static props = { ...standardActionServiceProps };
 
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
         this.dialog = useService("dialog");
-        this.open = useOpen();
-        this.levels = LEVELS;
-        this.signals = SIGNALS;
-        this.intervals = INTERVALS;
-        this.texts = texts;
-        this.timeOfDay = timeOfDay;
-        const kept = browser.localStorage.getItem(INTERVAL_KEY);
+        Object.assign(this, { intervals: INTERVALS, levels: LEVELS, signals: SIGNALS });
+        Object.assign(this, { texts, timeOfDay });
         this.state = useState({
             data: null,
-            interval: INTERVALS.includes(Number(kept ?? NaN)) ? Number(kept) : DEFAULT_INTERVAL,
+            interval: storedInterval(),
             areAllShown: Boolean(this.props.state?.areAllShown),
         });
         this.live = useLive({
-            read: async () => {
-                this.state.data = await this.orm.silent.call(
-                    "connection.overview",
-                    "get_overview",
-                    [],
-                );
-            },
+            read: () => this.read(),
             isPaused: () => !this.state.interval,
             delay: () => this.state.interval * 1000 || REFRESH_DELAY,
         });
@@ -77,9 +72,13 @@ export class Overview extends Component {
             rootRef: this.root,
             getLocalState: () => ({ areAllShown: this.state.areAllShown }),
         });
-        // If a server hangs the screen is there first.
+        // A server that hangs does not keep the page from opening.
         onWillStart(() => Promise.race([this.live.refresh(), delay(FIRST_PATIENCE)]));
         this.keepFocus();
+    }
+
+    async read() {
+        this.state.data = await this.orm.silent.call("connection.overview", "get_overview", []);
     }
 
     /** Also of what is moved, because the largest comes first: the browser would forget it. */

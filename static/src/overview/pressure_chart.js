@@ -80,75 +80,79 @@ export class PressureChart extends Component {
     }
 
     get config() {
-        const { since, until, lines, thresholds } = this.props.chart;
-        const dataset = (points, color) => ({
-            data: points.map(([x, y]) => ({ x, y })),
-            borderColor: color,
-            backgroundColor: color,
-            borderWidth: 2,
-        });
         return {
-            data: {
-                datasets: [
-                    ...lines.map(({ label, points }, index) => ({
-                        ...dataset(points, LINE_COLORS[index]),
-                        label,
-                        borderDash: LINE_DASHES[index],
-                        pointRadius: 1,
-                    })),
-                    ...thresholds.map(({ label, level, percent }) => ({
-                        ...dataset(
-                            [
-                                [since, percent],
-                                [until, percent],
-                            ],
-                            THRESHOLD_COLORS[level],
-                        ),
-                        label,
-                        borderWidth: 1,
-                        borderDash: [6, 4],
-                        pointRadius: 0,
-                        pointHitRadius: 0,
-                    })),
-                ],
-            },
+            data: { datasets: this.datasets },
             options: {
                 animation: false,
                 maintainAspectRatio: false,
                 interaction: { mode: "nearest", axis: "x", intersect: false },
-                plugins: {
-                    legend: { display: false },
-                    tooltip: {
-                        filter: ({ datasetIndex }) => datasetIndex < lines.length,
-                        callbacks: {
-                            title: ([item]) => item && timeOfDay(item.parsed.x),
-                            label: ({ dataset, parsed }) =>
-                                `${dataset.label}: ${texts.percent(parsed.y)}`,
-                        },
-                    },
+                plugins: { legend: { display: false }, tooltip: this.tooltip },
+                scales: this.scales,
+            },
+        };
+    }
+
+    get datasets() {
+        const { since, until, lines, thresholds } = this.props.chart;
+        const dataset = (label, color, points) => ({
+            label,
+            data: points.map(([x, y]) => ({ x, y })),
+            borderColor: color,
+            backgroundColor: color,
+        });
+        const both = (percent) => [
+            [since, percent],
+            [until, percent],
+        ];
+        return [
+            ...lines.map(({ label, points }, index) => ({
+                ...dataset(label, LINE_COLORS[index], points),
+                borderWidth: 2,
+                borderDash: LINE_DASHES[index],
+                pointRadius: 1,
+            })),
+            ...thresholds.map(({ label, level, percent }) => ({
+                ...dataset(label, THRESHOLD_COLORS[level], both(percent)),
+                borderWidth: 1,
+                borderDash: [6, 4],
+                pointRadius: 0,
+                pointHitRadius: 0,
+            })),
+        ];
+    }
+
+    get tooltip() {
+        return {
+            filter: ({ datasetIndex }) => datasetIndex < this.props.chart.lines.length,
+            callbacks: {
+                title: ([item]) => item && timeOfDay(item.parsed.x),
+                label: ({ dataset, parsed }) => `${dataset.label}: ${texts.percent(parsed.y)}`,
+            },
+        };
+    }
+
+    get scales() {
+        const { since, until } = this.props.chart;
+        return {
+            y: {
+                min: 0,
+                suggestedMax: 100,
+                ticks: { maxTicksLimit: 4, color: LABEL_COLOR },
+                grid: { color: GRID_COLOR },
+            },
+            x: {
+                type: "linear",
+                min: since,
+                max: until,
+                ticks: { maxRotation: 0, color: LABEL_COLOR, callback: timeOfDay },
+                afterBuildTicks: (axis) => {
+                    const first = Math.ceil(since / TICK) * TICK;
+                    const count = Math.floor((until - first) / TICK) + 1;
+                    axis.ticks = [...Array(count)].map((_, index) => ({
+                        value: first + index * TICK,
+                    }));
                 },
-                scales: {
-                    y: {
-                        min: 0,
-                        suggestedMax: 100,
-                        ticks: { maxTicksLimit: 4, color: LABEL_COLOR },
-                        grid: { color: GRID_COLOR },
-                    },
-                    x: {
-                        type: "linear",
-                        min: since,
-                        max: until,
-                        ticks: { maxRotation: 0, color: LABEL_COLOR, callback: timeOfDay },
-                        afterBuildTicks: (axis) => {
-                            const first = Math.ceil(since / TICK) * TICK;
-                            const count = Math.floor((until - first) / TICK) + 1;
-                            axis.ticks = [...Array(count)].map((_, index) => ({
-                                value: first + index * TICK,
-                            }));
-                        },
-                        grid: { display: false },
-                    },
-                },
+                grid: { display: false },
             },
         };
     }
