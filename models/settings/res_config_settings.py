@@ -5,10 +5,8 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
-from odoo.addons.base.models.ir_cron import _intervalTypes
-
 from ...fields import NullableFloat, NullableInteger
-from ...tools import EPOCH
+from ...odoo_internals import cron_interval
 
 # The numbers that are kept as system parameters, and what they are until somebody sets them.
 DEFAULTS = {
@@ -120,6 +118,4 @@ class ResConfigSettings(models.TransientModel):
     @api.model
     def _interval(self, name):
         """How many seconds lie between two runs of a scheduled action of this module."""
-        cron = self._cron(name)
-        interval = _intervalTypes[cron.interval_type or "minutes"](cron.interval_number or 1)
-        return int((EPOCH + interval - EPOCH).total_seconds())
+        return cron_interval(self._cron(name))
