@@ -1,7 +1,7 @@
-"""Does LISTEN work on a connection that is made like Odoo's? Proven by a NOTIFY.
+"""Test whether LISTEN works on a connection that is made like Odoo's, by a NOTIFY that must arrive.
 
-Plain Python: nothing of Odoo is imported here. What is asked is undone: the channel is random,
-no connection stays open, and none is left to listen.
+Plain Python: nothing of Odoo is imported here. The test leaves no trace: its channel is random, its connections are
+closed, and no backend keeps listening.
 """
 
 import os
@@ -21,44 +21,44 @@ from .errors import QueryError, query_error
 
 # The database on which Odoo listens.
 POSTGRES = "postgres"
-# How long it may take to connect and to LISTEN, to send a NOTIFY, and for the NOTIFY to arrive: where
-# LISTEN works that takes milliseconds. Then how long to try to reach the server that still listens.
+# Deadlines: to connect and LISTEN, to send a NOTIFY, and for the NOTIFY to arrive, which takes milliseconds where
+# LISTEN works; then to reach the backend that still listens.
 OPEN_SECONDS = 3
 NOTIFY_SECONDS = 1
-HEAR_SECONDS = 2
+DELIVERY_SECONDS = 2
 CLEAN_SECONDS = 2
-TOTAL_SECONDS = OPEN_SECONDS + NOTIFY_SECONDS + HEAR_SECONDS + CLEAN_SECONDS
+TOTAL_SECONDS = OPEN_SECONDS + NOTIFY_SECONDS + DELIVERY_SECONDS + CLEAN_SECONDS
 
-# A listener of Odoo's that hears it, through a server that still listens, must be able to read it.
+# An Odoo listener that receives it, through a backend that still listens, must be able to parse it.
 PAYLOAD = "[]"
 IDENTITY = """
 SELECT pg_backend_pid() AS pid, host(inet_server_addr()) AS address, inet_server_port() AS port
 """
-# How long to wait before it is tried again to reach a server of a pool.
+# The pause between two attempts to reach one server of a pool.
 TRY_AGAIN_SECONDS = 0.01
-# What refuses a LISTEN for good: PgBouncer in statement mode allows no transactions, in which Odoo
-# listens, and PostgreSQL no LISTEN on a standby.
+# Errors that reject every LISTEN: PgBouncer in statement mode allows no transactions, in which Odoo listens, and
+# PostgreSQL allows no LISTEN on a standby.
 REFUSALS = ("statement pooling mode", "LISTEN during recovery")
 
 
-class Hearing(NamedTuple):
-    """What became of a LISTEN.
+class ListenResult(NamedTuple):
+    """The result of a LISTEN.
 
     ``outcome`` is one of
 
-    - ``heard``: the NOTIFY arrived after ``seconds``
-    - ``lost``: it was sent, and did not arrive within HEAR_SECONDS; or LISTEN was refused
-    - ``blocked``: the connection was accepted, but did not get to work in time, or the one for the
-      NOTIFY did not: in session mode the pool is full
-    - ``failed``: something else went wrong, so that it is not known
+    - ``delivered``: the NOTIFY arrived after ``seconds``
+    - ``lost``: the NOTIFY was sent, but did not arrive within DELIVERY_SECONDS; or LISTEN was rejected
+    - ``blocked``: the connection was accepted but got no server in time, or the one for the NOTIFY did not: in
+      session mode, the pool is full
+    - ``failed``: another error, so that nothing is known
     - ``unreachable``: no connection could be made
 
-    ``reason`` and ``detail`` are those of the QueryError that kept it from hearing.
-    ``route`` is where the connection led, as host and port; ``own_end`` where it came from, as address and
-    port, None for a unix socket. ``is_pooled``: whether a pooler is in between, None if that is unknown: then
-    PostgreSQL and the protocol tell different PIDs. ``server`` is PostgreSQL's own address, host and port: None
-    for a unix socket.
-    ``leftover`` is the PID of a backend that could not be told to listen no longer.
+    ``reason`` and ``detail`` are those of the QueryError that prevented the delivery.
+    ``route`` is the address that was connected to, as host and port; ``own_end`` the client's end, as address and
+    port, None for a unix socket. ``is_pooled``: whether a pooler is in the path, because the PID of the protocol
+    differs from pg_backend_pid(); None if that is unknown. ``server`` is PostgreSQL's own address, host and port,
+    None for a unix socket.
+    ``leftover`` is the PID of a backend that still listens on the channel, because it could not be reached.
     """
 
     outcome: str
@@ -72,21 +72,21 @@ class Hearing(NamedTuple):
     leftover: int | None = None
 
 
-def probe(info, meanwhile=lambda: None, look_seconds=0):
-    """Listen on a random channel, over the route of these parameters, and see whether a NOTIFY arrives.
+def probe(info, meanwhile=lambda: None, meanwhile_seconds=0):
+    """Return whether a NOTIFY arrives at a LISTEN on a random channel, over a connection with these parameters.
 
     :param dict info: psycopg2's, as Odoo's ``connection_info_for`` returns them
     :param meanwhile: called while the listener is connected, and idle or blocked
-    :param float look_seconds: how long that takes at most
-    :return: the Hearing, and what ``meanwhile`` returned, None if it was not called
+    :param float meanwhile_seconds: its deadline
+    :return: the ListenResult, and what ``meanwhile`` returned, None if it was not called
     """
-    looks = []
-    job = (*_host(info), partial(_listen, info, lambda: looks.append(meanwhile())))
-    hearing = query.in_parallel({"listen": job}, TOTAL_SECONDS + look_seconds)["listen"]
-    if isinstance(hearing, QueryError):
-        outcome = "unreachable" if hearing.reason == "unresolved" else "failed"
-        hearing = Hearing(outcome, hearing.reason, hearing.detail, route=route(info))
-    return hearing, looks[0] if looks else None
+    findings = []
+    job = (*_host(info), partial(_listen, info, lambda: findings.append(meanwhile())))
+    result = query.in_parallel({"listen": job}, TOTAL_SECONDS + meanwhile_seconds)["listen"]
+    if isinstance(result, QueryError):
+        outcome = "unreachable" if result.reason == "unresolved" else "failed"
+        result = ListenResult(outcome, result.reason, result.detail, route=route(info))
+    return result, findings[0] if findings else None
 
 
 def notify(info, channel, payload, function="pg_notify"):
@@ -101,7 +101,7 @@ def notify(info, channel, payload, function="pg_notify"):
 
 
 def _host(info):
-    """The host to look up, which libpq would do while it holds Python's global lock, and the port.
+    """Return the host to resolve, because libpq would do so while it holds Python's global lock, and the port.
     A list of hosts is left to libpq."""
     host = str(info.get("host") or os.environ.get("PGHOST") or "")
     port = str(info.get("port") or os.environ.get("PGPORT") or 5432)
@@ -109,12 +109,12 @@ def _host(info):
 
 
 def route(info):
-    """Where these parameters lead: host and port. No host is libpq's own choice."""
+    """Return the host and port of these parameters. An empty host is libpq's own choice."""
     return info.get("host") or os.environ.get("PGHOST") or "", _host(info)[1]
 
 
 def _open(info, hosts, deadline):
-    """A connection in autocommit mode."""
+    """Return a connection in autocommit mode."""
     connection = None
     try:
         connection = psycopg2.connect(async_=True, **info | {"application_name": "pgbouncer_monitor"} | hosts)
@@ -129,7 +129,7 @@ def _open(info, hosts, deadline):
 
 
 def _execute(connection, deadline, *statements):
-    """Run statements; return the row of the last one that has any, by column."""
+    """Run statements, and return the row of the last one that has any, by column."""
     row = None
     for statement in statements:
         try:
@@ -156,42 +156,44 @@ def _listen(info, meanwhile, hosts, _deadline):
     try:
         connection = _open(info, hosts, deadline)
     except QueryError as error:
-        return Hearing("unreachable", error.reason, error.detail, route=route(info))
+        return ListenResult("unreachable", error.reason, error.detail, route=route(info))
     with closing(connection):
         known = {"route": (connection.info.host, connection.info.port), "own_end": _own_end(connection)}
         try:
-            # As Odoo does: in a transaction, which also tells on which server it is.
+            # As Odoo does, in a transaction: so the identity is that of the backend that listens.
             identity = _execute(connection, deadline, "BEGIN", IDENTITY, listen, "COMMIT")
         except QueryError as error:
             meanwhile()
-            return _failed(error)._replace(**known)
+            return _failure(error)._replace(**known)
         known["is_pooled"] = connection.info.backend_pid != identity["pid"]
         known["server"] = identity["address"] and (identity["address"], identity["port"])
         meanwhile()
         sent_at = time.monotonic()
         try:
             _notify(info, hosts, sent_at + NOTIFY_SECONDS, channel, PAYLOAD)
-            is_heard = _hear(connection, channel, sent_at + HEAR_SECONDS)
-            hearing = Hearing("heard", seconds=time.monotonic() - sent_at) if is_heard else Hearing("lost")
+            is_delivered = _is_delivered(connection, channel, sent_at + DELIVERY_SECONDS)
+            result = (
+                ListenResult("delivered", seconds=time.monotonic() - sent_at) if is_delivered else ListenResult("lost")
+            )
         except QueryError as error:
-            hearing = _failed(error)
-        # A connection of its own takes along what it listens to.
+            result = _failure(error)
+        # A direct connection stops listening when it is closed.
         leftover = _unlisten(connection, unlisten, identity["pid"]) if known["is_pooled"] else None
-        return hearing._replace(leftover=leftover, **known)
+        return result._replace(leftover=leftover, **known)
 
 
-def _failed(error):
-    """The Hearing that an error after the login stands for."""
+def _failure(error):
+    """Return the ListenResult of an error after the login."""
     if error.reason == "timeout" or "query_wait_timeout" in error.detail:
         outcome = "blocked"
     else:
         outcome = "lost" if any(words in error.detail for words in REFUSALS) else "failed"
-    return Hearing(outcome, error.reason, error.detail)
+    return ListenResult(outcome, error.reason, error.detail)
 
 
-def _hear(connection, channel, deadline):
-    """Whether a notification of this channel arrives. Nothing is sent meanwhile: with an answer the
-    pooler would also hand over what its server has heard for anybody."""
+def _is_delivered(connection, channel, deadline):
+    """Return whether a notification of this channel arrives. No query is sent meanwhile: with its answer a pooler
+    would also forward the notifications that its server connection received for other clients."""
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
     while (seconds := deadline - time.monotonic()) > 0 and poller.poll(seconds * 1000):
@@ -205,8 +207,8 @@ def _hear(connection, channel, deadline):
 
 
 def _unlisten(connection, unlisten, pid):
-    """Have the backend that was told to listen do so no longer: in a transaction pool any of its
-    servers may get the command, so it is given until it is the one.
+    """Make the backend stop listening. In a transaction pool any server may get the command, so it is repeated until
+    it reaches the right one.
 
     :return: None, or the PID of the backend if it was not reached
     """
@@ -220,7 +222,7 @@ def _unlisten(connection, unlisten, pid):
 
 
 def _own_end(connection):
-    """The address and port of its own end, None for a unix socket."""
+    """Return the address and port of the client's end, None for a unix socket."""
     with closing(socket.socket(fileno=os.dup(connection.fileno()))) as own_end:
         name = own_end.getsockname()
     return name[:2] if isinstance(name, tuple) else None

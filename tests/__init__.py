@@ -6,7 +6,14 @@ from .live import test_live_models
 from .live import test_pg_stat_activity
 from .live import test_pgbouncer_pool
 from .live import test_tours
-from .listen_check import test_connection_check
+from .listen_check import test_verdicts
+from .listen_check import test_words
+from .listen_check import test_step_route
+from .listen_check import test_step_bus
+from .listen_check import test_step_pool
+from .listen_check import test_step_cron
+from .listen_check import test_unattended
+from .listen_check import test_rights
 from .alerts import test_connection_alert
 from .history import test_connection_sample
 from .overview import test_connection_overview

@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ...fields import NullableFloat, NullableInteger
+from ...odoo_internals import is_closed
 from ...tools import LEVELS
 
 _logger = logging.getLogger(__name__)
@@ -258,7 +259,7 @@ class ConnectionEndpoint(models.Model):
                 cr.commit()  # pylint: disable=invalid-commit
                 return
             except Exception as error:
-                if cr.closed or cr._cnx.closed or getattr(error, "pgcode", None):  # it is not committed
+                if is_closed(cr) or getattr(error, "pgcode", None):  # it is not committed
                     raise
                 _logger.warning("Browsers and the mail queue are notified later: %s", error)
 

@@ -13,6 +13,7 @@ from odoo.tools import SQL, config
 from odoo.tools.misc import formatLang
 
 from ...analysis import readings
+from ...odoo_internals import server_version, server_version_text
 from ...probes import gate, postgres
 from ...probes.address import Address
 from ...probes.console import CONSOLE_TIMEOUT, SAMPLE_COMMANDS
@@ -109,7 +110,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _postgresql_queries(self, timeout):
-        return postgres.sample_queries(self.env.cr._cnx.server_version, timeout)
+        return postgres.sample_queries(server_version(self.env.cr), timeout)
 
     @contextmanager
     def _time_limit(self, seconds):
@@ -128,7 +129,7 @@ class ConnectionEndpoint(models.Model):
         QueryError"""
         # The transaction is open already, and goes on.
         _begin, _timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
-        version = self.env.cr._cnx.info.parameter_status("server_version").partition(" ")[0]
+        version = server_version_text(self.env.cr)
         try:
             with self._time_limit(CONSOLE_TIMEOUT / 3):
                 self.env.cr.execute("SELECT pg_stat_clear_snapshot()", log_exceptions=False)

@@ -5,9 +5,7 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
-from odoo.addons.base.models.ir_cron import _intervalTypes
-
-from ...tools import EPOCH
+from ...odoo_internals import cron_interval
 
 # The numbers that are kept as system parameters, and what they are until somebody sets them.
 DEFAULTS = {
@@ -51,9 +49,7 @@ class ConnectionSettings(models.AbstractModel):
     @api.model
     def _interval(self, name):
         """Return how many seconds lie between two runs of a scheduled action of this module."""
-        cron = self._cron(name)
-        interval = _intervalTypes[cron.interval_type or "minutes"](cron.interval_number or 1)
-        return int((EPOCH + interval - EPOCH).total_seconds())
+        return cron_interval(self._cron(name))
 
     @api.model
     def _delete_old(self, model, name):

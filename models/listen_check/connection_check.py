@@ -1,62 +1,32 @@
-import logging
+"""The records of LISTEN checks: facts, and the words that are made of them when they are shown.
+
+It calls the steps of a check for their titles and words only.
+"""
+
 import socket
-import time
 from datetime import timedelta
 
-import psutil
-
-import odoo.service.server
 from odoo import api, fields, models
-from odoo.service.model import retrying
 
-from ...analysis import pressure
+from ...analysis import listening, pressure
 from ...fields import NullableFloat
-from ...tools import EPOCH, LEVELS, selection_label
+from ...tools import LEVELS, selection_label
 
-_logger = logging.getLogger(__name__)
-
-# So many checks of each listener of a host are kept.
+# How many checks of each listener of a host are kept.
 KEPT = 20
-# How often to look whether a job has started.
-POLL_SECONDS = 0.5
-# How long Odoo may take to start all its processes.
-START_TIME = timedelta(seconds=60)
 # The steps that are about the other listener.
 OF_OTHER = {"bus": ("cron",), "cron": ("bus", "browser")}
 
 
-def is_heard(hearing):
-    """Whether a listen.Hearing, as a dictionary, proves that LISTEN works."""
-    return hearing["outcome"] == "heard"
-
-
-def can_notify(hearing):
-    """Whether a listen.Hearing, as a dictionary, proves that a NOTIFY can be sent."""
-    return is_heard(hearing) or (hearing["outcome"] == "lost" and not hearing["reason"])
-
-
-def route_verdict(hearing, pool):
-    """The verdict on a route.
-
-    :param dict hearing: of a listen.Hearing
-    :param dict pool: of `connection.check.run`, that the route leads through; None if it is not known
-    """
-    if is_heard(hearing):
-        return "session" if hearing["is_pooled"] else "direct"
-    if hearing["outcome"] == "blocked" and pool and pool["pool_mode"] == "session":
-        return "session"
-    return {"lost": "deaf", "unreachable": "unreachable"}.get(hearing["outcome"], "unknown")
-
-
 class ConnectionCheck(models.Model):
     """The verdict of a LISTEN check: on which kind of connection the bus, or the cron workers, of this
-    Odoo server listen. Proven by what was heard: the evidence says by which steps.
+    Odoo server listen. Proven by notifications: the evidence shows each step.
 
     - ``direct``: on PostgreSQL itself
     - ``session``: through a pooler in session mode, which works as long as the pool has servers
-    - ``deaf``: LISTEN is lost, or nobody listens
+    - ``deaf``: notifications are lost, or nobody listens
     - ``unreachable``: no connection to the database postgres can be made
-    - ``unknown``: it could not be found out; or cron's jobs were late, for which there may be other reasons
+    - ``unknown``: nothing was proven; or triggered jobs were late, which may have other reasons
 
     ``level`` is ``ok`` only for what works and will go on working.
     """
@@ -81,7 +51,6 @@ class ConnectionCheck(models.Model):
         "has servers. Deaf: looks connected, and hears nothing. Unreachable: cannot connect to the database postgres.",
     )
     level = fields.Selection(LEVELS, required=True, readonly=True, help="OK: it works, and will go on working.")
-    summary = fields.Char(readonly=True)
     checked_at = fields.Datetime("Checked", required=True, readonly=True, default=fields.Datetime.now)
     host = fields.Char("Odoo Server", readonly=True, help="The host whose listener was checked. Others may differ.")
     is_live = fields.Selection(
@@ -97,74 +66,64 @@ class ConnectionCheck(models.Model):
         help="The longest that a triggered job waited for its start: less than a second where the cron workers hear, "
         "up to a minute where they do not. Empty: it has not started yet.",
     )
-    steps = fields.Json(readonly=True)
-    ways = fields.Json(readonly=True)
-    evidence = fields.Text(compute="_compute_evidence")
-    remedy = fields.Text(compute="_compute_remedy")
+    # Facts: see `_conclusion_text`, `connection.check.run._step_words` and `_remedy_words`.
+    conclusion = fields.Json(readonly=True)
+    step_facts = fields.Json(readonly=True)
+    remedy_facts = fields.Json(readonly=True)
+    # Words, in the reader's language.
+    summary = fields.Char(compute="_compute_summary", search="_search_summary")
+    steps = fields.Json(compute="_compute_steps")
+    remedies = fields.Json(compute="_compute_remedies")
+    evidence = fields.Text(compute="_compute_steps")
+    remedy = fields.Text(compute="_compute_remedies")
 
     @api.depends("listener", "verdict")
+    @api.depends_context("lang")
     def _compute_display_name(self):
         for check in self:
-            check.display_name = f"{check._word('listener')}: {check._word('verdict')}"
+            check.display_name = f"{check._label('listener')}: {check._label('verdict')}"
 
-    @api.depends("steps")
-    def _compute_evidence(self):
+    @api.depends("conclusion")
+    @api.depends_context("lang")
+    def _compute_summary(self):
         for check in self:
+            check.summary = self._conclusion_text(check.conclusion) if check.conclusion else False
+
+    @api.model
+    def _search_summary(self, operator, value):
+        # Few checks are kept, and the database does not have their words.
+        return [("id", "in", self.search([]).filtered_domain([("summary", operator, value)]).ids)]
+
+    @api.depends("step_facts")
+    @api.depends_context("lang")
+    def _compute_steps(self):
+        words = self.env["connection.check.run"]._step_words
+        for check in self:
+            check.steps = steps = [words(facts) for facts in check.step_facts or []]
             check.evidence = "\n\n".join(
                 f"{number}. {step['title']} [{step['level']}]\n{step['done']}\n{step['seen']}\n{step['means']}"
-                for number, step in enumerate(check.steps or [], 1)
+                for number, step in enumerate(steps, 1)
             )
 
-    @api.depends("ways")
-    def _compute_remedy(self):
+    @api.depends("remedy_facts")
+    @api.depends_context("lang")
+    def _compute_remedies(self):
         for check in self:
+            check.remedies = remedies = [self._remedy_words(facts) for facts in check.remedy_facts or []]
             check.remedy = "\n\n".join(
-                "\n".join(way[key] for key in ("title", "lines", "then") if key in way) for way in check.ways or []
+                "\n".join(remedy[key] for key in ("title", "lines", "then") if key in remedy) for remedy in remedies
             )
 
-    def _word(self, name):
+    def _label(self, name):
         return selection_label(self, name, self[name])
 
     @api.model
-    def action_check(self):
-        """Check now, without a browser: with one, the page does the steps of connection.check.run.
-
-        :return: the new records, one for the bus and one for cron. Each step is committed, because a scheduled
-            action takes part.
-        """
-        self.env["connection.check.run"].check_access("create")
-        run_id, told = self._do_steps({})
-        while told["is_pending"]:
-            time.sleep(POLL_SECONDS)
-            told = self._commit_with_retries(lambda runs: runs.browse(run_id).step("cron"))
-        return self.browse(self._commit_with_retries(lambda runs: runs.browse(run_id).finish().ids))
-
-    @api.model
-    def _do_steps(self, values):
-        """Make a run with these values, and do its steps.
-
-        :return: its id, and what the last step told
-        """
-        run_id = self._commit_with_retries(lambda runs: runs.create(values).id)
-        told = {}
-        for name in self.env["connection.check.run"]._titles():
-            told = self._commit_with_retries(lambda runs, name=name: runs.browse(run_id).step(name))
-        return run_id, told
-
-    @api.model
-    def _commit_with_retries(self, function):
-        """Commit what a function does with connection.check.run, and call it again if another transaction came
-        in between. There may be no second connection for it."""
-        self.env["connection.endpoint"]._commit()
-        return retrying(lambda: function(self.env["connection.check.run"]), self.env)
-
-    @api.model
     def last(self):
-        """The last checks, for the page.
+        """Return the last checks, for the page.
 
         :return: a list of the values of at most two records, the bus before cron
         """
-        names = ["listener", "verdict", "level", "summary", "checked_at", "host", "delay", "steps", "ways"]
+        names = ["listener", "verdict", "level", "summary", "checked_at", "host", "delay", "steps", "remedies"]
         checks = self._last("bus") | self._last("cron")
         return [
             values | {"is_old": check._is_old()}
@@ -177,110 +136,70 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _worst(self, listener):
-        """The worst of the last checks of each Odoo server, of those that are not too old to count."""
+        """Return the worst of the last checks of each Odoo server, without those that are too old to count."""
         last = [checks[0] for checks in self.search([("listener", "=", listener)]).grouped("host").values()]
         last = [check for check in last if not check._is_old()]
         return max(last, key=lambda check: pressure.severity(check.level), default=self.browse())
 
     def _is_old(self):
-        """Whether it is so long ago that another one should have been done."""
+        """Return whether another check should have been made since."""
         patience = 2 * self.env["connection.settings"]._interval("check")
         return self.checked_at < fields.Datetime.now() - timedelta(seconds=patience)
 
-    # Kept watch
-
     @api.model
-    def _cron_check(self):
-        """Check without a browser. The cron worker that does this learns how long a job waits when it is free
-        again: the job itself then ends the check."""
-        run_id, told = self._do_steps({"is_scheduled": True})
-        self._commit_with_retries(lambda runs: runs.browse(run_id)._finish_unless_job(told["is_pending"]))
-
-    @api.model
-    def _watch(self):
-        """Check this Odoo server, once, after it has started: when all of it is up; and end what was forgotten.
-        It may not keep others from their work."""
-        try:
-            with self.env.cr.savepoint():
-                self.env["connection.check.run"]._finish_forgotten()
-                is_new = self._claim_start()
-            self.env["ir.cron"]._commit_progress()
-            if is_new:
-                self._cron_check()
-        except Exception:
-            _logger.exception("LISTEN could not be checked")
-
-    @api.model
-    def _claim_start(self):
-        """Whether this Odoo server is to be checked because it has started: the caller does it, nobody else."""
-        server = odoo.service.server.server
-        if not server or not self.env["connection.settings"]._cron("check").active:
-            return False
-        started_at = EPOCH + timedelta(seconds=int(psutil.Process(server.pid).create_time()))
-        parameters, name = self.env["ir.config_parameter"].sudo(), f"pgbouncer_monitor.started.{socket.gethostname()}"
-        if parameters.get_param(name) == str(started_at) or fields.Datetime.now() - started_at < START_TIME:
-            return False
-        parameters.set_param(name, str(started_at))
-        return True
-
-    # Verdicts
-
-    @api.model
-    def _conclude(self, steps, titles):
-        """Write down the verdicts.
+    def _conclude(self, steps):
+        """Store the verdicts.
 
         :param dict steps: name -> what a step of connection.check.run found
-        :param dict titles: name -> title
         :return: the new records, the bus before cron
         """
-        checks = self.create([self._values(listener, steps, titles) for listener in ("bus", "cron")])
+        checks = self.create([self._bus_values(steps), self._cron_values(steps)])
         for check in checks:
             others = [("listener", "=", check.listener), ("host", "=", check.host)]
             self.search(others, offset=KEPT).unlink()
         return checks
 
-    def _judge_again(self, steps):
-        """Write what a job found that started after the verdict.
+    def _conclude_again(self, steps):
+        """Store what a job found that started after the verdict.
 
         :param self: the records of one check
         """
-        titles = self.env["connection.check.run"]._titles()
-        for check in self.filtered(lambda check: check.listener == "cron"):
-            check.write(self._values("cron", steps, titles))
+        self.filtered(lambda check: check.listener == "cron").write(self._cron_values(steps))
 
     @api.model
-    def _values(self, listener, steps, titles):
-        words = ("done", "seen", "means", "level")
-        told = [
-            {"name": name, "title": title} | {key: steps[name].get(key) for key in words}
-            for name, title in titles.items()
-            if name in steps and name not in OF_OTHER[listener]
-        ]
-        last = self._last(listener)
+    def _bus_values(self, steps):
+        last = self._last("bus")
         is_live = {True: "yes", False: "no"}.get(steps["browser"].get("is_live"), last.is_live)
-        if listener == "bus":
-            host = (steps["bus"].get("bus") or {}).get("host")
-            verdict, level, summary, ways = self._judge_bus(steps, is_live)
-            if verdict not in ("direct", "session"):
-                is_live = last.is_live  # that it does not reach the browser has another reason
-        else:
-            host = next((host for host, _pid, _thread in reversed(steps.get("cron", {}).get("workers", []))), None)
-            verdict, level, summary, ways = self._judge_cron(steps)
+        conclusion = listening.judge_bus(steps, is_live, self._is_pooled())
+        if conclusion.verdict not in ("direct", "session"):
+            is_live = last.is_live  # that it does not reach the browser has another reason
+        host = (steps["bus"].get("bus") or {}).get("host")
+        return self._values("bus", steps, conclusion, host) | {"is_live": is_live}
+
+    @api.model
+    def _cron_values(self, steps):
+        job = steps.get("cron", {})
+        host = next((host for host, _pid, _thread in reversed(job.get("workers", []))), None)
+        conclusion = listening.judge_cron(steps, self._is_pooled())
+        return self._values("cron", steps, conclusion, host) | {"delay": job.get("delay")}
+
+    @api.model
+    def _values(self, listener, steps, conclusion, host):
         return {
             "listener": listener,
-            "verdict": verdict,
-            "level": level,
-            "summary": summary,
-            "ways": ways,
-            "steps": told,
+            "verdict": conclusion.verdict,
+            "level": conclusion.level,
+            "conclusion": {"listener": listener, "sentences": conclusion.sentences},
+            "step_facts": [
+                {"name": name} | steps[name]
+                for name in self.env["connection.check.run"]._titles()
+                if name in steps and name not in OF_OTHER[listener]
+            ],
+            "remedy_facts": [self._remedy_facts(code, steps) for code in conclusion.remedies],
             "host": host or socket.gethostname(),
-            "is_live": is_live if listener == "bus" else False,
-            "delay": steps.get("cron", {}).get("delay") if listener == "cron" else None,
         }
-
-    # Ways to mend it
 
     @api.autovacuum
     def _gc_checks(self):
-        """Checks are kept as long as samples are: of hosts that are gone, too."""
+        """Delete checks that are older than the history, those of hosts that are gone, too."""
         return self.env["connection.settings"]._delete_old(self, "checked_at")

@@ -1,3 +1,6 @@
+"""A LISTEN check while it runs. Each step is in a file ``step_*.py``, as two methods: `_step_<name>` returns facts,
+and `_describe_<name>` puts them into words."""
+
 import secrets
 from datetime import timedelta
 
@@ -7,16 +10,16 @@ from odoo.exceptions import UserError
 # The steps that the browser takes part in.
 ANSWERED_STEPS = ("bus", "browser")
 ROUTE = "/websocket/pgbouncer_monitor/listen"
-# So many in a row must arrive: one alone may be fetched by chance.
-ECHOES = 3
-# A check is over by then, and nothing is answered to it any more.
+# A check is over by then, and its token is not accepted any more.
 RUN_TIME = timedelta(minutes=2)
-# What a step must know of those before it.
+# The steps that must be done before a step.
 NEEDS = {"listen": {"pooler"}, "slots": {"pooler", "listeners"}, "cron": {"pooler"}}
+# How many notifications in a row must arrive at the browser: a single one may be fetched by chance.
+ECHOES = 3
 
 
 class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in-models
-    """A LISTEN check while it runs: a step after the other, so that a page can show how far it is.
+    """A LISTEN check while it runs: one step after the other, so that a page can show its progress.
 
     ``start``, then ``step`` for each of the steps until it is not pending any more, then ``finish``.
     """
@@ -24,21 +27,24 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     _name = "connection.check.run"
     _description = "LISTEN Check in Progress"
 
-    # Whoever has it may ask the bus process.
+    # Whoever has it may query the bus process.
     token = fields.Char(groups=fields.NO_ACCESS, default=lambda self: secrets.token_urlsafe(32))
     is_scheduled = fields.Boolean(groups=fields.NO_ACCESS)
-    # name -> what a step found: `done`, `seen` and `means` in words, `level`, and figures
+    # name -> the facts that a step found, and their `level`
     steps = fields.Json(groups=fields.NO_ACCESS)
-    # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and what the
-    # last of these found
+    # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and the result of
+    # LISTEN in the last of these
     job = fields.Json(groups=fields.NO_ACCESS)
     is_waiting = fields.Boolean(groups=fields.NO_ACCESS, help="For a job to start.")
     check_ids = fields.Many2many("connection.check", groups=fields.NO_ACCESS)
 
     @api.model
     def start(self):
-        """:return: a dictionary: the ``id`` of a new run, its ``token``, its ``steps``: a list of dictionaries
-        with ``name`` and ``title``, and how many ``echoes`` the step ``browser`` wants"""
+        """Start a check.
+
+        :return: a dictionary: the ``id`` of the run, its ``token``, its ``steps``: a list of dictionaries with
+            ``name`` and ``title``, and how many ``echoes`` the step ``browser`` needs
+        """
         run = self.create({}).sudo()
         steps = [{"name": name, "title": title} for name, title in run._titles().items()]
         return {"id": run.id, "token": run.token, "steps": steps, "echoes": ECHOES}
@@ -56,14 +62,15 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         if str(name) not in self._titles():
             raise UserError(self.env._("There is no step “%s”.", name))
         run._check_order(NEEDS.get(name, set()))
-        look = getattr(run, f"_look_{name}")
-        told = look(answer) if name in ANSWERED_STEPS else look()
-        if not told.get("is_pending"):  # the job writes meanwhile
-            run.steps = (run.steps or {}) | {name: told}
-        return {key: told.get(key) for key in ("done", "seen", "means", "level", "is_pending")}
+        do_step = getattr(run, f"_step_{name}")
+        facts = do_step(answer) if name in ANSWERED_STEPS else do_step()
+        if not facts.get("is_pending"):  # the job writes meanwhile
+            run.steps = (run.steps or {}) | {name: facts}
+        words = self._step_words(facts | {"name": name})
+        return {key: words[key] for key in ("done", "seen", "means", "level")} | {"is_pending": facts.get("is_pending")}
 
     def _own(self):
-        """This run with all rights, if it is the user's."""
+        """Return this run with all rights, if it is the user's."""
         self.ensure_one()
         self.check_access("write")
         return self.sudo()
@@ -73,23 +80,23 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             raise UserError(self.env._("The steps of a check must be done in their order."))
 
     def finish(self):
-        """Write down what the steps found.
+        """Store what the steps found, once.
 
         :return: the two records of connection.check
         """
         run = self._own()
         if not run.check_ids:
-            run._check_order(run._titles().keys() - {"cron"})  # a scheduled check may know without it
-            run.check_ids = self.env["connection.check"].sudo()._conclude(run.steps, run._titles())
+            run._check_order(run._titles().keys() - {"cron"})  # a scheduled check may do without it
+            run.check_ids = self.env["connection.check"].sudo()._conclude(run.steps)
         return run.check_ids
 
-    def _release(self):
-        """A probe takes seconds: no server of a pool is held meanwhile by what was read before it."""
+    def _commit_before_waiting(self):
+        """Commit, so that no server of a pool is held while a probe takes seconds."""
         self.env.cr.commit()  # pylint: disable=invalid-commit
 
     @api.model
     def _titles(self):
-        """The steps, in their order: name -> title."""
+        """Return the steps, in their order: name -> title."""
         return {
             "configuration": self.env._("Configuration"),
             "pooler": self.env._("Is a pooler in the path?"),
@@ -100,3 +107,17 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             "slots": self.env._("Will it stay so?"),
             "cron": self.env._("How long does a triggered job wait?"),
         }
+
+    @api.model
+    def _step_words(self, facts):
+        """Return what a step found in words: its ``name``, ``title``, ``level``, what was ``done`` and ``seen`` and
+        what it ``means``.
+
+        :param dict facts: of the step, with its ``name``; or these words themselves, in a check before 2.0
+        """
+        if "title" in facts:
+            return facts
+        name = facts["name"]
+        done, seen, means = getattr(self, f"_describe_{name}")(facts)
+        words = {"title": self._titles()[name], "done": done, "seen": seen, "means": means}
+        return {"name": name, "level": facts["level"]} | words

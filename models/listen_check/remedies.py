@@ -1,4 +1,4 @@
-"""What to configure so that the listeners receive notifications."""
+"""What to configure so that the listeners receive notifications: facts of a check, and lines to paste."""
 
 import getpass
 import shlex
@@ -7,145 +7,196 @@ import sys
 from odoo import api, models
 from odoo.tools import SQL, config
 
-# Where Debian's PostgreSQL has its unix socket: it does not tell ordinary roles.
+from ...odoo_internals import protocol_pid, system_database
+
+# Where Debian's PostgreSQL has its unix socket: ordinary roles cannot read it from PostgreSQL.
 SOCKET_FOLDER = "/var/run/postgresql"
 
 
-def _user_name():
-    """The user that runs Odoo; a container's may have no name."""
+def user_name():
+    """Return the name of the user that runs Odoo; a container's may have none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return "odoo"
 
 
-def _is_loopback(host):
+def is_loopback(host):
     return host in ("localhost", "::1") or host.startswith(("127.", "/"))
+
+
+def override_lines(facts):
+    target = f"host={facts['host']} port={facts['port']}"
+    return [f"{facts['database']} = {target} pool_mode=session pool_size={facts['pool_size']}"]
+
+
+def queue_job_lines(facts):
+    return ["[queue_job]", f"jobrunner_db_host = {facts['host']}", f"jobrunner_db_port = {facts['port']}"]
+
+
+def alt_connection_lines(facts):
+    return [
+        "server_wide_modules = " + ",".join([*facts["modules"], "bus_alt_connection"]),
+        f"imdispatcher_db_host = {facts['host']}",
+        f"imdispatcher_db_port = {facts['port']}",
+    ]
+
+
+def service_lines(facts):
+    options = f"--db_host={facts['host']} --db_port={facts['port']} --gevent-port={facts['bus_port']}"
+    return [
+        "[Unit]",
+        "Description=Odoo's bus on a database connection of its own",
+        "After=network.target",
+        "",
+        "[Service]",
+        f"User={facts['user']}",
+        f"ExecStart={shlex.join(facts['command'])} {options}",
+        "Restart=always",
+        "",
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ]
+
+
+def proxy_lines(facts):
+    return [
+        "location /websocket {",
+        f"    proxy_pass http://127.0.0.1:{facts['bus_port']};",
+        "    proxy_http_version 1.1;",
+        "    proxy_set_header Upgrade $http_upgrade;",
+        '    proxy_set_header Connection "upgrade";',
+        "    proxy_set_header Host $http_host;",
+        "    proxy_set_header X-Forwarded-Host $http_host;",
+        "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "    proxy_set_header X-Forwarded-Proto $scheme;",
+        "}",
+    ]
+
+
+# The code of a remedy -> the function that makes its lines.
+LINES = {
+    "override": override_lines,
+    "queue_job": queue_job_lines,
+    "alt_connection": alt_connection_lines,
+    "service": service_lines,
+    "service_proxy": proxy_lines,
+    "proxy": proxy_lines,
+}
 
 
 class ConnectionCheck(models.Model):
     _inherit = "connection.check"
 
     @api.model
-    def _way_override(self, steps):
-        pool = steps["pooler"]["pool"] or {}
-        host, port = pool.get("server") or (None, None)  # as PgBouncer itself goes there
-        if not host:
-            host, port = self._postgresql_address(steps["pooler"]["hearing"])
+    def _remedy_facts(self, code, steps):
+        """Return what a remedy needs to be put into words.
+
+        :param str code: see `analysis.listening.Conclusion`
+        :param dict steps: what the steps found
+        """
+        here, facts = steps["pooler"], {"code": code}
+        if code == "override":
+            host, port = (here["pool"] or {}).get("server") or (None, None)  # as PgBouncer itself connects
+            if not host:
+                host, port = self._postgresql_address(here["result"])
+            target = {"host": host, "port": port, "database": system_database()}
+            return facts | target | {"pool_size": steps["slots"]["needed"]}
+        if code == "queue_job":
+            return facts | self._direct_address(here["result"])
+        if code == "proxy":
+            return facts | {"bus_port": config["gevent_port"] if config["workers"] else config["http_port"]}
+        bus_port = config["gevent_port"] + 1
+        if code == "service_proxy":
+            return facts | {"bus_port": bus_port}
+        if code == "alt_connection":
+            modules = list(config["server_wide_modules"])
+            return facts | self._direct_address(steps["bus"]["bus"]["result"]) | {"modules": modules}
+        if code == "service":
+            command = [sys.executable, sys.argv[0], "gevent", "-c", config["config"] or "/etc/odoo/odoo.conf"]
+            service = {"user": user_name(), "command": command, "bus_port": bus_port}
+            return facts | self._direct_address(steps["bus"]["bus"]["result"]) | service
+        return facts
+
+    @api.model
+    def _remedy_words(self, facts):
+        """Return a remedy in words: its ``title``, and where there are any, ``lines`` to paste, and what to do
+        ``then``.
+
+        :param dict facts: of `_remedy_facts`; or these words themselves, in a check before 2.0
+        """
+        if "title" in facts:
+            return facts
+        code = facts["code"]
+        words = {"title": self._remedy_titles()[code]}
+        if code in LINES:
+            words |= {"lines": "\n".join(LINES[code](facts)), "then": self._remedy_sequels()[code]}
+        return words
+
+    @api.model
+    def _remedy_titles(self):
+        proxy = self.env._("In the server block of nginx, with the host where the bus process is:")
         return {
-            "title": self.env._(
+            "override": self.env._(
                 "In pgbouncer.ini, under [databases]. If there is a line for postgres, add what is missing in it:"
             ),
-            "lines": f"postgres = host={host} port={port} pool_mode=session pool_size={steps['slots']['needed']}",
-            "then": self.env._(
+            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL itself:"),
+            "alt_connection": self.env._(
+                "Or lead the bus alone to PostgreSQL, with the OCA's module bus_alt_connection in the addons path. "
+                "In odoo.conf, under [options]:"
+            ),
+            "service": self.env._(
+                "Or run the bus as a service of its own on a direct connection, in "
+                "/etc/systemd/system/odoo-bus.service:"
+            ),
+            "service_proxy": proxy,
+            "proxy": proxy,
+            "restart": self.env._("Restart Odoo: its listeners then connect anew. Check again when no long job runs."),
+            "role": self.env._(
+                "Let Odoo's role connect to the database postgres: see the reason above, and pg_hba.conf of PostgreSQL."
+            ),
+            "logs": self.env._(
+                "Look into the logs of PgBouncer and PostgreSQL for why a connection to postgres gets no answer, add "
+                "the PgBouncer to the endpoints, and check again."
+            ),
+        }
+
+    @api.model
+    def _remedy_sequels(self):
+        """Return what to do after the lines of a remedy are pasted."""
+        reload_nginx = self.env._("Then run nginx -s reload.")
+        return {
+            "override": self.env._(
                 "Then run RELOAD in PgBouncer's console, and restart Odoo: its listeners must connect anew. This mends "
                 "the bus and cron."
             ),
+            "queue_job": self.env._("Then restart Odoo."),
+            "alt_connection": self.env._("Then restart Odoo. The cron workers stay where they are."),
+            "service": self.env._(
+                "Then run systemctl enable --now odoo-bus, and lead /websocket there, as below. The cron workers "
+                "stay where they are."
+            ),
+            "service_proxy": reload_nginx,
+            "proxy": reload_nginx,
         }
-
-    @api.model
-    def _way_queue_job(self, steps):
-        host, port = self._direct_address(steps["pooler"]["hearing"])
-        return {
-            "title": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL itself:"),
-            "lines": f"[queue_job]\njobrunner_db_host = {host}\njobrunner_db_port = {port}",
-            "then": self.env._("Then restart Odoo."),
-        }
-
-    @api.model
-    def _direct_address(self, hearing):
-        """Where Odoo may reach PostgreSQL itself."""
-        host, port = self._postgresql_address(hearing)
-        if _is_loopback(host) and not _is_loopback(config["db_host"] or "localhost"):
-            host = config["db_host"]  # PgBouncer and PostgreSQL are on one host, and Odoo is on another
-        return host, port
-
-    @api.model
-    def _ways_direct(self, hearing):
-        """Lead the bus around the pooler."""
-        host, port = self._direct_address(hearing)
-        bus_port = config["gevent_port"] + 1
-        command = (sys.executable, sys.argv[0], "gevent", "-c", config["config"] or "/etc/odoo/odoo.conf")
-        unit = [
-            "[Unit]",
-            "Description=Odoo's bus on a database connection of its own",
-            "After=network.target",
-            "",
-            "[Service]",
-            f"User={_user_name()}",
-            f"ExecStart={shlex.join(command)} --db_host={host} --db_port={port} --gevent-port={bus_port}",
-            "Restart=always",
-            "",
-            "[Install]",
-            "WantedBy=multi-user.target",
-        ]
-        return [
-            {
-                "title": self.env._(
-                    "Or lead the bus alone to PostgreSQL, with the OCA's module bus_alt_connection in the addons path. "
-                    "In odoo.conf, under [options]:"
-                ),
-                "lines": "\n".join(
-                    (
-                        "server_wide_modules = " + ",".join([*config["server_wide_modules"], "bus_alt_connection"]),
-                        f"imdispatcher_db_host = {host}",
-                        f"imdispatcher_db_port = {port}",
-                    )
-                ),
-                "then": self.env._("Then restart Odoo. The cron workers stay where they are."),
-            },
-            {
-                "title": self.env._(
-                    "Or run the bus as a service of its own on a direct connection, in "
-                    "/etc/systemd/system/odoo-bus.service:"
-                ),
-                "lines": "\n".join(unit),
-                "then": self.env._(
-                    "Then run systemctl enable --now odoo-bus, and lead /websocket there, as below. The cron workers "
-                    "stay where they are."
-                ),
-            },
-            *self._ways_proxy(bus_port),
-        ]
-
-    @api.model
-    def _ways_proxy(self, port=None):
-        """Lead the websocket to the bus process."""
-        port = port or (config["gevent_port"] if config["workers"] else config["http_port"])
-        lines = [
-            "location /websocket {",
-            f"    proxy_pass http://127.0.0.1:{port};",
-            "    proxy_http_version 1.1;",
-            "    proxy_set_header Upgrade $http_upgrade;",
-            '    proxy_set_header Connection "upgrade";',
-            "    proxy_set_header Host $http_host;",
-            "    proxy_set_header X-Forwarded-Host $http_host;",
-            "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-            "    proxy_set_header X-Forwarded-Proto $scheme;",
-            "}",
-        ]
-        return [
-            {
-                "title": self.env._("In the server block of nginx, with the host where the bus process is:"),
-                "lines": "\n".join(lines),
-                "then": self.env._("Then run nginx -s reload."),
-            }
-        ]
-
-    @api.model
-    def _ways_restart(self):
-        title = self.env._("Restart Odoo: its listeners then connect anew. Check again when no long job runs.")
-        return [{"title": title}]
 
     @api.model
     def _is_pooled(self):
-        """Whether a pooler is in the path of Odoo's own connection."""
-        return self.env.cr._cnx.info.backend_pid != self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
+        """Return whether a pooler is in the path of Odoo's own connection."""
+        return protocol_pid(self.env.cr) != self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
 
     @api.model
-    def _postgresql_address(self, hearing):
-        """Where PostgreSQL is, as it says itself: host and port."""
-        if hearing["server"]:
-            return hearing["server"]
+    def _direct_address(self, result):
+        """Return where Odoo may reach PostgreSQL itself: ``host`` and ``port``."""
+        host, port = self._postgresql_address(result)
+        if is_loopback(host) and not is_loopback(config["db_host"] or "localhost"):
+            host = config["db_host"]  # PgBouncer and PostgreSQL are on one host, and Odoo is on another
+        return {"host": host, "port": port}
+
+    @api.model
+    def _postgresql_address(self, result):
+        """Return PostgreSQL's own host and port."""
+        if result["server"]:
+            return result["server"]
         query = SQL("SELECT COALESCE(host(inet_server_addr()), %s), current_setting('port')::int", SOCKET_FOLDER)
         return self.env.execute_query(query)[0]

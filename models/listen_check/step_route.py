@@ -1,33 +1,29 @@
-"""The route to the database on which Odoo listens."""
+"""The steps about the route to the database on which Odoo listens: settings, pooler, LISTEN."""
 
 import os
 
 from odoo import api, models
-from odoo.sql_db import connection_info_for
 from odoo.tools import config
 
-from ...analysis import readings
-from ...analysis.bottleneck import pool_size
 from ...analysis.joins import network_address
-from ...odoo_internals import alt_connection, bus_info
+from ...analysis.listening import is_delivered, pool_of
+from ...odoo_internals import alt_connection, bus_info, listener_info, system_database
 from ...probes import listen, query
 from ...probes.console import CONSOLE_TIMEOUT
 from ...probes.errors import QueryError
-from ...probes.listen import POSTGRES
 from ...tools import format_ms
 from ..endpoint.connection_endpoint_query import understood
-from .connection_check import is_heard
+
+# What bus_alt_connection reads, and the names by which its readme calls the environment's variables.
+ALT_OPTIONS = ("imdispatcher_db_host", "imdispatcher_db_port")
+WRONG_VARIABLES = ("IMDISPATCHER_DB_HOST", "IMDISPATCHER_DB_PORT")
 
 
-def _where(info):
-    return _address(listen.route(info))
+def address_text(route):
+    """Return a route as text.
 
-
-def _user(info):
-    return info.get("user") or os.environ.get("PGUSER") or "?"
-
-
-def _address(route):
+    :param route: host and port; no host is libpq's own choice, a unix socket
+    """
     host, port = route
     return network_address(host, port) if host else f"(unix socket):{port}"
 
@@ -35,156 +31,163 @@ def _address(route):
 class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
 
-    def _look_configuration(self):
-        info = connection_info_for(POSTGRES)[1]
-        seen = [self.env._("Odoo connects to postgres at %(where)s as %(user)s.", where=_where(info), user=_user(info))]
+    def _step_configuration(self):
+        info = listener_info()
+        is_alt = bool(alt_connection())
+        facts = {
+            "route": listen.route(info),
+            "user": info.get("user") or os.environ.get("PGUSER") or "?",
+            "bus_route": listen.route(bus_info()) if is_alt else None,
+            "is_alt_missing": not is_alt and any(map(config.get, ALT_OPTIONS)),
+            "wrong_variables": [name for name in WRONG_VARIABLES if os.environ.get(name)],
+        }
+        is_wrong = facts["is_alt_missing"] or facts["wrong_variables"]
+        return facts | {"level": "warning" if is_wrong else "ok"}
+
+    @api.model
+    def _describe_configuration(self, facts):
+        where, user = address_text(facts["route"]), facts["user"]
+        seen = self.env._("Odoo connects to postgres at %(where)s as %(user)s.", where=where, user=user)
+        if facts["bus_route"]:
+            where = address_text(facts["bus_route"])
+            seen += " " + self.env._("bus_alt_connection leads the bus to %s.", where)
         problems = []
-        if alt_connection():
-            seen.append(self.env._("bus_alt_connection leads the bus to %s.", _where(bus_info())))
-        elif any(config.get(f"imdispatcher_db_{name}") for name in ("host", "port")):
+        if facts["is_alt_missing"]:
             problems.append(
                 self.env._(
                     "imdispatcher_db_host or imdispatcher_db_port is set, and does nothing: bus_alt_connection is not "
                     "loaded. Add it to server_wide_modules."
                 )
             )
-        for name in ("IMDISPATCHER_DB_HOST", "IMDISPATCHER_DB_PORT"):
-            if os.environ.get(name):
-                problems.append(
-                    self.env._(
-                        "The environment variable %(name)s does nothing, whatever the readme of bus_alt_connection "
-                        "says: its name is ODOO_%(name)s.",
-                        name=name,
-                    )
+        for name in facts["wrong_variables"]:
+            problems.append(
+                self.env._(
+                    "The environment variable %(name)s does nothing, whatever the readme of bus_alt_connection "
+                    "says: its name is ODOO_%(name)s.",
+                    name=name,
                 )
-        return {
-            "done": self.env._("Read where Odoo's settings lead its listeners: to the database postgres."),
-            "seen": " ".join(seen),
-            "means": " ".join(problems) or self.env._("These are settings only. What they do is proven below."),
-            "level": "warning" if problems else "ok",
-        }
+            )
+        return (
+            self.env._("Read where Odoo's settings lead its listeners: to the database postgres."),
+            seen,
+            " ".join(problems) or self.env._("These are settings only. What they do is proven below."),
+        )
 
-    def _look_pooler(self):
+    def _step_pooler(self):
         consoles = self.env["connection.endpoint"].search([("kind", "=", "pgbouncer"), ("active", "=", True)])
         commands = [f"SHOW {what}" for what in ("CLIENTS", "POOLS", "DATABASES", "USERS", "CONFIG")]
         questions = {console.id: (console._address(), commands) for console in consoles}
-        self._release()
-        hearing, answered = listen.probe(
-            connection_info_for(POSTGRES)[1],
+        self._commit_before_waiting()
+        result, answered = listen.probe(
+            listener_info(),
             meanwhile=lambda: query.run(questions, CONSOLE_TIMEOUT),
-            look_seconds=CONSOLE_TIMEOUT + query.HAND_OVER_SECONDS,
+            meanwhile_seconds=CONSOLE_TIMEOUT + query.HAND_OVER_SECONDS,
         )
-        pool = self._pool_of(hearing, answered or {})
-        seen, means, level = self.env._("It could not be seen."), self._because(hearing._asdict()), "unknown"
-        if hearing.is_pooled is not None:
-            level = "ok"
+        level = "unknown" if result.is_pooled is None else "ok"
+        return {"level": level, "result": result._asdict(), "pool": self._pool(result.own_end, answered or {})}
+
+    @api.model
+    def _pool(self, own_end, answered):
+        """Return the pool that this process listens through, with the name of its ``endpoint``; None if no endpoint
+        shows the connection.
+
+        :param own_end: of a listen.ListenResult
+        :param dict answered: the id of an endpoint -> what its console answered while the connection was open
+        """
+        for endpoint_id, reading in answered.items():
+            reading = understood(reading)
+            if isinstance(reading, QueryError):
+                continue
+            if pool := pool_of(own_end, os.getpid(), system_database(), reading.answers):
+                return pool | {"endpoint": self.env["connection.endpoint"].browse(endpoint_id).name}
+        return None
+
+    @api.model
+    def _describe_pooler(self, facts):
+        result, pool = facts["result"], facts["pool"]
+        seen, means = self.env._("It could not be seen."), self._failure_text(result)
+        if result["is_pooled"] is not None:
             seen = self.env._("They are equal.")
             means = self.env._("This is a direct connection to PostgreSQL.")
-        if hearing.is_pooled:
+        if result["is_pooled"]:
             seen = self.env._("They differ.")
             means = self.env._("A pooler is in between.")
         if pool:
             means += " " + self.env._(
                 "It is %(endpoint)s, and the pool is in %(pool_mode)s mode.",
                 endpoint=pool["endpoint"],
-                pool_mode=pool["pool_mode"],
+                pool_mode=pool["pool_mode"] or "?",
             )
-        elif hearing.is_pooled:
+        elif result["is_pooled"]:
             means += " " + self.env._(
                 "It is none of the endpoints that are watched here, so that nobody knows its mode and its size: add it "
                 "to the endpoints."
             )
-        return {
-            "done": self.env._(
-                "Connected to postgres as Odoo does, and compared the PID of the protocol with pg_backend_pid()."
-            ),
-            "seen": seen,
-            "means": means,
-            "level": level,
-            "hearing": hearing._asdict(),
-            "pool": pool,
-        }
+        done = self.env._(
+            "Connected to postgres as Odoo does, and compared the PID of the protocol with pg_backend_pid()."
+        )
+        return done, seen, means
 
-    def _pool_of(self, hearing, answered):
-        """The pool of the connection of a listen.Hearing, in what the consoles answered while it was open.
-
-        :return: a dictionary, None if no endpoint has such a client
-        """
-        for endpoint_id, reading in answered.items():
-            reading = understood(reading)
-            if isinstance(reading, QueryError):
-                continue
-            rows = {command.removeprefix("SHOW ").lower(): answer for command, answer in reading.answers.items()}
-            for client in rows["clients"]:
-                of_socket = hearing.own_end and (client.get("addr"), client.get("port")) == hearing.own_end
-                of_process = not hearing.own_end and client.get("remote_pid") == os.getpid()
-                if client.get("database") != POSTGRES or not (of_socket or of_process):
-                    continue
-                database = next((row for row in rows["databases"] if row.get("name") == POSTGRES), {})
-                user = database.get("force_user") or client.get("user")
-                key = POSTGRES, user
-                pool = next((row for row in rows["pools"] if (row.get("database"), row.get("user")) == key), {})
-                of_user = next((row for row in rows["users"] if row.get("name") == user), {})
-                return {
-                    "endpoint": self.env["connection.endpoint"].browse(endpoint_id).name,
-                    "pool_mode": pool.get("pool_mode") or "?",
-                    "pool_size": pool_size(database, of_user),
-                    "client_idle_timeout": readings.by_key(rows["config"]).get("client_idle_timeout"),
-                    "server": (database.get("host"), database.get("port")),
-                }
-        return None
-
-    def _look_listen(self):
-        hearing = self.steps["pooler"]["hearing"]
-        seen, means = self._tell_hearing(hearing)
-        return {
-            "done": self.env._(
-                "LISTEN on a random channel over this route, then NOTIFY from another connection, as Odoo does."
-            ),
-            "seen": seen,
-            "means": means,
-            "level": "ok" if is_heard(hearing) else "unknown" if hearing["outcome"] == "failed" else "critical",
-        }
+    def _step_listen(self):
+        result = self.steps["pooler"]["result"]
+        level = "ok" if is_delivered(result) else "unknown" if result["outcome"] == "failed" else "critical"
+        return {"level": level, "result": result}
 
     @api.model
-    def _because(self, hearing):
-        """What kept a listen.Hearing from hearing, in words."""
+    def _describe_listen(self, facts):
+        done = self.env._(
+            "LISTEN on a random channel over this route, then NOTIFY from another connection, as Odoo does."
+        )
+        return done, *self._describe_result(facts["result"])
+
+    @api.model
+    def _failure_text(self, failure):
+        """Return in words what prevented a delivery.
+
+        :param dict failure: ``reason`` and ``detail`` of a listen.ListenResult
+        """
         words = {
             "timeout": self.env._("There was no answer in time."),
             "unresolved": self.env._("The host name cannot be resolved."),
             "no_password": self.env._("A password is asked for, and Odoo has none."),
         }
-        return hearing["detail"] or words.get(hearing["reason"], hearing["reason"]) or ""
+        return failure["detail"] or words.get(failure["reason"], failure["reason"]) or ""
 
-    def _tell_hearing(self, hearing):
-        """:return: what was seen of a listen.Hearing, and what it means"""
-        because = self._because(hearing)
-        if hearing["leftover"]:
-            because += " " + self.env._(
+    @api.model
+    def _describe_result(self, result):
+        """Return in words what was seen of a listen.ListenResult, a dictionary, and what it means."""
+        outcome, why = result["outcome"], self._failure_text(result)
+        if result["leftover"]:
+            why += " " + self.env._(
                 "The random channel stays with the backend of PID %s until its connection ends: nobody will call it.",
-                hearing["leftover"],
+                result["leftover"],
             )
+        if outcome == "delivered":
+            seen = self.env._("It arrived after %s ms.", format_ms(self.env, result["seconds"] or 0))
+        elif outcome == "lost" and result["reason"]:
+            seen = self.env._("LISTEN was refused: %s", why)
+        elif outcome == "lost":
+            seconds = listen.DELIVERY_SECONDS
+            seen = self.env._("It did not arrive within %(seconds)s s. %(why)s", seconds=seconds, why=why)
+        elif outcome == "blocked":
+            seen = self.env._("The connection was accepted, and then got no server in time. %s", why)
+        elif outcome == "unreachable":
+            where = address_text(result["route"])
+            seen = self.env._("No connection to %(where)s: %(why)s", where=where, why=why)
+        else:
+            seen = self.env._("It failed: %s", why)
+        return seen, self._outcome_meanings()[outcome]
+
+    @api.model
+    def _outcome_meanings(self):
         return {
-            "heard": (
-                self.env._("It arrived after %s ms.", format_ms(self.env, hearing["seconds"] or 0)),
-                self.env._("LISTEN works on this route."),
+            "delivered": self.env._("LISTEN works on this route."),
+            "lost": self.env._("Whoever listens over this route is deaf: it looks connected, and hears nothing."),
+            "blocked": self.env._(
+                "All servers of the pool are taken, or PostgreSQL gives PgBouncer none. Odoo blocks, too."
             ),
-            "lost": (
-                self.env._("It did not arrive within %(seconds)s s. %(why)s", seconds=listen.HEAR_SECONDS, why=because)
-                if not hearing["reason"]
-                else self.env._("LISTEN was refused: %s", because),
-                self.env._("Whoever listens over this route is deaf: it looks connected, and hears nothing."),
+            "failed": self.env._("Whether LISTEN works is not known."),
+            "unreachable": self.env._(
+                "Odoo cannot connect to the database postgres, and so can neither listen nor notify."
             ),
-            "blocked": (
-                self.env._("The connection was accepted, and then got no server in time. %s", because),
-                self.env._("All servers of the pool are taken, or PostgreSQL gives PgBouncer none. Odoo blocks, too."),
-            ),
-            "failed": (
-                self.env._("It failed: %s", because),
-                self.env._("Whether LISTEN works is not known."),
-            ),
-            "unreachable": (
-                self.env._("No connection to %(where)s: %(why)s", where=_address(hearing["route"]), why=because),
-                self.env._("Odoo cannot connect to the database postgres, and so can neither listen nor notify."),
-            ),
-        }[hearing["outcome"]]
+        }

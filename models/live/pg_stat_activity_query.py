@@ -7,6 +7,7 @@ import psycopg2
 from odoo import api, models
 from odoo.tools import SQL, config
 
+from ...odoo_internals import server_version
 from ...probes import postgres
 from .connection_live import LateParameter
 from .pg_stat_activity import QUERY_BYTES
@@ -143,14 +144,14 @@ class PgStatActivity(models.Model):
             untracked=SQL(postgres.UNTRACKED),
             # Before PostgreSQL 14, what is not tracked does not tell that it waits.
             may_wait=SQL("wait_event_type = 'Lock'")
-            if self.env.cr._cnx.server_version >= 140000
+            if server_version(self.env.cr) >= 140000
             else SQL("wait_event_type = 'Lock' OR state = 'disabled'"),
             backend_age=self._seconds_since("backend_start"),
             xact_age=self._seconds_since("xact_start"),
             query_age=self._seconds_since("query_start"),
             state_age=self._seconds_since("state_change"),
             blocked_age=self._blocked_age(),
-            query_id=SQL("query_id::text") if self.env.cr._cnx.server_version >= 140000 else SQL("NULL::text"),
+            query_id=SQL("query_id::text") if server_version(self.env.cr) >= 140000 else SQL("NULL::text"),
             hidden=postgres.HIDDEN_QUERY,
             component=self._component(),
         )
@@ -196,7 +197,7 @@ class PgStatActivity(models.Model):
     @api.model
     def _blocked_age(self) -> SQL:
         since = SQL("query_start")
-        if self.env.cr._cnx.server_version >= 140000:
+        if server_version(self.env.cr) >= 140000:
             # pg_locks is read once, and only if somebody waits. For a moment after a wait has begun it does not
             # tell since when: that is 0, because GREATEST ignores NULL.
             since = SQL(
@@ -207,6 +208,6 @@ class PgStatActivity(models.Model):
             """CASE WHEN wait_event_type = 'Lock' AND %s
                     THEN GREATEST(EXTRACT(EPOCH FROM statement_timestamp() - %s)::float8, 0)
                END""",
-            SQL("query_start IS NOT NULL") if self.env.cr._cnx.server_version < 140000 else SQL("TRUE"),
+            SQL("query_start IS NOT NULL") if server_version(self.env.cr) < 140000 else SQL("TRUE"),
             since,
         )

@@ -186,8 +186,8 @@ class TestTours(TourCase):
 
     def test_listen_check_that_was_done(self):
         new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer")
-        values = {"listener": "bus", "verdict": "direct", "level": "ok", "summary": "It hears.", "host": "h"}
-        self.env["connection.check"].create(values | {"steps": [], "ways": []})
+        values = {"listener": "bus", "verdict": "direct", "level": "ok", "host": "h"}
+        self.env["connection.check"].create(values | {"conclusion": {"text": "It hears."}})
         self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql").active = True
         self.start_tour("/odoo/listen-check", "pgbouncer_monitor_listen_check_viewer", login="viewer", timeout=120)
         self.start_tour("/odoo/settings", "pgbouncer_monitor_listen_check_settings", login="admin", timeout=120)

@@ -74,12 +74,12 @@ export class ListenCheck extends Component {
         );
     }
 
-    /** Each way to mend something once: one may mend both. */
-    get ways() {
-        const ways = this.state.checks.flatMap((check) => check.ways || []);
+    /** Each remedy to mend something once: one may mend both. */
+    get remedies() {
+        const remedies = this.state.checks.flatMap((check) => check.remedies || []);
         const key = ({ title, lines }) => `${title} ${lines}`;
-        return ways.filter(
-            (way, index) => ways.findIndex((other) => key(other) === key(way)) === index,
+        return remedies.filter(
+            (remedy, index) => remedies.findIndex((other) => key(other) === key(remedy)) === index,
         );
     }
 

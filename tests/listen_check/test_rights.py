@@ -1,0 +1,58 @@
+import json
+
+from odoo.tests import HttpCase, new_test_user, tagged
+from odoo.tools import config, mute_logger
+
+from ...models.listen_check.connection_check_run import ROUTE
+
+
+@tagged("-at_install", "post_install")
+class TestRights(HttpCase):
+    def setUp(self):
+        super().setUp()
+        for login in ("viewer", "manager", "other_manager"):
+            new_test_user(self.env, login, groups=f"pgbouncer_monitor.group_{login.removeprefix('other_')}")
+        new_test_user(self.env, "nobody", groups="base.group_user")
+
+    def post(self, path, **params):
+        answer = self.url_open(path, json={"params": params}).json()
+        return answer["error"]["data"]["name"] if "error" in answer else answer["result"]
+
+    def call_kw(self, model, method, *args):
+        return self.post("/web/dataset/call_kw", model=model, method=method, args=args, kwargs={})
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model", "odoo.addons.base.models.ir_rule")
+    def test_only_managers_check(self):
+        denied = "odoo.exceptions.AccessError"
+        for login in ("nobody", "viewer"):
+            self.authenticate(login, login)
+            self.assertEqual(self.call_kw("connection.check", "action_check"), denied)
+            self.assertEqual(self.call_kw("connection.check.run", "start"), denied)
+        self.authenticate("manager", "manager")
+        run = self.call_kw("connection.check.run", "start")
+        self.assertTrue(self.call_kw("connection.check.run", "step", [run["id"]], "configuration")["seen"])
+        for name in ("token", "steps", "job"):
+            self.assertEqual(self.call_kw("connection.check.run", "read", [run["id"]], [name]), denied)
+        for method, args in (("create", [[{}]]), ("write", [[1], {"verdict": "direct"}]), ("unlink", [[1]])):
+            self.assertEqual(self.call_kw("connection.check", method, *args), denied)
+        self.authenticate("other_manager", "other_manager")
+        for method, args in (("step", ["configuration"]), ("echo", ["1"]), ("finish", [])):
+            self.assertEqual(self.call_kw("connection.check.run", method, [run["id"]], *args), denied)
+
+    @mute_logger("odoo.http")
+    def test_bus_process_answers_a_check_only(self):
+        self.authenticate("manager", "manager")
+        run = self.call_kw("connection.check.run", "start")
+        for login in ("manager", "viewer", "nobody", None):
+            self.authenticate(login, login)
+            for token in ("", "x", "ä", None, False, 0, []):
+                self.assertEqual(self.post(ROUTE, run_id=run["id"], token=token), "odoo.exceptions.AccessError")
+            for run_id in (0, -1, 1 << 40, "1", "x", None, [], True):
+                self.assertEqual(self.post(ROUTE, run_id=run_id, token=run["token"]), "odoo.exceptions.AccessError")
+        answer = self.post(ROUTE, run_id=run["id"], token=run["token"])
+        self.assertTrue(json.loads(answer["text"])["is_bus"])
+        self.assertNotIn(config["db_password"], str(answer))
+        record = self.env["connection.check.run"].browse(run["id"])
+        self.env.cr.execute("UPDATE connection_check_run SET create_date = create_date - interval '3 min'")
+        record.invalidate_recordset()
+        self.assertEqual(self.post(ROUTE, run_id=run["id"], token=run["token"]), "odoo.exceptions.AccessError", "old")

@@ -1,0 +1,139 @@
+"""What the steps of LISTEN checks found, and the verdicts on it. The tests in Odoo read this, too."""
+
+DELIVERED = {
+    "outcome": "delivered",
+    "reason": None,
+    "detail": None,
+    "route": ["db", 6432],
+    "own_end": ["h", 5000],
+    "is_pooled": True,
+    "server": ["10.0.0.1", 5432],
+    "seconds": 0.005,
+    "leftover": None,
+}
+DIRECT = DELIVERED | {"is_pooled": False, "route": ["db", 5432]}
+LOST = DELIVERED | {"outcome": "lost", "seconds": None}
+REJECTED = LOST | {"reason": "other", "detail": "cannot execute LISTEN during recovery"}
+BLOCKED = LOST | {"outcome": "blocked", "reason": "timeout", "detail": ""}
+FAILED = LOST | {"outcome": "failed", "reason": "other", "detail": "something else"}
+UNREACHABLE = FAILED | {"outcome": "unreachable", "detail": "no such database: postgres", "server": None}
+TRANSACTION_POOL = {
+    "endpoint": "PgBouncer",
+    "pool_mode": "transaction",
+    "pool_size": 20,
+    "client_idle_timeout": "0",
+    "server": [None, None],
+}
+SESSION_POOL = TRANSACTION_POOL | {"pool_mode": "session"}
+
+
+def found(*here_and_pool, live=True, delay=0.003, waited=0.2, **results):
+    """Return what the steps of a check found: on the route from here, in the bus process, and in the job."""
+    here, pool = (*here_and_pool, *(DELIVERED, None)[len(here_and_pool) :])
+    bus, job = results.get("bus", DELIVERED), results.get("job", DELIVERED)
+    bus = bus and {"result": bus, "delay": delay, "host": "bus-host", "pid": 7, "is_bus": True}
+    is_woken = bool(job) and waited < 5
+    return {
+        "configuration": {
+            "level": "ok",
+            "route": ["db", 6432],
+            "user": "odoo",
+            "bus_route": None,
+            "is_alt_missing": False,
+            "wrong_variables": [],
+        },
+        "pooler": {"level": "ok", "result": here, "pool": pool},
+        "listen": {"level": "ok", "result": here},
+        "bus": {"level": "ok", "source": "browser", "misled": [], "is_direct": False}
+        | ({"bus": bus, "sockets": []} if bus else {"answers": [["browser", {"problem": "timeout"}]]}),
+        "browser": {
+            "level": "ok",
+            "delays": None if live is None else [0.01, 0.02, 0.03 if live else None],
+            "is_live": live,
+        },
+        "listeners": {
+            "level": "ok",
+            "direct": 0,
+            "count": 3,
+            "deaf": 0,
+            "deaf_clients": [],
+            "unread": [],
+            "queue_job": None,
+        },
+        "slots": {
+            "level": "ok",
+            "code": "enough",
+            "needed": 5,
+            "listeners": 3,
+            "count": 3,
+            "at_once": 2,
+            "has_filter": False,
+            "pool_size": 20,
+            "client_idle_timeout": "0",
+        },
+        "cron": {
+            "level": "ok" if is_woken else "critical",
+            "code": "woken" if is_woken else "not_woken" if job else "not_started",
+            "count": 4,
+            "result": job,
+            "workers": [["cron-host", 1, 1]] if job else [],
+            "delays": [waited] if job else [],
+            "delay": waited,
+            "is_woken": is_woken,
+        },
+    }
+
+
+# What the steps found -> verdict and level of the bus, and of cron.
+VERDICTS = {
+    "direct": (found(DIRECT, bus=DIRECT, job=DIRECT), "direct ok", "direct ok"),
+    "session": (found(pool=SESSION_POOL), "session ok", "session ok"),
+    "nobody watches the pooler": (found(), "session ok", "session ok"),
+    "no browser took part": (found(live=None), "session ok", "session ok"),
+    "lost": (found(LOST, bus=LOST, delay=None, live=False, job=None), "deaf critical", "deaf critical"),
+    "rejected": (found(REJECTED, bus=REJECTED, delay=None, job=None), "deaf critical", "deaf critical"),
+    "lost without a pooler": (
+        found(LOST | {"is_pooled": False}, bus=LOST | {"is_pooled": False}, delay=None, job=None),
+        "deaf critical",
+        "deaf critical",
+    ),
+    "only old connections work": (found(LOST, bus=LOST, job=LOST), "deaf critical", "deaf critical"),
+    "old connections are deaf": (found(delay=None, job=None), "deaf critical", "unknown unknown"),
+    "only the first jobs were woken up": (found(waited=43.0), "session ok", "unknown unknown"),
+    "the bus goes another way": (found(LOST, bus=DIRECT, job=None), "direct ok", "deaf critical"),
+    "the cron workers go another way": (found(LOST, bus=LOST, delay=None, job=DIRECT), "deaf critical", "direct ok"),
+    "not to the browser": (found(live=False), "session critical", "session ok"),
+    "the bus process is not found": (found(bus=None), "unknown unknown", "session ok"),
+    "…and browsers are notified": (found(DIRECT, bus=None, live=True), "unknown unknown", "session ok"),
+    "a session pool that is full": (
+        found(BLOCKED, SESSION_POOL, bus=BLOCKED, delay=None, job=None),
+        "session critical",
+        "session critical",
+    ),
+    "a session pool that is nearly full": (
+        found(BLOCKED, SESSION_POOL, bus=BLOCKED, job=BLOCKED),
+        "session warning",
+        "session warning",
+    ),
+    "blocked, for an unknown reason": (
+        found(BLOCKED, bus=BLOCKED, delay=None, job=None),
+        "unknown unknown",
+        "unknown unknown",
+    ),
+    "blocked in a transaction pool": (
+        found(BLOCKED, TRANSACTION_POOL, bus=BLOCKED, delay=0.1, job=BLOCKED),
+        "unknown unknown",
+        "unknown unknown",
+    ),
+    "failed": (found(FAILED, bus=FAILED, job=None), "unknown unknown", "unknown unknown"),
+    "the bus process is direct, and nobody can notify": (
+        found(UNREACHABLE, bus=DIRECT, job=None),
+        "direct critical",
+        "unreachable critical",
+    ),
+    "unreachable": (
+        found(UNREACHABLE, bus=UNREACHABLE, delay=None, job=None),
+        "unreachable critical",
+        "unreachable critical",
+    ),
+}
