@@ -223,7 +223,7 @@ class ConnectionOverview(models.AbstractModel):
     def _tell_seconds(self, seconds):
         """Seconds with their unit; None of what is unknown."""
         is_known = seconds is not None and seconds is not False
-        return self.env["connection.rule"]._tell_value("maxwait", seconds) if is_known else None
+        return self.env["connection.rule"]._format_value("maxwait", seconds) if is_known else None
 
     @api.model
     def _age(self, time):

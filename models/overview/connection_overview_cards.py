@@ -27,7 +27,7 @@ class ConnectionOverview(models.AbstractModel):
         of its open alerts; the last hour for a chart; and of the PostgreSQL of this Odoo the verdicts of the LISTEN
         check. Ages are texts with a unit."""
         charts = self._charts(looks)
-        alerts = self.env["connection.alert"]._lasting(self.env["connection.endpoint"].union(*looks))
+        alerts = self.env["connection.alert"]._open_alerts(self.env["connection.endpoint"].union(*looks))
         return [
             self._card(endpoint, look, list(alerts[endpoint].values())) | {"chart": charts[endpoint]}
             for endpoint, look in looks.items()
