@@ -5,6 +5,8 @@ from .live import test_pg_stat_activity
 from .live import test_pgbouncer_pool
 from .live import test_tours
 from .listen_check import test_connection_check
+from .alerts import test_alert_facts
+from .alerts import test_alert_messages
 from .alerts import test_connection_alert
 from .history import test_connection_sample
 from .overview import test_connection_overview
