@@ -137,7 +137,7 @@ class AlertCase(SampleCase):
         known = self.messages(endpoint)
         with mute_logger(SAMPLER), self.console(**answers), self.clock_forward(60 * minute):
             self.Sample._sample(endpoint or self.endpoint)
-            self.Alert._tell()
+            self.Alert._notify()
         self.env.invalidate_all()
         return self.messages(endpoint) - known
 

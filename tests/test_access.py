@@ -50,8 +50,8 @@ class TestAccess(HttpCase):
                 "rule": "blocked_age",
                 "level": "critical",
                 "opened_at": fields.Datetime.now(),
-                "evidence": "PID 1",
-                "queries": "SELECT 'a secret'",
+                "evidence_facts": {"html": "PID 1"},
+                "queries_facts": {"html": "SELECT 'a secret'"},
             }
         )
         cls.nobody = new_test_user(cls.env, "nobody", groups="base.group_user,base.group_allow_export")
@@ -177,14 +177,17 @@ class TestAccess(HttpCase):
     def test_queries_of_an_alert_are_for_managers(self):
         self.authenticate("viewer", "viewer")
         self.assertIn("PID 1", self.call_kw("connection.alert", "read", [self.alert.id])[0]["evidence"])
-        for method, args in (
-            ("read", [[self.alert.id], ["queries"]]),
-            ("web_search_read", [[], {"queries": {}}]),
-            ("search_count", [[("queries", "ilike", "secret")]]),
-            ("web_read_group", [[], ["queries"], []]),
-        ):
-            self.assertEqual(self.call_kw("connection.alert", method, *args), "odoo.exceptions.AccessError", method)
-        self.assertNotIn("queries", self.call_kw("connection.alert", "fields_get"))
+        for name in ("queries", "queries_facts"):
+            for method, args in (
+                ("read", [[self.alert.id], [name]]),
+                ("web_search_read", [[], {name: {}}]),
+                ("search_count", [[(name, "ilike", "secret")]]),
+                ("web_read_group", [[], [name], []]),
+            ):
+                answer = self.call_kw("connection.alert", method, *args)
+                self.assertEqual(answer, "odoo.exceptions.AccessError", (name, method))
+            self.assertNotIn(name, self.call_kw("connection.alert", "fields_get"))
+        self.assertNotIn("secret", str(self.call_kw("connection.alert", "read", [self.alert.id])))
         self.authenticate("manager", "manager")
         [read] = self.call_kw("connection.alert", "read", [self.alert.id], ["queries"])
         self.assertIn("a secret", read["queries"])

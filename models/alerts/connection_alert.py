@@ -1,4 +1,4 @@
-import logging
+"""The alerts: how one opens, changes and ends. May touch rules and endpoints; the sampler hands in what it found."""
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -8,17 +8,18 @@ from ...analysis.incidents import QUEUES
 from ...fields import NullableFloat
 from ...tools import LEVELS, selection_label
 from ..live.pgbouncer_pool import BOTTLENECKS
-from .connection_rule import RULE_LABELS
-
-_logger = logging.getLogger(__name__)
+from .rule_texts import RULE_LABELS, advice
 
 
 class ConnectionAlert(models.Model):
     """One incident: a rule that was broken by an endpoint, or by one of its databases or pools,
     from when it opened until it was over. Written by the sampler alone.
 
-    What changes is told in the endpoint's chatter: ``told_level`` is what was told last, "ok" for
-    the end, and empty for nothing.
+    What changes is posted in the endpoint's chatter: ``reported_level`` is the level of the last post, "ok" for
+    the end, and empty before the first.
+
+    The ``_facts`` are JSON, from which the fields of that name are made in the reader's language. Alerts from before
+    19.0.2.0.0 have the old words there: ``{"text": …}`` or ``{"html": …}``.
     """
 
     _name = "connection.alert"
@@ -59,25 +60,31 @@ class ConnectionAlert(models.Model):
     bottleneck = fields.Selection(
         BOTTLENECKS, "Held Back By", readonly=True, help="What kept the pool from opening another server."
     )
-    situation = fields.Text(readonly=True, help="What was found when it opened, or got worse.")
+    situation_facts = fields.Json(readonly=True)
+    situation = fields.Text(compute="_compute_situation", help="What was found when it opened, or got worse.")
     advice = fields.Char("What to Do First", compute="_compute_advice")
+    evidence_facts = fields.Json(readonly=True)
     evidence = fields.Html(
         "What Ran",
-        readonly=True,
+        compute="_compute_evidence",
         help="At the moment when it opened, or got worse: sessions that block others, then the oldest transactions.",
     )
-    queries = fields.Html(readonly=True, groups="pgbouncer_monitor.group_manager", help="What these sessions ran.")
+    queries_facts = fields.Json(readonly=True, groups="pgbouncer_monitor.group_manager")
+    queries = fields.Html(
+        compute="_compute_queries", groups="pgbouncer_monitor.group_manager", help="What these sessions ran."
+    )
     acknowledged_by = fields.Many2one("res.users", readonly=True, help="Who looks after it: there are no reminders.")
     acknowledged_at = fields.Datetime("Acknowledged", readonly=True)
-    told_level = fields.Selection(LEVELS, readonly=True)
-    told_at = fields.Datetime(readonly=True)
+    reported_level = fields.Selection(LEVELS, readonly=True)
+    reported_at = fields.Datetime(readonly=True)
 
     _open_uniq = models.UniqueIndex(
         "(endpoint_id, rule, COALESCE(database, ''), COALESCE(\"user\", '')) WHERE closed_at IS NULL"
     )
-    _told_level_idx = models.Index("(told_level) WHERE told_level IN ('warning', 'critical')")
+    _reported_level_idx = models.Index("(reported_level) WHERE reported_level IN ('warning', 'critical')")
 
     @api.depends("rule", "endpoint_name", "database", "user")
+    @api.depends_context("lang")
     def _compute_display_name(self):
         for alert in self:
             parts = (alert.endpoint_name, self.env["connection.rule"]._label(alert.rule), alert._pool())
@@ -89,15 +96,17 @@ class ConnectionAlert(models.Model):
             alert.duration = alert.closed_at and (alert.closed_at - alert.opened_at).total_seconds()
 
     @api.depends("rule", "worst_value")
+    @api.depends_context("lang")
     def _compute_worst(self):
         for alert in self:
             is_known = alert.worst_value is not False
-            alert.worst = is_known and self.env["connection.rule"]._tell_value(alert.rule, alert.worst_value)
+            alert.worst = is_known and self.env["connection.rule"]._format_value(alert.rule, alert.worst_value)
 
     @api.depends("rule", "bottleneck")
+    @api.depends_context("lang")
     def _compute_advice(self):
         for alert in self:
-            alert.advice = self.env["connection.rule"]._advice(alert.rule, alert.bottleneck)
+            alert.advice = self.env._(advice(alert.rule, alert.bottleneck))
 
     def _key(self):
         return self.rule, self.database or None, self.user or None
@@ -105,10 +114,8 @@ class ConnectionAlert(models.Model):
     def _pool(self):
         return "/".join(filter(None, (self.database, self.user)))
 
-    # Following what the samples find
-
     @api.model
-    def _lasting(self, endpoints):
+    def _open_alerts(self, endpoints):
         """:return: endpoint -> (rule, database, user) -> its alert that is not over"""
         alerts = {endpoint: {} for endpoint in endpoints}
         for alert in self.search([("endpoint_id", "in", endpoints.ids), ("closed_at", "=", False)]):
@@ -116,62 +123,91 @@ class ConnectionAlert(models.Model):
         return alerts
 
     @api.model
-    def _follow(self, endpoint, alerts, rules, found, histories):
+    def _follow(self, endpoint, alerts, rules, violations, histories):
         """Open, change and end the alerts of an endpoint by its new sample.
 
-        :param dict alerts: of `_lasting`
+        :param dict alerts: of `_open_alerts`
         :param dict rules: name -> incidents.Rule
-        :param dict found: (rule, database, user) -> values of the sample that is not well there
+        :param dict violations: (rule, database, user) -> values of the sample that reached a threshold there
         :param dict histories: of incidents.Memory, this sample included; that of an incident that is over is forgotten
         :return: the alerts that were opened, or got worse
         """
-        now = fields.Datetime.now()
-        changed, still_bad, new = self.browse(), self.browse(), []
-        for key, sample in found.items():
-            value, level = sample["values"][key[0]], incidents.alert_level(histories[key], rules[key[0]])
-            alert = alerts.get(key)
-            if pressure.severity(level) > pressure.severity(alert.level if alert else "ok"):
-                values = {"level": level, "situation": f"{now} UTC: {self._situation(endpoint, key[0], sample)}"}
-                values["bottleneck"] = sample.get("bottleneck") if key[0] in QUEUES else None
+        changed, new = self.browse(), []
+        for key, sample in violations.items():
+            alert = alerts.get(key, self.browse())
+            level = incidents.alert_level(histories[key], rules[key[0]])
+            if pressure.severity(level) > pressure.severity(alert.level or "ok"):
+                values = self._worse_values(level, key[0], sample)
                 if alert:
                     alert.write(values)
                     changed |= alert
                 else:
-                    values |= dict(zip(("rule", "database", "user"), key, strict=True))
-                    values |= {"endpoint_id": endpoint.id, "endpoint_name": endpoint.name, "opened_at": now}
-                    new.append(values | {"worst_value": value, "worst_at": now, "last_bad_at": now})
-            if alert and histories[key][-1] in incidents.BAD:
-                still_bad |= alert
-            if alert and value is not None and value > alert.worst_value:
-                alert.write({"worst_value": value, "worst_at": now})
-        still_bad.last_bad_at = now
+                    new.append(values | self._opening_values(endpoint, key, sample))
+            if alert:
+                alert._follow_sample(sample, histories[key])
         for key, alert in alerts.items():
             if key[0] not in rules:
-                alert._end("off")
+                alert._close("off")
             elif incidents.is_over(histories.get(key, ""), rules[key[0]]):
-                alert._end("well")
+                alert._close("well")
                 histories.pop(key, None)
         return changed | self.create(new)
 
-    def _end(self, ending):
+    @api.model
+    def _worse_values(self, level, rule, sample):
+        """Return what is stored when an alert opens or gets worse."""
+        return {
+            "level": level,
+            "situation_facts": self._situation_facts(rule, sample),
+            "bottleneck": sample.get("bottleneck") if rule in QUEUES else None,
+        }
+
+    @api.model
+    def _opening_values(self, endpoint, key, sample):
+        """Return what else is stored when an alert opens.
+
+        :param tuple key: (rule, database, user)
+        """
+        rule, database, user = key
+        now = fields.Datetime.now()
+        return {
+            "endpoint_id": endpoint.id,
+            "endpoint_name": endpoint.name,
+            "rule": rule,
+            "database": database,
+            "user": user,
+            "opened_at": now,
+            "worst_value": sample["values"][rule],
+            "worst_at": now,
+            "last_bad_at": now,
+        }
+
+    def _follow_sample(self, sample, history):
+        """Note of an open alert when its rule was last violated, and the worst value."""
+        now, value = fields.Datetime.now(), sample["values"][self.rule]
+        if history[-1] in incidents.BAD:
+            self.last_bad_at = now
+        if value is not None and value > self.worst_value:
+            self.write({"worst_value": value, "worst_at": now})
+
+    def _close(self, ending):
         self.write({"closed_at": fields.Datetime.now(), "ending": ending})
 
-    # Telling
-
-    def _word(self, name):
+    def _label(self, name):
+        """Return the user's word for the value of a selection field."""
         return selection_label(self, name, self[name])
 
     def action_acknowledge(self):
         """Somebody looks after it: no more reminders. It is said in the chatter."""
         for endpoint, alerts in self.grouped("endpoint_id").items():
-            lasting = alerts.filtered(lambda alert: not alert.closed_at)
-            if not lasting:
+            open_alerts = alerts.filtered(lambda alert: not alert.closed_at)
+            if not open_alerts:
                 raise UserError(self.env._("It is over already: there is nothing to look after."))
             endpoint.check_access("write")
             # Both write into the alerts: the one that comes too late would lose its samples.
             endpoint._wait_for_lock()
-            lasting.sudo().write({"acknowledged_by": self.env.uid, "acknowledged_at": fields.Datetime.now()})
-            names = ", ".join(lasting.mapped("display_name"))
+            open_alerts.sudo().write({"acknowledged_by": self.env.uid, "acknowledged_at": fields.Datetime.now()})
+            names = ", ".join(open_alerts.mapped("display_name"))
             endpoint._message_log(body=self.env._("Acknowledged: %s", names))
 
     @api.autovacuum

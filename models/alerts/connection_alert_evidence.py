@@ -1,16 +1,20 @@
-"""What ran when an alert opened."""
+"""The sessions that ran when an alert opened or got worse: stored as facts, put into the reader's words.
+May touch endpoints, pools and sessions."""
+
+import logging
 
 from odoo import api, fields, models
 from odoo.fields import Domain
 
 from ...probes.console import CONSOLE_TIMEOUT
 from ...tools import format_number
-from .connection_alert import _logger
 from .connection_rule import LISTENERS
 
-# … so many sessions are shown, of so many that were looked at.
+_logger = logging.getLogger(__name__)
+
+# How many sessions are stored with an alert, and how many are read to choose them from.
 MAX_SESSIONS = 5
-MAX_LOOKED_AT = 1000
+MAX_SESSIONS_READ = 1000
 # Rules that are not about what sessions do.
 NO_SESSIONS = ("paused_samples", "unanswered_samples", *LISTENERS)
 SESSION_FIELDS = (
@@ -36,64 +40,56 @@ SESSION_FIELDS = (
 class ConnectionAlert(models.Model):
     _inherit = "connection.alert"
 
-    def _gather(self):
-        """Write down what runs now: sessions without their queries for all who see the alert, and
-        the queries for those who may."""
-        if not self:
+    def _record_evidence(self):
+        """Store the sessions that run now, and apart from them their queries, which only managers may read."""
+        alerts = self.filtered(lambda alert: alert.rule not in NO_SESSIONS)
+        if not alerts:
             return
         self.env.flush_all()  # what fails in there must undo nothing else
         try:
             with self.env["connection.endpoint"]._time_limit(CONSOLE_TIMEOUT / 3):
-                Session = self.env["pg.stat.activity"].sudo()
-                own_pid = self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
-                clients = Domain("backend_type", "=", "client backend") & Domain("xact_start", "!=", False)
-                unseen = Domain("is_hidden", "=", True) | Domain("is_untracked", "=", True)
-                telling = (clients | unseen) & Domain("pid", "!=", own_pid)
-                sessions, problem = Session.search_fetch(telling, SESSION_FIELDS, limit=MAX_LOOKED_AT), None
+                sessions = alerts._read_sessions()
+                found = {alert: alert._evidence_facts(sessions) for alert in alerts}
         except Exception as error:  # what is not known about an alert must not cost it
             _logger.exception("What ran could not be read")
-            sessions, problem = self.env["pg.stat.activity"], str(error).strip()
+            found = dict.fromkeys(alerts, ({"problem": str(error).strip()}, None))
+        at = fields.Datetime.to_string(fields.Datetime.now())
+        for alert, (evidence, queries) in found.items():
+            alert.write({"evidence_facts": evidence | {"at": at}, "queries_facts": queries})
+
+    @api.model
+    def _read_sessions(self):
+        """Return the sessions that are in a transaction, or may be in one that cannot be seen."""
+        own_pid = self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
+        clients = Domain("backend_type", "=", "client backend") & Domain("xact_start", "!=", False)
+        unseen = Domain("is_hidden", "=", True) | Domain("is_untracked", "=", True)
+        domain = (clients | unseen) & Domain("pid", "!=", own_pid)
+        return self.env["pg.stat.activity"].sudo().search_fetch(domain, SESSION_FIELDS, limit=MAX_SESSIONS_READ)
+
+    def _evidence_facts(self, sessions):
+        """Choose the sessions that the alert is about.
+
+        :return: the facts about them, and (PID, query) of each; None without one
+        """
         blocked = sessions.filtered("blocked_by")
         roots = blocked._root_blockers(blocked)
-        render = self.env["ir.qweb"]._render
-        for alert in self.filtered(lambda alert: alert.rule not in NO_SESSIONS):
-            involved = alert._involved(sessions, roots)
-            hidden = involved.filtered("is_hidden")
-            untracked = involved.filtered("is_untracked")
-            # Of those only locks are known.
-            idle = untracked.filtered(lambda session: session.pid not in roots and not session.blocked_by)
-            shown = (involved - hidden - idle)[:MAX_SESSIONS]
-            if problem:
-                note = self.env._("What ran could not be read: %s", problem)
-            elif hidden:
-                note = self.env._(
-                    "Of %s sessions of other roles Odoo's role may not see what they do. GRANT pg_monitor shows them.",
-                    format_number(self.env, len(hidden)),
-                )
-            elif untracked:
-                note = self.env._(
-                    "track_activities is off for %s sessions: what they do is unknown.",
-                    format_number(self.env, len(untracked)),
-                )
-            else:
-                is_none = len(sessions) < MAX_LOOKED_AT and not shown
-                note = is_none and self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")
-            values = {
-                "note": note,
-                "heading": self.env._(
-                    "%(shown)s of %(count)s sessions at %(time)s UTC:",
-                    shown=len(shown),
-                    count=len(involved),
-                    time=fields.Datetime.now(),
-                ),
-                "lines": [alert._session_line(session, roots) for session in shown],
-                "queries": [(session.pid, session.query) for session in shown],
-            }
-            alert.evidence = render("pgbouncer_monitor.connection_alert_sessions", values)
-            alert.queries = bool(shown) and render("pgbouncer_monitor.connection_alert_queries", values)
+        concerned = self._concerned(sessions, roots)
+        hidden = concerned.filtered("is_hidden")
+        untracked = concerned.filtered("is_untracked")
+        # Of those only locks are known.
+        idle = untracked.filtered(lambda session: session.pid not in roots and not session.blocked_by)
+        shown = (concerned - hidden - idle)[:MAX_SESSIONS]
+        facts = {
+            "count": len(concerned),
+            "hidden": len(hidden),
+            "untracked": len(untracked),
+            "is_complete": len(sessions) < MAX_SESSIONS_READ,
+            "sessions": [self._session_facts(session, roots) for session in shown],
+        }
+        return facts, [(session.pid, session.query) for session in shown] or None
 
-    def _involved(self, sessions, roots):
-        """Those of the sessions that the alert is about, the most telling first.
+    def _concerned(self, sessions, roots):
+        """Return those of the sessions that the alert is about, the most important first.
 
         :param roots: the PIDs of those that block others and wait for none
         """
@@ -114,64 +110,87 @@ class ConnectionAlert(models.Model):
             return idle.sorted("state_age", reverse=True)
         return sessions.sorted(lambda session: (session.pid not in roots, not session.blocked_by))
 
-    def _session_line(self, session, roots):
+    @api.model
+    def _session_facts(self, session, roots):
+        """Return what is stored of a session: None for what is unknown or does not apply."""
+        return {
+            "pid": session.pid,
+            "role": session.usename or None,
+            "database": session.datname or None,
+            "application": session.application_name or None,
+            "client": session._client() if session.pooled_client or session.client_addr else None,
+            "state": (not session.is_untracked and session.state) or None,
+            "xact_age": None if session.xact_age is False else session.xact_age,
+            "blocked_by": session.blocked_by or None,
+            "is_blocking": session.pid in roots,
+        }
+
+    @api.depends("evidence_facts")
+    @api.depends_context("lang")
+    def _compute_evidence(self):
+        for alert in self:
+            facts = alert.evidence_facts or {}
+            alert.evidence = alert._evidence_html(facts) if "at" in facts else facts.get("html")
+
+    def _evidence_html(self, facts):
+        sessions = facts.get("sessions")
+        values = {
+            "note": self._evidence_note(facts),
+            "heading": sessions
+            and self.env._(
+                "%(shown)s of %(count)s sessions at %(time)s UTC:",
+                shown=len(sessions),
+                count=facts["count"],
+                time=facts["at"],
+            ),
+            "lines": sessions and list(map(self._session_line, sessions)),
+        }
+        return self.env["ir.qweb"]._render("pgbouncer_monitor.connection_alert_sessions", values)
+
+    @api.model
+    def _evidence_note(self, facts):
+        """Return what is not known about the sessions, and why; None if all is."""
+        if "problem" in facts:
+            return self.env._("What ran could not be read: %s", facts["problem"])
+        if facts["hidden"]:
+            return self.env._(
+                "Of %s sessions of other roles Odoo's role may not see what they do. GRANT pg_monitor shows them.",
+                format_number(self.env, facts["hidden"]),
+            )
+        if facts["untracked"]:
+            return self.env._(
+                "track_activities is off for %s sessions: what they do is unknown.",
+                format_number(self.env, facts["untracked"]),
+            )
+        if facts["is_complete"] and not facts["sessions"]:
+            return self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")
+        return None
+
+    @api.model
+    def _session_line(self, session):
+        """Return the words for what `_session_facts` returned."""
+        age = session["xact_age"]
         line = self.env._(
             "PID %(pid)s: %(user)s on %(database)s, %(name)s, client %(client)s: %(state)s, transaction open for "
             "%(age)s.",
-            pid=session.pid,
-            user=session.usename or "?",
-            database=session.datname or "?",
-            name=session.application_name or self.env._("no application name"),
-            client=session._client(),
-            state="?" if session.is_untracked else session.state or "?",
-            age="?"
-            if session.xact_age is False
-            else self.env["connection.rule"]._tell_value("xact_age", session.xact_age),
+            pid=session["pid"],
+            user=session["role"] or "?",
+            database=session["database"] or "?",
+            name=session["application"] or self.env._("no application name"),
+            client=session["client"] or self.env._("unix socket"),
+            state=session["state"] or "?",
+            age="?" if age is None else self.env["connection.rule"]._format_value("xact_age", age),
         )
-        if session.blocked_by:
-            return line + " " + self.env._("It waits for PID %s.", session.blocked_by)
-        return line + " " + self.env._("It blocks others.") if session.pid in roots else line
+        if session["blocked_by"]:
+            return line + " " + self.env._("It waits for PID %s.", session["blocked_by"])
+        return line + " " + self.env._("It blocks others.") if session["is_blocking"] else line
 
-    @api.model
-    def _situation(self, endpoint, rule, sample):
-        """What a sample found, in a sentence."""
-        if rule in LISTENERS:
-            check = self.env["connection.check"]._worst(LISTENERS[rule])
-            return f"{check.host}: {check.summary}"
-        if sample.get("used") is None:
-            return sample["reason"]
-        figures = {name: format_number(self.env, sample.get(name), 0) for name in ("used", "waiting", "capacity")}
-        if sample["capacity"] == 0:
-            figures["capacity"] = "∞"
-        if endpoint.kind == "postgresql":
-            text = self.env._("%(used)s of %(capacity)s connections are in use.", **figures)
-            if sample["hidden_backends"]:
-                text += " " + self.env._(
-                    "What %s sessions of other roles do is hidden.", format_number(self.env, sample["hidden_backends"])
-                )
-            return text
-        if rule == "paused_samples":
-            return self.env._("%s clients wait.", figures["waiting"])
-        if not sample.get("database"):
-            return self.env._("%(used)s of %(capacity)s clients are connected, of which %(waiting)s wait.", **figures)
-        return self._queue_situation(sample, figures)
-
-    @api.model
-    def _queue_situation(self, sample, figures):
-        """What the sample of a pool or a database found."""
-        if sample["user"]:
-            text = self.env._("%(used)s of %(capacity)s servers are in use.", **figures)
-        else:
-            text = self.env._("%(used)s servers are connected, the limit is %(capacity)s.", **figures)
-        if sample["maxwait"] is None:
-            text += " " + self.env._("%(waiting)s clients wait.", **figures)
-        else:
-            maxwait = self.env["connection.rule"]._tell_value("maxwait", sample["maxwait"])
-            text += " " + self.env._("%(waiting)s clients wait, longest wait %(maxwait)s.", maxwait=maxwait, **figures)
-        if sample["bottleneck"]:
-            text += " " + self.env["pgbouncer.pool"]._explain_bottleneck(sample["bottleneck"])
-        # A wait counts when it is over: those that last are only seen by the reading.
-        mean = sample.get("waiting_mean") or 0
-        if mean >= 1 and mean > (sample["waiting"] or 0):
-            text += " " + self.env._("Since the last sample %s waited on average.", format_number(self.env, mean, 0))
-        return text
+    @api.depends("queries_facts")
+    def _compute_queries(self):
+        for alert in self:
+            facts = alert.queries_facts
+            if isinstance(facts, list):
+                values = {"queries": facts}
+                alert.queries = self.env["ir.qweb"]._render("pgbouncer_monitor.connection_alert_queries", values)
+            else:
+                alert.queries = facts and facts["html"]

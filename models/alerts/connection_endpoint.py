@@ -1,4 +1,4 @@
-"""The rules and alerts of an endpoint, and who is told."""
+"""The rules and alerts of an endpoint, its activity, and who gets its messages. May touch rules, alerts and mail."""
 
 from odoo import api, fields, models
 
@@ -7,14 +7,15 @@ from ...tools import notification
 
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
+
     rule_ids = fields.One2many("connection.rule", "endpoint_id", "Rules of Its Own")
     alert_ids = fields.One2many("connection.alert", "endpoint_id")
     open_alert_count = fields.Integer("Open Alerts", compute="_compute_open_alert_count")
 
     @api.depends("alert_ids.closed_at")
     def _compute_open_alert_count(self):
-        lasting = [("endpoint_id", "in", self.ids), ("closed_at", "=", False)]
-        counts = dict(self.env["connection.alert"]._read_group(lasting, ["endpoint_id"], ["__count"]))
+        is_open = [("endpoint_id", "in", self.ids), ("closed_at", "=", False)]
+        counts = dict(self.env["connection.alert"]._read_group(is_open, ["endpoint_id"], ["__count"]))
         for endpoint in self:
             endpoint.open_alert_count = counts.get(endpoint._origin, 0)
 
@@ -95,12 +96,13 @@ class ConnectionEndpoint(models.Model):
         return notification(title, told, "success" if names else "warning")
 
     @api.ondelete(at_uninstall=False)
-    def _keep_alerts(self):
-        """They are over, and stay when the endpoint, and with it the chatter, is gone."""
-        alerts = self.env["connection.alert"].sudo()
-        alerts = alerts.search([("endpoint_id", "in", self.ids), ("closed_at", "=", False)])
-        alerts._end("deleted")
-        alerts.told_level = "ok"
+    def _close_alerts(self):
+        """End the alerts, which stay when the endpoint, and with it the chatter, is gone."""
+        alerts = self.env["connection.alert"].sudo().search([("endpoint_id", "in", self.ids)])
+        alerts._keep_situation()
+        open_alerts = alerts.filtered(lambda alert: not alert.closed_at)
+        open_alerts._close("deleted")
+        open_alerts.reported_level = "ok"
 
     def action_open_alerts(self):
         action = self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.connection_alert_action")

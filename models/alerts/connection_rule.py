@@ -1,3 +1,5 @@
+"""The rules: thresholds, and when reaching them is an alert. May touch endpoints."""
+
 import math
 
 from odoo import api, fields, models
@@ -6,6 +8,7 @@ from odoo.exceptions import UserError, ValidationError
 from ...analysis.incidents import Rule
 from ...fields import NullableFloat
 from ...tools import format_duration, format_number, selection_label
+from .rule_texts import DESCRIPTIONS, RULE_LABELS
 
 # Rule -> the kinds of endpoints that it is about, and the unit of its value and thresholds.
 RULES = {
@@ -22,20 +25,6 @@ RULES = {
     "deaf_bus_samples": (("postgresql",), "samples"),
     "deaf_cron_samples": (("postgresql",), "samples"),
 }
-RULE_LABELS = [
-    ("postgresql_pressure", "PostgreSQL's Connections"),
-    ("pool_growth", "Room for the Pools"),
-    ("blocked_age", "Blocked Sessions"),
-    ("idle_in_transaction_age", "Idle in Transaction"),
-    ("xact_age", "Oldest Transaction"),
-    ("waiting_samples", "Waiting Clients"),
-    ("maxwait", "Longest Wait"),
-    ("pgbouncer_pressure", "PgBouncer's Connections"),
-    ("paused_samples", "Paused"),
-    ("unanswered_samples", "No Answer"),
-    ("deaf_bus_samples", "Deaf Bus"),
-    ("deaf_cron_samples", "Deaf Cron"),
-]
 # The rules about the last check, and whose.
 LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron"}
 # So many samples of each pool that is not well are remembered.
@@ -88,10 +77,10 @@ class ConnectionRule(models.Model):
             rule.unit = rule.rule and RULES[rule.rule][1]
 
     @api.depends("rule")
+    @api.depends_context("lang")
     def _compute_description(self):
-        descriptions = self._descriptions()
         for rule in self:
-            rule.description = descriptions.get(rule.rule)
+            rule.description = rule.rule and self.env._(DESCRIPTIONS[rule.rule])
 
     @api.constrains("warning", "critical", "samples", "of_samples", "good_samples", "rule", "endpoint_id")
     def _check_rule(self):
@@ -124,7 +113,7 @@ class ConnectionRule(models.Model):
                 )
 
     @api.ondelete(at_uninstall=False)
-    def _keep_common(self):
+    def _unlink_except_common(self):
         if any(not rule.endpoint_id for rule in self):
             raise UserError(self.env._("This rule is in force for all endpoints. Switch it off instead."))
 
@@ -153,7 +142,7 @@ class ConnectionRule(models.Model):
         return selection_label(self, "rule", name)
 
     @api.model
-    def _tell_value(self, name, value):
+    def _format_value(self, name, value):
         """A value of a rule with its unit, in the user's words."""
         unit = RULES[name][1]
         number = format_number(self.env, value, 2 if value >= 1 else 3)

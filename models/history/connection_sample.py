@@ -516,7 +516,7 @@ class ConnectionSample(models.Model):
         if sample["level"] == "unknown":
             sample["reason"] = self.env._("The server did not tell enough to judge: %s", label)
         else:
-            sample["reason"] = f"{label}: {Rule._tell_value(name, values[name])}"
+            sample["reason"] = f"{label}: {Rule._format_value(name, values[name])}"
 
     @api.model
     def _grown(self, counters, before, times=0):

@@ -45,8 +45,8 @@ class ConnectionSample(models.Model):
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         self._sample(endpoints)
         self.env["ir.cron"]._commit_progress()  # whatever becomes of the messages
-        self.env["connection.alert"]._tell()
-        self.env["connection.alert"]._send_again()
+        self.env["connection.alert"]._notify()
+        self.env["connection.alert"]._resend_mails()
         self.env["connection.endpoint"]._commit()
         self.env["connection.check"]._watch()
 
@@ -63,7 +63,7 @@ class ConnectionSample(models.Model):
         measured = endpoints.sudo()._lock()._measure(is_forced=True)
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
-        rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._lasting(watched)
+        rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._open_alerts(watched)
         now = fields.Datetime.now()
         samples, changed = [], Alert.browse()
         for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
@@ -114,7 +114,7 @@ class ConnectionSample(models.Model):
             self._log(endpoint, whole)
         if samples:
             self._insert(samples)
-        changed._gather()
+        changed._record_evidence()
         return measured
 
     @api.model

@@ -20,7 +20,7 @@ class ConnectionOverview(models.AbstractModel):
         open alerts; the last hour for a chart; and of this Odoo's PostgreSQL the verdicts of the LISTEN check. Ages
         are texts with a unit."""
         charts = self._charts(measured)
-        alerts = self.env["connection.alert"]._lasting(self.env["connection.endpoint"].union(*measured))
+        alerts = self.env["connection.alert"]._open_alerts(self.env["connection.endpoint"].union(*measured))
         return [
             self._card(endpoint, sample, list(alerts[endpoint].values())) | {"chart": charts[endpoint]}
             for endpoint, sample in measured.items()

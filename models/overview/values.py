@@ -31,7 +31,7 @@ def format_age(time):
 def format_seconds(env, seconds):
     """Return seconds with their unit; None if they are unknown: None, or False in a field."""
     is_known = seconds is not None and seconds is not False
-    return env["connection.rule"]._tell_value("maxwait", seconds) if is_known else None
+    return env["connection.rule"]._format_value("maxwait", seconds) if is_known else None
 
 
 def pool_rows(rows):

@@ -149,8 +149,8 @@ class TestConnectionEndpoint(ServerCase):
         self.env["res.lang"]._activate_lang("de_DE")
         german = self.env["connection.rule"].with_context(lang="de_DE")
         for value, text in ((21.74, "21,74 s"), (0.3224, "0,322 s"), (3, "3 s"), (0, "0 s"), (90, "1 min 30 s")):
-            self.assertEqual(german._tell_value("maxwait", value), text)
-        self.assertEqual(german._tell_value("pgbouncer_pressure", 1234567.2), "1.234.567,2 %")
+            self.assertEqual(german._format_value("maxwait", value), text)
+        self.assertEqual(german._format_value("pgbouncer_pressure", 1234567.2), "1.234.567,2 %")
         self.endpoint.port = self.silent_server()
         self.look_again()
         self.assertIn("did not answer within 3,0 s", self.endpoint.with_context(lang="de_DE").console_error)
