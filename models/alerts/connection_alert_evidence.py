@@ -139,7 +139,7 @@ class ConnectionAlert(models.Model):
             check = self.env["connection.check"]._worst(LISTENERS[rule])
             return f"{check.host}: {check.summary}"
         if sample.get("used") is None:
-            return sample["reason"]
+            return endpoint._reason_text(sample["reason"])
         figures = {name: format_number(self.env, sample.get(name), 0) for name in ("used", "waiting", "capacity")}
         if sample["capacity"] == 0:
             figures["capacity"] = "∞"

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
+from ...probes import session
 from ...probes.console import CONSOLE_TIMEOUT
 from .connection_reading import READING_FIELDS
 
@@ -28,16 +29,34 @@ class ConnectionEndpoint(models.Model):
     def _address_key(self):
         return f"{self.user or ''}@{self.host or ''}:{self.port or ''} {self.sslmode}"
 
-    @api.depends("active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in READING_FIELDS))
+    @api.depends(
+        "active", "host", "port", "user", "sslmode", *(f"reading_ids.{name}" for name in (*READING_FIELDS, "reason"))
+    )
+    @api.depends_context("lang")
     def _compute_reading(self):
         for endpoint in self:
             reading = endpoint._last_reading()
             for name in READING_FIELDS:
                 endpoint[name] = reading[name]
+            endpoint.last_error = endpoint._reason_text(reading.reason)
             if not endpoint.active:
                 endpoint.level = "unknown"
             elif missing := endpoint._missing_sample():
                 endpoint.update({"level": "unknown", "last_error": missing})
+
+    def _reason_text(self, reason):
+        """Return in words why an endpoint could not be read, None if nothing is wrong.
+
+        :param dict reason: facts, with the keys ``error``, ``is_own_connection`` or ``text``
+        """
+        lines = []
+        if error := (reason or {}).get("error"):
+            known = session.SessionError(error["reason"], error["detail"])
+            known.since = error["since"]
+            lines += self._explain(known)
+        if (reason or {}).get("is_own_connection"):
+            lines.append(self.env._("Odoo's own connection told instead."))
+        return "\n".join(filter(None, [*lines, (reason or {}).get("text")])) or None
 
     def _missing_sample(self):
         """Why there is no sample of these minutes, in words; None if there is one."""

@@ -5,7 +5,7 @@ from ...tools import LEVELS
 
 # What an endpoint shows of connection.reading: the figures of the last sample, and how it was taken.
 FIGURES = ("level", "pressure", "pool_pressure", "used", "capacity", "waiting", "maxwait")
-READING_FIELDS = (*FIGURES, "sampled_at", "last_seen", "last_error")
+READING_FIELDS = (*FIGURES, "sampled_at", "last_seen")
 
 
 class ConnectionReading(models.Model):
@@ -21,7 +21,7 @@ class ConnectionReading(models.Model):
     sampled_at = fields.Datetime(help="When the last sample was taken.")
     level = fields.Selection(LEVELS)
     last_seen = fields.Datetime(help="When a sample last got an answer.")
-    last_error = fields.Text(help="What is wrong since then.")
+    reason = fields.Json(help="The facts of what is wrong since then.")
     pressure = NullableFloat()
     pool_pressure = NullableFloat()
     capacity = NullableFloat()

@@ -12,16 +12,6 @@ from ...tools import EPOCH
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
-    def _problem(self, answer, error):
-        """Return in words what is wrong with an endpoint, None if nothing is.
-
-        :param answer: and error: see `connection.endpoint._measure`
-        """
-        if not error:
-            return None
-        words = self._explain(error)
-        return "\n".join([*words, self.env._("Odoo's own connection told instead.")] if answer else words)
-
     def _explain(self, error):
         """Say in words what a session.SessionError of this endpoint means.
 

@@ -128,9 +128,9 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _look(self, endpoints, *commands):
-        """:return: endpoint -> Look, see `connection.sample._look`"""
+        """:return: endpoint -> Snapshot, see `connection.sample._snapshots`"""
         # The passwords are needed, and what the sampler remembers.
-        looks = self.env["connection.sample"].sudo()._look(endpoints.sudo(), *commands)
+        looks = self.env["connection.sample"].sudo()._snapshots(endpoints.sudo(), *commands)
         return {endpoint: looks[endpoint] for endpoint in endpoints}
 
     # Are we in danger?
@@ -160,7 +160,7 @@ class ConnectionOverview(models.AbstractModel):
     def _pool(self, endpoint, row):
         """What is shown of a pool.
 
-        :param dict row: of a Look
+        :param dict row: of a Snapshot
         """
         pool_id = self.env["pgbouncer.pool"]._row_id(endpoint.id, row["database"], row["user"])
         name, of_pool = f"{row['database']}/{row['user']}", [("pool_id", "=", pool_id)]

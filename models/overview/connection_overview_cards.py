@@ -39,7 +39,7 @@ class ConnectionOverview(models.AbstractModel):
         used, capacity = whole.get("used"), whole.get("capacity")
         of_endpoint = [("endpoint_id", "=", endpoint.id)]
         worst = max(alerts, key=lambda alert: pressure.severity(alert.level), default=None)
-        level, reasons = whole["level"], [whole["reason"]]
+        level, reasons = whole["level"], [endpoint._reason_text(whole["reason"])]
         if worst and pressure.severity(worst.level) > pressure.severity(level):
             level = worst.level
             reasons.append(

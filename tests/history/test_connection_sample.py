@@ -15,7 +15,7 @@ from odoo.tools import mute_logger
 
 from ...models.history.connection_sample import _logger
 from ...probes import postgres, session
-from ..cases import DATABASE, POOL, STATS, UNKNOWN, SampleCase
+from ..cases import DATABASE, POOL, STATS, UNKNOWN, SampleCase, insert_samples
 from ..common import TILL, closed_port, connect, connect_pooled, psql, variable, wait_until
 
 
@@ -506,7 +506,7 @@ class TestHistory(SampleCase):
 
     def insert(self, *samples):
         self.Sample.search([]).sudo().unlink()
-        self.Sample._insert(list(samples))
+        insert_samples(self.env, *samples)
 
     def thin(self, now):
         with freeze_time(now):
@@ -522,7 +522,7 @@ class TestHistory(SampleCase):
             | {"interval": 60, "wait_time": 6, "xact_count": 5},
             self.add(1, used=4, used_max=4, pressure=30, pressure_max=30, maxwait=2)
             | {"interval": 60, "wait_time": 60, "waiting_mean_max": 1, "xact_count": 1},
-            self.add(2, level="unknown", reason="It was frozen."),
+            self.add(2, level="unknown", reason_facts={"text": "It was frozen."}),
             self.add(3, level="warning", used=3, used_max=3, pressure=20, pressure_max=20, maxwait=0),
             self.add(5, database="shop", user="shop", used=1),
             self.add(60, used=7),
@@ -543,7 +543,7 @@ class TestHistory(SampleCase):
         self.insert(self.add(0, used=1), self.add(1, used=2))
         now = self.START + timedelta(days=8)
         self.thin(now)
-        self.Sample._insert([self.add(2, used=6)])
+        insert_samples(self.env, self.add(2, used=6))
         [hour] = self.thin(now)
         self.assertEqual((hour.sample_count, hour.used), (3, 3))
 

@@ -15,7 +15,7 @@ from odoo.tools import mute_logger
 from ...models.overview import connection_overview
 from ...models.overview.connection_overview import blocking_trees
 from ...probes import session
-from ..cases import ANSWERS, SampleCase
+from ..cases import ANSWERS, SampleCase, insert_samples
 from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
 
 
@@ -203,8 +203,9 @@ class TestConnectionOverview(SampleCase):
         now = fields.Datetime.now()
         times = [now - timedelta(minutes=minutes) for minutes in (61, 40, 39, 5)]
         whole, pools = (90, 10, 20, None), (90, None, 300, 50)
-        self.Sample._insert(
-            [
+        insert_samples(
+            self.env,
+            *(
                 {
                     "endpoint_id": self.endpoint.id,
                     "sampled_at": fields.Datetime.to_string(sampled_at),
@@ -218,7 +219,7 @@ class TestConnectionOverview(SampleCase):
                 }
                 for sampled_at, percent, pool in zip(times, whole, pools, strict=True)
                 for database in (None, "shop")
-            ]
+            ),
         )
         chart = self.card()["chart"]
         clients, fullest = ([percent for _time, percent in line["points"]] for line in chart["lines"])
