@@ -6,6 +6,11 @@ from .live import test_pgbouncer_pool
 from .live import test_tours
 from .listen_check import test_connection_check
 from .alerts import test_connection_alert
-from .history import test_connection_sample
+from .history import test_history
+from .history import test_own_address
+from .history import test_reasons
+from .history import test_sampler
+from .history import test_sampler_pools
+from .history import test_thresholds
 from .overview import test_connection_overview
 from .overview import test_overview_tours

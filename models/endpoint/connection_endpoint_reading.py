@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
-from ...probes import session
 from ...probes.console import CONSOLE_TIMEOUT
 from .connection_reading import READING_FIELDS
 
@@ -43,20 +42,6 @@ class ConnectionEndpoint(models.Model):
                 endpoint.level = "unknown"
             elif missing := endpoint._missing_sample():
                 endpoint.update({"level": "unknown", "last_error": missing})
-
-    def _reason_text(self, reason):
-        """Return in words why an endpoint could not be read, None if nothing is wrong.
-
-        :param dict reason: facts, with the keys ``error``, ``is_own_connection`` or ``text``
-        """
-        lines = []
-        if error := (reason or {}).get("error"):
-            known = session.SessionError(error["reason"], error["detail"])
-            known.since = error["since"]
-            lines += self._explain(known)
-        if (reason or {}).get("is_own_connection"):
-            lines.append(self.env._("Odoo's own connection told instead."))
-        return "\n".join(filter(None, [*lines, (reason or {}).get("text")])) or None
 
     def _missing_sample(self):
         """Why there is no sample of these minutes, in words; None if there is one."""

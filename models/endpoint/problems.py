@@ -6,11 +6,38 @@ from odoo import models
 from odoo.tools import format_datetime
 
 from ...analysis.joins import network_address
+from ...probes.errors import SessionError
 from ...tools import EPOCH
 
 
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
+
+    def _reason(self, answer, error):
+        """Return the facts of what is wrong with an endpoint, {} if nothing is.
+
+        :param answer: and error: see `connection.endpoint._measure`
+        """
+        if not error:
+            return {}
+        reason = {"error": {"reason": error.reason, "detail": error.detail, "since": error.since}}
+        return reason | {"is_own_connection": True} if answer else reason
+
+    def _reason_text(self, reason):
+        """Return the words for a reason, in the reader's language; None if there is none.
+
+        :param dict reason: see `_reason`. ``text`` is a reason that was stored in words.
+        """
+        reason, lines = reason or {}, []
+        if reason.get("error"):
+            error = SessionError(reason["error"]["reason"], reason["error"]["detail"])
+            error.since = reason["error"]["since"]
+            lines += self._explain(error)
+        if reason.get("is_own_connection"):
+            lines.append(self.env._("Odoo's own connection told instead."))
+        if reason.get("text"):
+            lines.append(reason["text"])
+        return "\n".join(lines) or None
 
     def _explain(self, error):
         """Say in words what a session.SessionError of this endpoint means.

@@ -121,7 +121,7 @@ class ConnectionSample(models.Model):
         settings, now = self.env["res.config.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
         before = json.loads(endpoint._last_reading().counters or "{}")
         memory = incidents.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
-        problem, tables, counters = self._problem(answer, error), None, before
+        problem, tables, counters = endpoint._reason(answer, error), None, before
         if answer:
             try:
                 if endpoint.kind == "postgresql":
@@ -136,17 +136,6 @@ class ConnectionSample(models.Model):
         reasons = tables[0].columns["reason"]
         reasons[0] = problem | (reasons[0] or {}) or None
         return Snapshot(answer, problem, rules, tables, counters, memory)
-
-    @api.model
-    def _problem(self, answer, error):
-        """Return the facts of what is wrong with an answer, {} if nothing is.
-
-        :param answer: and error: see `connection.endpoint._measure`
-        """
-        if not error:
-            return {}
-        facts = {"error": {"reason": error.reason, "detail": error.detail, "since": error.since}}
-        return facts | {"is_own_connection": True} if answer else facts
 
     @api.model
     def _other_values(self, endpoint, snapshots):
