@@ -18,11 +18,23 @@ HYSTERESIS = 0.9
 class Rule(NamedTuple):
     """When a value is bad, when that is an alert, and when the alert is over."""
 
-    thresholds: tuple  # (warning, critical); None for what is never reached
+    thresholds: tuple  # (warning, critical); one of them may be None, for never
     samples: int = 1  # in so many samples …
     of_samples: int = 1  # … of the last so many
     good_samples: int = 1  # over after so many in a row
     is_count: bool = False  # its value is a number of samples in a row
+
+    @property
+    def lowest(self):
+        """The lowest threshold."""
+        return min(threshold for threshold in self.thresholds if threshold is not None)
+
+    @property
+    def limit(self):
+        """Below this value an incident may end."""
+        limit = HYSTERESIS * self.lowest
+        # Of a threshold of a few samples, one less is still too near.
+        return math.floor(limit) if self.is_count else limit
 
 
 def severity_code(value, rule):
@@ -30,10 +42,42 @@ def severity_code(value, rule):
     threshold for an incident to end, it is not known whether it is well."""
     if bad := severity(level(value, rule.thresholds)):
         return str(bad)
-    limit = HYSTERESIS * min(threshold for threshold in rule.thresholds if threshold is not None)
-    # Of a threshold of a few samples, one less is still too near.
-    limit = math.floor(limit) if rule.is_count else limit
-    return WELL if value <= 0 or value < limit else UNKNOWN
+    return WELL if value <= 0 or value < rule.limit else UNKNOWN
+
+
+def violations(tables, rules):
+    """Return what breaks a rule in the samples of one endpoint, or is too near to it for an incident to end.
+
+    :param list tables: Samples of the instance, of its pools and of its databases
+    :param dict rules: name -> Rule
+    :return: (rule, database, user) -> (`severity_code`, row of `Samples.row`)
+    """
+    is_paused = tables[0].row(0).get("is_paused")
+    found, of_pools = {}, {}
+    for name, code, row in _suspects(tables, rules):
+        database, user = row.get("database"), row.get("user")
+        if name == "paused_samples" and database:
+            # A database is paused, never a pool alone. While the instance is, that is unknown.
+            user, code = None, UNKNOWN if is_paused else code
+        elif name == "pgbouncer_pressure" and database and row["waiting"] == 0:
+            continue  # servers that nobody waits for have reached a limit: that hurts nobody
+        elif name in QUEUES and user:
+            of_pools[name, database] = max(code, of_pools.get((name, database), WELL))
+        elif name in QUEUES and of_pools.get((name, database), WELL) >= code:
+            code = UNKNOWN  # its pools report who waits
+        found[name, database, user] = code, row
+    return found
+
+
+def _suspects(tables, rules):
+    """Yield rule, severity code and row of each value that is not surely OK."""
+    for samples in tables:
+        for name, values in samples.values.items():
+            if rule := rules.get(name):
+                limit = rule.limit
+                for number, value in enumerate(values):
+                    if value is None or value > 0 and value >= limit:  # nearly all are below: they cost a comparison
+                        yield name, severity_code(value, rule), samples.row(number)
 
 
 class Memory:
@@ -68,6 +112,14 @@ class Memory:
             return 0
         self.counts[key] = max(self.before.get(key, 0) + (not self.is_repeat), 1)
         return self.counts[key]
+
+    def count_all(self, name, keys, are_so):
+        """Return the `count` of each key: in how many samples in a row it has been so.
+
+        :param keys: (database, user) of each sample
+        :param are_so: whether it is so, in each of them
+        """
+        return [self.count((name, *key), True) if is_so else 0 for key, is_so in zip(keys, are_so, strict=True)]
 
     def add(self, found, others, length, uncertain=()):
         """Add this sample to ``histories``: key -> text of digits, the severities of the last

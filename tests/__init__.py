@@ -17,7 +17,12 @@ from .listen_check import test_words
 from .alerts import test_alert_facts
 from .alerts import test_alert_messages
 from .alerts import test_connection_alert
-from .history import test_connection_sample
+from .history import test_history
+from .history import test_own_address
+from .history import test_reasons
+from .history import test_sampler
+from .history import test_sampler_pools
+from .history import test_thresholds
 from .overview import test_connection_overview
 from .overview import test_connection_overview_now
 from .overview import test_hoot

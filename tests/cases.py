@@ -1,5 +1,6 @@
 """Base classes of the tests of samples, and of what follows from samples."""
 
+import json
 import logging
 import time
 from contextlib import closing, contextmanager
@@ -38,6 +39,15 @@ ANSWERS = {
     "SHOW CONFIG": [{"key": "max_client_conn", "value": "100"}],
     "SHOW STATE": [{"key": "active", "value": "yes"}],
 }
+
+
+def insert_samples(env, *samples):
+    """Store samples: dictionaries of values, in which ``reason_facts`` are a dictionary, too."""
+    names = dict.fromkeys(name for sample in samples for name in sample)
+    columns = {name: [sample.get(name) for sample in samples] for name in names}
+    if "reason_facts" in columns:
+        columns["reason_facts"] = [facts and json.dumps(facts) for facts in columns["reason_facts"]]
+    env["connection.sample"]._insert([columns])
 
 
 class _Unknown:

@@ -27,7 +27,7 @@ class ConnectionAlert(models.Model):
             return facts | {"check": {"host": check.host, "summary": check.summary}}
         if sample.get("used") is None:
             # In words already?
-            return facts | {"text" if isinstance(sample["reason"], str) else "reason": sample["reason"]}
+            return facts | {"reason": sample["reason"]}
         return facts | {"sample": {name: sample.get(name) for name in FIGURES}}
 
     @api.depends("situation_facts")

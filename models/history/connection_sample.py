@@ -1,66 +1,21 @@
-import json
+"""Samples of endpoints: what is stored, and shown. Nothing here queries a server."""
+
 import logging
-from collections import defaultdict
 
 from odoo import api, fields, models
 from odoo.tools import SQL, format_datetime
 
-from ...analysis import incidents, pressure, readings
-from ...analysis.bottleneck import bottleneck, pool_size, servers_of_users
-from ...analysis.incidents import QUEUES, severity_code
-from ...analysis.readings import CONSOLE
 from ...fields import NullableInteger, NullableReal
-from ...probes import postgres
-from ...tools import LEVELS, format_number
+from ...tools import LEVELS
+from ..alerts.connection_rule import RULE_LABELS
 
 _logger = logging.getLogger(__name__)
-
-# Columns of SHOW POOLS that a sample holds as they are; sv_active and cl_waiting are `used` and `waiting`.
-POOL_COLUMNS = (
-    "cl_active",
-    "cl_active_cancel_req",
-    "cl_waiting_cancel_req",
-    "sv_active_cancel",
-    "sv_being_canceled",
-    "sv_idle",
-    "sv_used",
-    "sv_tested",
-    "sv_login",
-)
-# The servers that a pool has.
-POOL_SERVERS = ("used", *(name for name in POOL_COLUMNS if name.startswith("sv_")))
-# Columns of SHOW STATS that only grow, and the fields that hold by how much. The wait is in microseconds.
-POOL_COUNTERS = {
-    "total_xact_count": "xact_count",
-    "total_query_count": "query_count",
-    "total_received": "received",
-    "total_sent": "sent",
-    "total_wait_time": "wait_time",
-}
-SESSION_COUNTERS = ("sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed")
-# Columns of the answer to postgres.ACTIVITY that tell nothing while sessions are hidden.
-ACTIVITY_COLUMNS = (
-    "active_backends",
-    "idle_backends",
-    "idle_in_transaction_backends",
-    "blocked_backends",
-    "xact_age",
-    "idle_in_transaction_age",
-)
-# Ages that rules judge, and that hidden sessions may exceed.
-AGES = ("xact_age", "idle_in_transaction_age")
-
 
 TWICE = "Counted for the whole server, and again for its parts: look at one of them."
 
 # Fields to group by, and their seconds: Odoo's own grouping of times has nothing below an hour.
 BUCKETS = {"minute": 60, "ten_minutes": 600, "hour": 3600}
 BUCKET_FORMAT = "%Y-%m-%d %H:%M"
-
-
-def _known(combine, values):
-    """What a function makes of values, None if one of them is unknown."""
-    return None if None in values else combine(values)
 
 
 def _mean(column) -> SQL:
@@ -122,7 +77,15 @@ class ConnectionSample(models.Model):
     level = fields.Selection(
         LEVELS, required=True, readonly=True, help="By the thresholds of that time. Of an hour, the worst."
     )
-    reason = fields.Char(readonly=True, help="Why it is unknown, or which threshold was reached.")
+    rule = fields.Selection(
+        [*RULE_LABELS, ("pressure", "Pressure (%)")],
+        readonly=True,
+        help="The rule, or the figure, by which the level is not OK.",
+    )
+    reason_facts = fields.Json(
+        readonly=True, help="The reason as facts, for which the words are found when it is shown."
+    )
+    reason = fields.Char(compute="_compute_reason", help="Why it is unknown, or which threshold was reached.")
     is_paused = fields.Boolean("Paused", readonly=True, help="No client got a server.")
 
     capacity = gauge(
@@ -224,323 +187,11 @@ class ConnectionSample(models.Model):
     # A chart of some servers passes by the samples of their pools.
     _whole_idx = models.Index("(endpoint_id, sampled_at) WHERE database IS NULL")
 
-    @api.model
-    def _found(self, rows, rules):
-        """What is not well in the samples of one endpoint.
-
-        :return: (rule, database, user) -> its incidents.severity_code, and the sample
-        """
-        found = {}
-        for row in sorted(rows, key=lambda row: not row.get("user")):  # pools before their databases
-            database, user = row.get("database"), row.get("user")
-            for name, value in row["values"].items():
-                key = name, database, user
-                code = severity_code(value, rules[name]) if name in rules else incidents.WELL
-                if name == "paused_samples" and database:  # that is never a pool alone
-                    key = name, database, None
-                    if rows[0]["is_paused"] and code != incidents.WELL:
-                        code = incidents.UNKNOWN  # all of it is, and nobody knows about the database
-                elif name == "pgbouncer_pressure" and database and row["waiting"] == 0:
-                    continue  # a limit that is reached by servers that nobody waits for hurts nobody
-                elif name in QUEUES and database and not user:
-                    if any(other[:2] == key[:2] and found[other][0] >= code for other in found):
-                        code = min(code, incidents.UNKNOWN)  # its pools tell who waits
-                if code != incidents.WELL:
-                    found[key] = code, row
-        return found
-
-    @api.model
-    def _pool_growth(self, measured, samples):
-        """How many more servers the pools may open to the PostgreSQL of this Odoo, without their
-        reserves. Of a database counts what has a server there now: PostgreSQL itself must know it.
-
-        :param dict measured: see `_sample`
-        :param list samples: of all PgBouncers
-        :return: the number, or None if a PgBouncer did not tell
-        """
-        consoles = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer"), ("active", "=", True)])
-        answers = {console.id: measured.get(console, (None, None))[0] for console in consoles}
-        if not answers or not all(answers.values()):
-            return None
-        servers = [
-            [endpoint_id, *map(row.get, ("database", "remote_pid", "local_port")), readings.identifier(row.get("user"))]
-            for endpoint_id, answer in answers.items()
-            for row in answer.answers["SHOW SERVERS"]
-        ]
-        query = SQL(
-            """
-            SELECT DISTINCT (server->>0)::int, server->>1
-              FROM jsonb_array_elements(%s::jsonb) AS server
-              JOIN pg_stat_activity
-                ON pid = (server->>2)::int
-               AND COALESCE(client_port, -1) IN (-1, (server->>3)::int)
-               AND %s = server->>4
-            """,
-            json.dumps(servers),
-            SQL(postgres.readable("usename::text")),
-        )
-        of_databases = defaultdict(list)
-        for sample in samples:
-            of_databases[sample["endpoint_id"], sample.get("database")].append(sample)
-        growth = 0
-        for key in self.env.execute_query(query):
-            pools = [sample for sample in of_databases[key] if sample.get("user")]
-            if any(pool["capacity"] is None for pool in pools):
-                return None
-            room = sum(max(pool["capacity"] - sum(pool[name] or 0 for name in POOL_SERVERS), 0) for pool in pools)
-            for limit in of_databases[key]:
-                if not limit.get("user") and limit["capacity"] and limit["used"] is not None:
-                    room = min(room, max(limit["capacity"] - limit["used"], 0))
-            growth += room
-        return growth
-
-    @api.model
-    def _postgresql_rows(self, answer, before, rules, _memory):
-        """Make one sample of what PostgreSQL answered.
-
-        :param Reading answer: of ``postgres.sample_queries``
-        :param dict before: the counters that this returned the last time
-        :param dict rules: name -> incidents.Rule
-        :return: a list of one dictionary of values, and the counters of this time
-        """
-        [row] = answer.answers[postgres.ACTIVITY]
-        databases = answer.answers.get(postgres.SESSIONS, [])
-        counters = {
-            "read_at": answer.read_at,
-            "resets": {database["datid"]: database["stats_reset"] for database in databases},
-            "counts": {database["datid"]: [database[name] for name in SESSION_COUNTERS] for database in databases},
-        }
-        used, hidden, untracked = row["client_backends"], row["hidden_backends"], row["untracked_backends"]
-        is_seen = hidden == 0 and untracked == 0
-        capacity = pressure.postgresql_capacity(
-            row["max_connections"], row["superuser_reserved_connections"], row["reserved_connections"]
-        )
-        sample = {
-            "used": used,
-            "capacity": capacity,
-            "pressure": pressure.pressure(used, capacity),
-            "hidden_backends": hidden,
-            "untracked_backends": untracked,
-            "blocked_age": row["blocked_age"],
-            "notification_queue_usage": row["notification_queue_usage"],
-        }
-        if is_seen:
-            sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
-        # An incident of a session that may be seen is over when that is well.
-        values = {name: row[name] or 0 for name in AGES}
-        values |= {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
-        unknown = [name for name in AGES if not is_seen and name in rules]
-        self._judge(sample, rules, values, unknown)
-        if unknown and sample["level"] == "unknown" and (hidden or untracked):
-            sample["reason"] = self._explain_unseen(row)
-        interval, grown = self._grown(counters, before)
-        resets = before.get("resets", {})
-        if grown and all(resets.get(name, reset) == reset for name, reset in counters["resets"].items()):
-            totals = [_known(sum, column) for column in zip(*grown.values(), strict=True)]
-            sample |= {"interval": interval} | dict(zip(SESSION_COUNTERS, totals, strict=True))
-        return [sample], counters
-
-    @api.model
-    def _explain_unseen(self, row):
-        """Why what sessions do is unknown, and what to do.
-
-        :param dict row: of postgres.ACTIVITY
-        """
-        if row["hidden_backends"]:
-            return self.env._(
-                "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
-                "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
-                count=format_number(self.env, row["hidden_backends"]),
-                role=row["role"],
-            )
-        return self.env._(
-            "track_activities is off for %(count)s session(s): it is unknown whether they are idle in a "
-            "transaction. As a superuser, run, for their next sessions: %(remedy)s",
-            count=format_number(self.env, row["untracked_backends"]),
-            remedy=row["track"],
-        )
-
-    @api.model
-    def _pgbouncer_rows(self, answer, before, rules, memory):
-        """Make samples of what a console answered: of the whole PgBouncer, which comes first, of
-        each pool, and of each database that has a limit of its own or several pools.
-
-        :param Reading answer: of ``SAMPLE_COMMANDS``
-        :param dict before: the counters that this returned the last time
-        :param dict rules: name -> incidents.Rule
-        :param incidents.Memory memory: of the samples before
-        :return: a list of dictionaries of values, and the counters of this time
-        """
-        answers = answer.answers
-        if missing := readings.missing_key("SHOW POOLS", answers["SHOW POOLS"]):
-            raise ValueError(f"SHOW POOLS: no column {', '.join(missing)}")
-        databases = {row.get("name"): row for row in answers["SHOW DATABASES"]}
-        users = {row.get("name"): row for row in answers["SHOW USERS"]}
-        of_users = servers_of_users(answers["SHOW POOLS"])
-        config = readings.by_key(answers["SHOW CONFIG"])
-        lists = readings.by_key(answers["SHOW LISTS"], "list", "items")
-        max_client_conn = readings.whole(config.get("max_client_conn"))
-        counters = {
-            "read_at": answer.read_at,
-            "counts": {row.get("database"): [row.get(name) for name in POOL_COUNTERS] for row in answers["SHOW STATS"]},
-        }
-        interval, grown = self._grown(counters, before, times=1)
-        timeout = readings.whole(config.get("query_wait_timeout"))
-        grown = readings.plausible_growth(grown, interval, max_client_conn, timeout)
-
-        state = readings.console_state(answers["SHOW STATE"])
-        pools = defaultdict(list)
-        for row in answers["SHOW POOLS"]:
-            if row["database"] != CONSOLE:
-                database, user = databases.get(row["database"], {}), users.get(row["user"], {})
-                sample = self._pool_sample(row, pool_size(database, user))
-                of_database = readings.database_state(database, state)
-                of_user = of_users[row["user"]]
-                sample["bottleneck"] = bottleneck(row, database, user, of_user, config, of_database)
-                pools[row["database"]].append(sample)
-        samples = []
-        for name, members in pools.items():
-            # SHOW STATS does not tell the pools of a database apart.
-            limit = databases.get(name, {}).get("max_connections")
-            if limit or len(members) > 1:
-                whole = self._database_sample(name, databases.get(name, {}), limit, members)
-                members.append(whole)
-            members[-1].update(self._counted(interval, grown and grown.get(name)))
-            is_paused = readings.database_state(databases.get(name, {}), state) == "paused"
-            for sample in members:
-                sample["is_paused"] = is_paused
-                self._judge_pool(sample, rules, memory)
-                if sample["level"] == "unknown" and name not in databases:
-                    # It looked for unused ones just when the only client logged in.
-                    sample["reason"] += " " + self.env._(
-                        "PgBouncer takes this database for unused until another client logs in: SHOW DATABASES does "
-                        "not tell how large its pools may be, and after autodb_idle_timeout its clients are "
-                        "disconnected. Give it a line of its own under [databases], and RELOAD."
-                    )
-            samples += members
-
-        of_pools = [sample for sample in samples if sample["user"]]
-        used, capacity = lists.get("used_clients"), max_client_conn
-        is_paused = state in ("paused", "suspended")
-        whole = {
-            "used": used,
-            "capacity": capacity,
-            "pressure": pressure.pressure(used, capacity),
-            "waiting": _known(sum, [sample["waiting"] for sample in of_pools]),
-            "maxwait": _known(max, [0.0, *(sample["maxwait"] for sample in of_pools)]),
-            "is_paused": is_paused,
-            "pool_pressure": max((row["pressure"] for row in of_pools if row["pressure"] is not None), default=None),
-        }
-        values = {
-            "pgbouncer_pressure": 0 if capacity == 0 else whole["pressure"],
-            "paused_samples": memory.count(("paused_samples", None, None), is_paused),
-        }
-        self._judge(whole, rules, values)
-        worst = max([whole, *samples], key=lambda sample: pressure.severity(sample["level"]))
-        if worst is not whole:  # as bad as its worst part
-            where = "/".join(filter(None, [worst["database"], worst["user"]]))
-            whole |= {"level": worst["level"], "reason": f"{where}: {worst['reason']}"}
-        of_databases = [counts for name, counts in (grown or {}).items() if name != CONSOLE]
-        totals = [_known(sum, column) for column in zip(*of_databases, strict=True)]
-        whole |= self._counted(interval, totals or (grown and [0] * len(POOL_COUNTERS)))
-        return [whole, *samples], counters
-
-    @api.model
-    def _pool_sample(self, row, capacity):
-        """:param dict row: of SHOW POOLS"""
-        used, waiting = row.get("sv_active"), row.get("cl_waiting")
-        return {name: row.get(name) for name in POOL_COLUMNS} | {
-            "database": row["database"],
-            "user": row["user"],
-            "used": used,
-            "waiting": waiting,
-            "capacity": capacity,
-            "pressure": pressure.pressure(_known(sum, [used, waiting]), capacity),
-            "maxwait": readings.longest_wait(row),
-        }
-
-    @api.model
-    def _database_sample(self, name, database, limit, pools):
-        used = database.get("current_connections")
-        return {
-            "database": name,
-            "user": None,
-            "used": used,
-            "waiting": _known(sum, [pool["waiting"] for pool in pools]),
-            "bottleneck": next(filter(None, (pool["bottleneck"] for pool in pools)), None),
-            "capacity": limit,
-            "pressure": pressure.pressure(used, limit),
-            "maxwait": _known(max, [pool["maxwait"] for pool in pools]),
-        }
-
-    @api.model
-    def _judge_pool(self, sample, rules, memory):
-        """Judge the sample of a pool, or of a database."""
-        key = sample["database"], sample["user"]
-        used, waiting, capacity = sample["used"], sample["waiting"], sample["capacity"]
-        # Also a queue that was over at both looks, if on average one client waited between them. At a look
-        # the pools of a database wait each for itself.
-        has_waited = bool(waiting and sample["user"]) or (sample.get("waiting_mean") or 0) >= 1
-        values = {
-            "maxwait": sample["maxwait"],
-            "waiting_samples": memory.count(("waiting_samples", *key), has_waited),
-            "paused_samples": memory.count(("paused_samples", *key), sample["is_paused"]),
-        }
-        is_unknown = False
-        if sample["user"] is None:
-            values["pgbouncer_pressure"] = 0 if capacity == 0 else sample["pressure"]
-        # SHOW DATABASES leaves out those that “*” made and nobody uses: nothing presses there.
-        elif sample["pressure"] is None and capacity != 0:
-            is_unknown = (used, waiting) != (0, 0)
-        self._judge(sample, rules, values, unknown=["pressure"] * is_unknown)
-        if sample["level"] == "unknown" and sample.get("bottleneck") == "login":
-            sample["reason"] = self.env["pgbouncer.pool"]._explain_bottleneck("login")
-
-    @api.model
-    def _judge(self, sample, rules, values, unknown=()):
-        """Give a sample the worst level of some values, and the reason if it is bad.
-
-        :param dict rules: name -> incidents.Rule
-        :param dict values: name of a rule -> the measured value
-        :param unknown: names, of rules or fields, of what matters and may be worse than anybody could tell
-        """
-        sample["values"] = values
-        levels = {name: pressure.level(values[name], rules[name].thresholds) for name in values if name in rules}
-        levels |= {name: "unknown" for name in unknown if levels.get(name, "ok") == "ok"}
-        name = max(levels, key=lambda name: pressure.severity(levels[name]), default=None)
-        sample["level"] = levels.get(name, "ok")
-        if sample["level"] == "ok":
-            return
-        Rule = self.env["connection.rule"]
-        label = Rule._label(name) if name in rules else self._fields[name]._description_string(self.env)
-        if sample["level"] == "unknown":
-            sample["reason"] = self.env._("The server did not tell enough to judge: %s", label)
-        else:
-            sample["reason"] = f"{label}: {Rule._format_value(name, values[name])}"
-
-    @api.model
-    def _grown(self, counters, before, times=0):
-        """:param int times: see `pressure.increase`
-        :return: the seconds since the counters were read before, and how much each has grown;
-        None and None if that cannot be known"""
-        grown = pressure.increase(counters["counts"], before.get("counts"), times)
-        interval = grown and counters["read_at"] - before["read_at"]
-        return (interval, grown) if interval and interval > 0 else (None, None)
-
-    @api.model
-    def _counted(self, interval, counts):
-        """:param list counts: how much each of POOL_COUNTERS has grown; None if that is unknown
-        :return: the values of a sample, none if they are unknown"""
-        if not counts:
-            return {}
-        counted = dict(zip(POOL_COUNTERS.values(), counts, strict=True))
-        if counted["wait_time"] is not None:
-            counted["wait_time"] /= 1e6
-        counted["interval"] = interval
-        counted["waiting_mean"] = pressure.mean_waiting(counted["wait_time"], interval)
-        return counted
-
-    # Looking back
+    @api.depends("reason_facts", "endpoint_id")
+    @api.depends_context("lang")
+    def _compute_reason(self):
+        for sample in self:
+            sample.reason = sample.endpoint_id._reason_text(sample.reason_facts)
 
     @api.model
     def _notices(self):
@@ -556,5 +207,3 @@ class ConnectionSample(models.Model):
             text = self.env._("The last sample is of %s.", format_datetime(self.env, newest))
             notices.insert(0, {"type": "info", "text": text, "remedy": ""})
         return notices
-
-    # Keeping little

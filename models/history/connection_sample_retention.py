@@ -1,4 +1,4 @@
-"""Thin out and delete old samples."""
+"""Make hours of old minutes, and delete old samples: in SQL, since they are millions."""
 
 from datetime import timedelta
 
@@ -7,7 +7,9 @@ from odoo.tools import SQL
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from ...analysis import pressure
-from .connection_sample import POOL_COLUMNS, POOL_COUNTERS, SESSION_COUNTERS, _mean
+from ...analysis.pgbouncer_samples import POOL_COLUMNS, POOL_COUNTERS
+from ...analysis.postgresql_samples import SESSION_COUNTERS
+from .connection_sample import _mean
 
 # How the samples of an hour become one.
 MEANS = (
@@ -34,8 +36,9 @@ MAXIMA = (
     "xact_age",
     "idle_in_transaction_age",
     "notification_queue_usage",
-    "reason",
 )
+# Of the worst sample of the hour that has them.
+OF_WORST = ("rule", "reason_facts")
 SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
 
 
@@ -54,20 +57,7 @@ class ConnectionSample(models.Model):
         [(hour,)] = self.env.execute_query(SQL("SELECT date_trunc('hour', min(sampled_at)) %s", old))
         if not hour:
             return 0, 0
-        key = [SQL.identifier(name) for name in ("endpoint_id", "database", "user")]
-        merged = {
-            "sampled_at": SQL("%s", hour),
-            "period": SQL("'hour'"),
-            "level": SQL(
-                "(%(levels)s)[max(array_position(%(levels)s, level::text))]", levels=SQL("%s", list(pressure.LEVELS))
-            ),
-            "is_paused": SQL("bool_or(is_paused)"),
-            "waiting_mean": SQL("sum(wait_time) / NULLIF(sum(interval), 0)"),
-        }
-        for name in MEANS:
-            merged[name] = _mean(SQL.identifier(name))
-        merged |= {name: SQL("max(%s)", SQL.identifier(name)) for name in MAXIMA}
-        merged |= {name: SQL("sum(%s)", SQL.identifier(name)) for name in SUMS}
+        merged = self._merged_columns(hour)
         self.env.cr.execute(
             SQL(
                 """
@@ -79,7 +69,7 @@ class ConnectionSample(models.Model):
                 """,
                 hour=hour,
                 end=hour + timedelta(hours=1),
-                key=SQL(", ").join(key),
+                key=SQL(", ").join(map(SQL.identifier, ("endpoint_id", "database", "user"))),
                 columns=SQL(", ").join(map(SQL.identifier, merged)),
                 values=SQL(", ").join(merged.values()),
             )
@@ -87,6 +77,28 @@ class ConnectionSample(models.Model):
         done = self.env.cr.rowcount
         [(remaining,)] = self.env.execute_query(SQL("SELECT EXISTS (SELECT %s)", old))
         return done, int(remaining)
+
+    @api.model
+    def _merged_columns(self, hour):
+        """:return: column -> the expression of it for one sample that stands for those of an hour"""
+        severity = SQL("array_position(%s, level::text)", list(pressure.LEVELS))
+        merged = {
+            "sampled_at": SQL("%s", hour),
+            "period": SQL("'hour'"),
+            "level": SQL("(%s)[max(%s)]", list(pressure.LEVELS), severity),
+            "is_paused": SQL("bool_or(is_paused)"),
+            "waiting_mean": SQL("sum(wait_time) / NULLIF(sum(interval), 0)"),
+        }
+        for name in OF_WORST:
+            merged[name] = SQL(
+                "(array_agg(%s ORDER BY %s DESC, sampled_at) FILTER (WHERE reason_facts IS NOT NULL))[1]",
+                SQL.identifier(name),
+                severity,
+            )
+        for name in MEANS:
+            merged[name] = _mean(SQL.identifier(name))
+        merged |= {name: SQL("max(%s)", SQL.identifier(name)) for name in MAXIMA}
+        return merged | {name: SQL("sum(%s)", SQL.identifier(name)) for name in SUMS}
 
     @api.autovacuum
     def _gc_samples(self):

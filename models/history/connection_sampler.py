@@ -1,21 +1,29 @@
-"""Take, judge and store samples."""
+"""Take a sample of each endpoint: query it, judge the answer, follow the alerts, store.
+
+The judging is in `analysis`: this file queries, stores and logs.
+"""
 
 import csv
 import io
 import json
 import logging
-from itertools import chain
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
 
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ...analysis import incidents, pressure
+from ...analysis import growth, incidents, pressure
+from ...analysis.pgbouncer_samples import pgbouncer_samples
+from ...analysis.postgresql_samples import postgresql_samples
+from ...analysis.samples import Samples, known
+from ...probes import postgres
 from ...probes.errors import QueryError
 from ...tools import EPOCH
 from ..alerts.connection_rule import LISTENERS
 from ..endpoint.connection_reading import FIGURES
-from .connection_sample import _known, _logger
+from .connection_sample import _logger
 
 LOG_LEVELS = {
     "ok": logging.INFO,
@@ -23,18 +31,33 @@ LOG_LEVELS = {
     "warning": logging.WARNING,
     "critical": logging.ERROR,
 }
+# Columns of the analysis that are not stored, or in another form.
+NOT_STORED = {"bottleneck", "reason"}
 
 
-class Look(NamedTuple):
-    """What a sample of one endpoint is made of."""
+@dataclass
+class Snapshot:
+    """The samples of one endpoint, judged and not stored yet.
 
-    answer: object  # the Reading; None if there was no answer that can be used
-    problem: str  # what is wrong, in words; None if nothing is
-    error: Exception  # that the answer raised; None for none
-    rules: dict  # name -> incidents.Rule
-    rows: list  # the values of the samples, those of the whole server first
-    counters: dict  # what the next sample must know
+    :ivar answer: the Reading; None if there is no usable answer
+    :ivar dict problem: the facts of why there is none, or why it came over Odoo's own connection; {} if all is well
+    :ivar dict rules: name -> incidents.Rule
+    :ivar list tables: analysis.Samples: of the instance, and of a PgBouncer also of its pools and its databases
+    :ivar dict counters: what the next sample must know
+    :ivar incidents.Memory memory: of the samples before, this one included
+    """
+
+    answer: object
+    problem: dict
+    rules: dict
+    tables: list
+    counters: dict
     memory: incidents.Memory
+
+    @cached_property
+    def rows(self):
+        """All samples as dictionaries, that of the instance first."""
+        return [samples.row(number) for samples in self.tables for number in range(samples.count)]
 
 
 class ConnectionSample(models.Model):
@@ -58,118 +81,193 @@ class ConnectionSample(models.Model):
 
         An endpoint that another worker measures at this moment is left to that one.
 
-        :return: endpoint -> the Reading that it answered, or None; and what is wrong, or None
+        :return: endpoint -> Snapshot
         """
         measured = endpoints.sudo()._lock()._measure(is_forced=True)
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._open_alerts(watched)
         now = fields.Datetime.now()
-        samples, changed = [], Alert.browse()
+        snapshots, stored, changed = {}, [], Alert.browse()
         for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
-            in_force, last = rules[endpoint], endpoint._last_reading()
-            look = self._judged(endpoint, *measured[endpoint], in_force)
-            rows, memory, answer = look.rows, look.memory, look.answer
-            measured[endpoint] = answer, look.problem
-            if look.error:
-                _logger.error("%s gave an answer that cannot be used", endpoint.name, exc_info=look.error)
-            whole = rows[0]
-            # These measure no connections, and so make no sample's level.
-            whole["values"]["unanswered_samples"] = memory.count(("unanswered_samples", None, None), not answer)
-            if "pool_growth" in in_force and endpoint.kind == "postgresql":
-                demand = _known(sum, [whole.get("used"), self._pool_growth(measured, samples)])
-                whole["values"]["pool_growth"] = pressure.pressure(demand, whole.get("capacity"))
-            if endpoint.kind == "postgresql":
-                for rule, listener in LISTENERS.items():
-                    level = self.env["connection.check"].sudo()._worst(listener).level
-                    count = memory.count((rule, None, None), level == "critical")
-                    whole["values"][rule] = None if level == "unknown" else count
-            found = self._found(rows, in_force)
-            memory.add(
-                {key: code for key, (code, _sample) in found.items()},
-                incidents.WELL if answer else incidents.UNKNOWN,
-                max((max(rule.of_samples, rule.good_samples) for rule in in_force.values()), default=1),
-                uncertain=alerts[endpoint],
-            )
-            found = {key: sample for key, (_code, sample) in found.items()}
-            changed |= Alert._follow(endpoint, alerts[endpoint], in_force, found, memory.histories)
-            for row in rows:
-                del row["values"]
-                row.pop("bottleneck", None)
-                row.update(endpoint_id=endpoint.id, sampled_at=fields.Datetime.to_string(now))
-                row.update(period="minute", sample_count=1)
-                row["capacity"] = row.get("capacity") or None  # what has no limit has none
-                for name in ("used", "waiting", "waiting_mean", "pressure"):
-                    row[f"{name}_max"] = row.get(name)
-            samples += rows
-            endpoint._keep_reading(
-                {name: whole.get(name) for name in FIGURES}
-                | {
-                    "sampled_at": now,
-                    "last_seen": now if answer else last.last_seen,
-                    "reason": {"text": whole["reason"]},
-                }
-                | {"counters": json.dumps(look.counters | {"memory": memory.keep()})}
-            )
-            self._log(endpoint, whole)
-        if samples:
-            self._insert(samples)
+            snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint])
+            snapshots[endpoint] = snapshot
+            snapshot.tables[0].values |= self._other_values(endpoint, snapshots)
+            changed |= self._follow(endpoint, snapshot, alerts[endpoint])
+            stored += [self._stored_columns(endpoint, now, samples) for samples in snapshot.tables]
+            self._keep(endpoint, snapshot, now)
+        if stored:
+            self._insert(stored)
         changed._record_evidence()
-        return measured
+        return snapshots
 
     @api.model
-    def _look(self, endpoints, *more_commands):
-        """What a sample of these endpoints would say if it were taken now. Nothing is stored.
+    def _snapshots(self, endpoints, *more_commands):
+        """Return the samples that would be taken now. Nothing is stored.
 
         :param more_commands: see `connection.endpoint._measure`
-        :return: endpoint -> Look
+        :return: endpoint -> Snapshot
         """
         measured = endpoints._measure(*more_commands)
         rules = self.env["connection.rule"]._in_force(endpoints)
-        return {endpoint: self._judged(endpoint, *measured[endpoint], rules[endpoint]) for endpoint in endpoints}
+        return {endpoint: self._snapshot(endpoint, *measured[endpoint], rules[endpoint]) for endpoint in endpoints}
 
     @api.model
-    def _judged(self, endpoint, answer, error, rules):
-        """Make samples of what an endpoint answered. Nothing is stored.
+    def _snapshot(self, endpoint, answer, error, rules):
+        """Return the Snapshot of what an endpoint answered.
 
         :param answer: and error: see `connection.endpoint._measure`
         :param dict rules: name -> incidents.Rule
-        :return: a Look
         """
         settings, now = self.env["connection.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
         before = json.loads(endpoint._last_reading().counters or "{}")
         memory = incidents.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
-        rows, counters, raised = [{"level": "unknown", "values": {}}], before, None
-        problem = endpoint._reason_text(endpoint._reason(answer, error))
+        problem, tables, counters = endpoint._reason(answer, error), None, before
         if answer:
-            make_rows = self._postgresql_rows if endpoint.kind == "postgresql" else self._pgbouncer_rows
             try:
-                rows, counters = make_rows(answer, before, rules, memory)
+                if endpoint.kind == "postgresql":
+                    [row], databases = answer.answers[postgres.ACTIVITY], answer.answers.get(postgres.SESSIONS, [])
+                    tables, counters = postgresql_samples(row, databases, answer.read_at, before, rules)
+                else:
+                    tables, counters = pgbouncer_samples(answer.answers, answer.read_at, before, rules, memory)
             except Exception as unforeseen:  # an answer that nobody foresaw must not cost the others their samples
-                answer, raised = None, unforeseen
-                error = QueryError("unusable", f"{type(raised).__name__}: {raised}")
-                problem = endpoint._reason_text(endpoint._reason(answer, error))
-        rows[0]["reason"] = "\n".join(filter(None, [problem, rows[0].get("reason")])) or None
-        return Look(answer, problem, raised, rules, rows, counters, memory)
+                _logger.exception("%s gave an answer that cannot be used", endpoint.name)
+                error = QueryError("unusable", f"{type(unforeseen).__name__}: {unforeseen}")
+                answer, problem = None, endpoint._reason(None, error)
+        tables = tables or [Samples.single({"level": "unknown", "reason": None}, {})]
+        reasons = tables[0].columns["reason"]
+        reasons[0] = problem | (reasons[0] or {}) or None
+        return Snapshot(answer, problem, rules, tables, counters, memory)
 
     @api.model
-    def _insert(self, samples):
-        """One statement for all samples: dictionaries of values, by column; what is not there is NULL."""
-        columns = list(dict.fromkeys(chain.from_iterable(samples)))
+    def _other_values(self, endpoint, snapshots):
+        """Return the values of rules that are not about connections, and so make no sample's level.
+
+        :return: rule -> list of the value
+        """
+        snapshot = snapshots[endpoint]
+        key = ("unanswered_samples", None, None)
+        values = {key[0]: [snapshot.memory.count(key, not snapshot.answer)]}
+        if endpoint.kind != "postgresql":
+            return values
+        used, capacity = (snapshot.tables[0].columns.get(name, [None])[0] for name in ("used", "capacity"))
+        if "pool_growth" in snapshot.rules:
+            demand = known(sum, [used, self._pool_growth(snapshots)])
+            values["pool_growth"] = [pressure.pressure(demand, capacity)]
+        for rule, listener in LISTENERS.items():
+            level = self.env["connection.check"].sudo()._worst(listener).level
+            count = snapshot.memory.count((rule, None, None), level == "critical")
+            values[rule] = [None if level == "unknown" else count]
+        return values
+
+    @api.model
+    def _pool_growth(self, snapshots):
+        """Return how many more servers the pools may open to the PostgreSQL of this Odoo, without their reserves,
+        None if a PgBouncer did not answer.
+
+        :param dict snapshots: endpoint -> Snapshot, of the PgBouncers that were measured
+        """
+        consoles = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer"), ("active", "=", True)])
+        read = [snapshots[console] for console in consoles if console in snapshots and snapshots[console].answer]
+        if not consoles or len(read) < len(consoles):
+            return None
+        backends = self._backends()
+        return known(
+            sum,
+            [
+                growth.pool_growth(
+                    snapshot.tables, growth.databases_here(snapshot.answer.answers["SHOW SERVERS"], backends)
+                )
+                for snapshot in read
+            ],
+        )
+
+    @api.model
+    def _backends(self):
+        """:return: PID of each backend -> (port of its client, role), see `growth.databases_here`"""
+        query = SQL(
+            "SELECT %s, array_agg(pid), array_agg(client_port) FROM pg_stat_activity"
+            " WHERE usename IS NOT NULL GROUP BY usename",
+            SQL(postgres.readable("usename::text")),
+        )
+        return {
+            pid: (port, role)
+            for role, pids, ports in self.env.execute_query(query)
+            for pid, port in zip(pids, ports, strict=True)
+        }
+
+    @api.model
+    def _follow(self, endpoint, snapshot, alerts):
+        """Open, change and end the alerts of an endpoint.
+
+        :param dict alerts: key -> its open alert
+        :return: the alerts that opened, or got worse
+        """
+        rules, memory = snapshot.rules, snapshot.memory
+        found = incidents.violations(snapshot.tables, rules)
+        memory.add(
+            {key: code for key, (code, _row) in found.items()},
+            incidents.WELL if snapshot.answer else incidents.UNKNOWN,
+            max((max(rule.of_samples, rule.good_samples) for rule in rules.values()), default=1),
+            uncertain=alerts,
+        )
+        violations = {key: row for key, (_code, row) in found.items()}
+        return self.env["connection.alert"].sudo()._follow(endpoint, alerts, rules, violations, memory.histories)
+
+    @api.model
+    def _keep(self, endpoint, snapshot, now):
+        """Keep what the endpoint shows of its last sample, and what the next sample must know; log a line."""
+        row = snapshot.tables[0].row(0)
+        row["capacity"] = row.get("capacity") or None
+        last_seen = now if snapshot.answer else endpoint._last_reading().last_seen
+        endpoint._keep_reading(
+            {name: row.get(name) for name in FIGURES}
+            | {"sampled_at": now, "last_seen": last_seen, "reason": row["reason"]}
+            | {"counters": json.dumps(snapshot.counters | {"memory": snapshot.memory.keep()})}
+        )
+        self._log(endpoint, row)
+
+    @api.model
+    def _stored_columns(self, endpoint, now, samples):
+        """Return what is stored of samples: column of the table -> its values."""
+        columns = {name: column for name, column in samples.columns.items() if name not in NOT_STORED}
+        reasons = samples.columns["reason"]
+        columns |= {
+            "endpoint_id": repeat(endpoint.id),
+            "sampled_at": repeat(fields.Datetime.to_string(now)),
+            "period": repeat("minute"),
+            "sample_count": repeat(1),
+            "rule": [facts and facts.get("rule") for facts in reasons],
+            "reason_facts": [facts and json.dumps(facts) for facts in reasons],
+        }
+        if "capacity" in columns:
+            columns["capacity"] = [capacity or None for capacity in columns["capacity"]]  # 0 is no limit
+        names = ("used", "waiting", "waiting_mean", "pressure")
+        return columns | {f"{name}_max": columns[name] for name in names if name in columns}
+
+    @api.model
+    def _insert(self, tables):
+        """Store samples in one statement.
+
+        :param list tables: of each kind of samples: column -> its values; a column that is missing is NULL
+        """
+        names = list(dict.fromkeys(name for columns in tables for name in columns))
         lines = io.StringIO()
-        csv.writer(lines).writerows(list(map(sample.get, columns)) for sample in samples)
+        for columns in tables:
+            csv.writer(lines).writerows(zip(*(columns.get(name, repeat(None)) for name in names), strict=False))
         lines.seek(0)
-        names = SQL(", ").join(map(SQL.identifier, columns))
+        stored = SQL(", ").join(map(SQL.identifier, names))
         # Half the time of an INSERT.
-        self.env.cr.copy_expert(SQL("COPY connection_sample (%s) FROM STDIN (FORMAT csv)", names).code, lines)
+        self.env.cr.copy_expert(SQL("COPY connection_sample (%s) FROM STDIN (FORMAT csv)", stored).code, lines)
 
     @api.model
-    def _log(self, endpoint, sample):
+    def _log(self, endpoint, row):
         def show(name, form):
-            return "-" if sample.get(name) is None else format(sample[name], form)
+            return "-" if row.get(name) is None else format(row[name], form)
 
+        reason = endpoint.with_context(lang="en_US")._reason_text(row["reason"])
         _logger.log(
-            max(LOG_LEVELS[sample["level"]], logging.WARNING if sample["reason"] else logging.INFO),
+            max(LOG_LEVELS[row["level"]], logging.WARNING if reason else logging.INFO),
             "connection pressure endpoint=%s pressure=%s%% used=%s/%s waiting=%s maxwait=%ss level=%s%s",
             json.dumps(endpoint.name, ensure_ascii=False),
             show("pressure", ".1f"),
@@ -177,6 +275,6 @@ class ConnectionSample(models.Model):
             show("capacity", "d"),
             show("waiting", "d"),
             show("maxwait", ".3f"),
-            sample["level"],
-            f" reason={json.dumps(sample['reason'], ensure_ascii=False)}" if sample["reason"] else "",
+            row["level"],
+            f" reason={json.dumps(reason, ensure_ascii=False)}" if reason else "",
         )

@@ -92,9 +92,9 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _measure(self, endpoints, *commands):
-        """Return what a sample of each endpoint would be now, without storing it: see `connection.sample._look`."""
+        """Return what a sample of each endpoint would be now, without storing it: see `connection.sample._snapshots`."""
         # The passwords are needed, and what the sampler remembers.
-        measured = self.env["connection.sample"].sudo()._look(endpoints.sudo(), *commands)
+        measured = self.env["connection.sample"].sudo()._snapshots(endpoints.sudo(), *commands)
         return {endpoint: measured[endpoint] for endpoint in endpoints}
 
     @api.model

@@ -53,15 +53,15 @@ class ConnectionOverview(models.AbstractModel):
             "history_link": link("connection.sample", last_hour, self.env._("Last Hour: %s", endpoint.name)),
         }
         of_kind = self._postgresql_card() if endpoint.kind == "postgresql" else self._pgbouncer_card(endpoint, sample)
-        return card | self._card_level(instance, alerts) | of_kind
+        return card | self._card_level(endpoint, instance, alerts) | of_kind
 
     @api.model
-    def _card_level(self, instance, alerts):
+    def _card_level(self, endpoint, instance, alerts):
         """Return the ``level`` of a card and its ``reason``: of the sample or, if that is worse, of an open alert.
 
         :param dict instance: the sample's row about the instance
         """
-        level, reasons = instance["level"], [instance["reason"]]
+        level, reasons = instance["level"], [endpoint._reason_text(instance["reason"])]
         worst = max(alerts, key=lambda alert: pressure.severity(alert.level), default=None)
         if worst and pressure.severity(worst.level) > pressure.severity(level):
             level = worst.level

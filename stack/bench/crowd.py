@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -47,6 +47,14 @@ class Crowd:
             client = psycopg2.connect(dbname=f"shop{number}", user="shop", password=password, **self.address)
             client.cursor().execute(QUERY)
             self.clients.append(client)
+
+    @contextmanager
+    def backends(self, count):
+        """Have some more clients of PostgreSQL itself, which no pool knows."""
+        with ExitStack() as stack:
+            for _number in range(count):
+                stack.enter_context(closing(self.pair.postgresql.connect("shop")))
+            yield
 
     def run_in_odoo(self, script, parameters):
         """Run a file of this folder in `odoo shell`.

@@ -1,6 +1,6 @@
 """What a run of the sampler costs, and whether a long history makes it or the graphs slow.
 
-1. With 1,000 pools, clients and backends, in one run: the bare queries that a run asks, the whole
+1. With 1 to 1,000 pools, clients and backends, in one run: the bare queries that a run asks, the whole
    run with what it stores, and a scrape of the same servers by each of Prometheus's exporters.
 2. With one day of minutes of 20 pools, and then with a year of them, not thinned: the graphs, and
    the run; how many bytes a sample takes, and how fast old hours are thinned.
@@ -19,6 +19,8 @@ from crowd import DATABASE, crowd
 
 from servers import LOCALHOST, STACK, free_port, step
 
+# Pools, and client backends of PostgreSQL: those of the pools, and others.
+SIZES = ((1, 1), (3, 20), (20, 20), (100, 100), (1000, 1000))
 POOLS = 1000
 SCRAPES = 20
 # Each endpoint's own sample comes on top of those of its pools.
@@ -28,17 +30,7 @@ DAYS = 365
 
 def main():
     with crowd(POOLS) as servers:
-        servers.grow(POOLS)
-        step("Measuring a run, and the exporters")
-        results = measure(servers, "cost")
-        for name, scrape in (("postgres exporter", postgres_exporter), ("pgbouncer exporter", pgbouncer_exporter)):
-            with scrape(servers) as url:
-                results[name] = scrapes(url)
-        show(results)
-        bare, stored = (statistics.median(results[name]) for name in ("bare queries", "stored run"))
-        exporters = sum(statistics.median(results[name]) for name in results if "exporter" in name)
-        print(f"stored run / bare queries: {stored / bare:.1f}; exporters / stored run: {exporters / stored:.1f}")
-
+        costs(servers)
         for client in servers.clients[20:]:
             client.close()
         fill(servers, 1)
@@ -56,6 +48,22 @@ def main():
             )
             print("{} samples, {} bytes each in the table and {} in its indexes".format(*cursor.fetchone()))
         show(measure(servers, "thinning"))
+
+
+def costs(servers):
+    """What a run costs, and what a scrape does, with few and with many pools."""
+    print(f"{'medians in ms':24}{'bare':>8}{'run':>8}{'exporters':>10}{'run/bare':>10}{'exporters/run':>15}")
+    with postgres_exporter(servers) as postgresql, pgbouncer_exporter(servers) as pgbouncer:
+        for pools, backends in SIZES:
+            servers.grow(pools)
+            with servers.backends(backends - pools):
+                results = measure(servers, "cost")
+                exporters = statistics.median(scrapes(postgresql)) + statistics.median(scrapes(pgbouncer))
+            bare, run = (statistics.median(results[name]) for name in ("bare queries", "stored run"))
+            size = f"{pools} pools, {backends} backends"
+            print(
+                f"{size:24}{bare:8.1f}{run:8.1f}{exporters:10.1f}{run / bare:10.1f}{exporters / run:15.1f}", flush=True
+            )
 
 
 def measure(servers, what):

@@ -10,6 +10,7 @@ from odoo import fields
 from odoo.tests import new_test_user, tagged
 
 from ...probes import query
+from ..cases import insert_samples
 from ..common import TILL, TINY, TourCase, closed_port, connect, connect_pooled, endpoint_values, variable
 
 
@@ -118,21 +119,22 @@ class TestTours(TourCase):
         postgresql = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
         start = fields.Datetime.now().replace(second=0) - timedelta(minutes=30)
         pressures = {pgbouncer: {0: 10, 3: 0, 4: 40}, postgresql: {0: 20, 3: None, 4: 50}}
-        self.env["connection.sample"]._insert(
-            [
+        insert_samples(
+            self.env,
+            *(
                 {
                     "endpoint_id": endpoint.id,
                     "sampled_at": fields.Datetime.to_string(start + timedelta(minutes=minute)),
                     "period": "minute",
                     "sample_count": 1,
                     "level": "ok" if value is not None else "unknown",
-                    "reason": None if value is not None else "It was frozen.",
+                    "reason_facts": None if value is not None else {"text": "It was frozen."},
                     "pressure": value,
                     "pressure_max": value,
                 }
                 for endpoint, values in pressures.items()
                 for minute, value in values.items()
-            ]
+            ),
         )
         self.start_tour("/odoo/connection-history", "pgbouncer_monitor_history", login="admin", timeout=120)
 

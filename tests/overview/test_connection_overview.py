@@ -10,7 +10,7 @@ from odoo.tools import mute_logger
 
 from ...probes import query
 from ...probes.errors import QueryError
-from ..cases import ANSWERS
+from ..cases import ANSWERS, insert_samples
 from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values
 from .common import OverviewCase
 
@@ -118,8 +118,9 @@ class TestConnectionOverview(OverviewCase):
         now = fields.Datetime.now()
         times = [now - timedelta(minutes=minutes) for minutes in (61, 40, 39, 5)]
         whole, pools = (90, 10, 20, None), (90, None, 300, 50)
-        self.Sample._insert(
-            [
+        insert_samples(
+            self.env,
+            *(
                 {
                     "endpoint_id": self.endpoint.id,
                     "sampled_at": fields.Datetime.to_string(sampled_at),
@@ -133,7 +134,7 @@ class TestConnectionOverview(OverviewCase):
                 }
                 for sampled_at, percent, pool in zip(times, whole, pools, strict=True)
                 for database in (None, "shop")
-            ]
+            ),
         )
         chart = self.card()["chart"]
         clients, fullest = ([percent for _time, percent in line["points"]] for line in chart["lines"])

@@ -2,6 +2,7 @@ import json
 from unittest import TestCase
 
 from analysis import incidents
+from analysis.samples import Samples
 
 
 class TestIncidents(TestCase):
@@ -73,3 +74,56 @@ class TestIncidents(TestCase):
         add(360, "3")
         self.assertEqual(add(600, "2"), {"pool": "002", "open": "110"}, "after a gap")
         self.assertEqual(add(500, "2"), {"pool": "002", "open": "110"}, "the clock was set back")
+
+    def violations(self, *tables, is_paused=False):
+        """:param tables: (columns, values) of pools and of databases: rule -> values"""
+        instance = Samples(1, {"is_paused": [is_paused]}, {"pgbouncer_pressure": [50], "paused_samples": [+is_paused]})
+        rules = {
+            "maxwait": incidents.Rule((1, 5)),
+            "paused_samples": incidents.Rule((2, None), is_count=True),
+            "pgbouncer_pressure": incidents.Rule((80, 90)),
+        }
+        tables = [Samples(len(columns["database"]), columns, values) for columns, values in tables]
+        found = incidents.violations([instance, *tables], rules)
+        return {key: code for key, (code, _row) in found.items()}
+
+    def test_violations(self):
+        columns = {"database": ["shop"] * 5, "user": list("abcde")}
+        values = {"maxwait": [0.5, 0.9, 1, 7, None], "waiting_samples": [9] * 5}
+        expected = {("maxwait", "shop", user): code for user, code in zip("bcde", "1231", strict=True)}
+        self.assertEqual(self.violations((columns, values)), expected, "and nothing by a rule that is off")
+        instance = Samples.single({"used": 5}, {"maxwait": 6})
+        found = incidents.violations([instance], {"maxwait": incidents.Rule((1, 5))})
+        self.assertEqual(found, {("maxwait", None, None): ("3", {"used": 5, "values": {"maxwait": 6}})})
+
+    def test_violations_of_a_queue(self):
+        """It is in a pool, and so in its database, which only counts if that is worse."""
+        pools = {"database": ["shop", "shop"], "user": ["a", "b"]}, {"maxwait": [0, 2]}
+        for seconds, code in ((0, None), (2, "1"), (5, "3"), (None, "1")):
+            databases = {"database": ["shop", "till"], "user": [None] * 2}, {"maxwait": [seconds, 3]}
+            found = self.violations(pools, databases)
+            self.assertEqual(found.get(("maxwait", "shop", None)), code, seconds)
+            self.assertEqual(found["maxwait", "till", None], "2", "the queue between two samples")
+            self.assertEqual(found["maxwait", "shop", "b"], "2")
+
+    def test_violations_of_a_limit(self):
+        columns = {"database": ["busy", "calm", "odd"], "user": [None] * 3, "waiting": [1, 0, None]}
+        found = self.violations((columns, {"pgbouncer_pressure": [100, 100, 100]}))
+        self.assertEqual([database for _rule, database, _user in found], ["busy", "odd"], "nobody waits for the other")
+
+    def test_violations_of_a_pause(self):
+        """A database is paused with all its pools. While the instance is paused, it is unknown whether it is."""
+        columns = {"database": ["shop", "shop"], "user": ["a", "b"]}
+        for is_paused, expected in (
+            (False, {("paused_samples", "shop", None): "2"}),
+            (True, {("paused_samples", None, None): "1", ("paused_samples", "shop", None): "1"}),
+        ):
+            found = self.violations((columns, {"paused_samples": [2, 2]}), is_paused=is_paused)
+            self.assertEqual(found, expected)
+
+    def test_count_all(self):
+        memory = self.memory(None, 0)
+        keys = [("shop", "a"), ("shop", "b")]
+        self.assertEqual(memory.count_all("waiting", keys, [True, False]), [1, 0])
+        memory = self.memory(memory.keep(), 60)
+        self.assertEqual(memory.count_all("waiting", keys, [True, True]), [2, 1])

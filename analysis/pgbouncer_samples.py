@@ -1,0 +1,248 @@
+"""The samples of a PgBouncer: the answers of its console, as `analysis.readings` types them."""
+
+from . import readings
+from .bottleneck import bottleneck, pool_size, servers_of_users
+from .pressure import mean_waiting, pressure, severity
+from .readings import CONSOLE
+from .samples import Samples, growth, judge, known
+
+# Columns of SHOW POOLS that a sample holds as they are; sv_active and cl_waiting are `used` and `waiting`.
+POOL_COLUMNS = (
+    "cl_active",
+    "cl_active_cancel_req",
+    "cl_waiting_cancel_req",
+    "sv_active_cancel",
+    "sv_being_canceled",
+    "sv_idle",
+    "sv_used",
+    "sv_tested",
+    "sv_login",
+)
+# Columns of SHOW STATS that only grow, and the fields that hold by how much. The wait is in microseconds.
+POOL_COUNTERS = {
+    "total_xact_count": "xact_count",
+    "total_query_count": "query_count",
+    "total_received": "received",
+    "total_sent": "sent",
+    "total_wait_time": "wait_time",
+}
+# What is known by the growth of counters.
+COUNTED = (*POOL_COUNTERS.values(), "interval", "waiting_mean")
+NOT_COUNTED = (None,) * len(COUNTED)
+
+
+class _Console:
+    """The answers of a console, by name."""
+
+    def __init__(self, answers):
+        if missing := readings.missing_key("SHOW POOLS", answers["SHOW POOLS"]):
+            raise ValueError(f"SHOW POOLS: no column {', '.join(missing)}")
+        self.pools = [row for row in answers["SHOW POOLS"] if row["database"] != CONSOLE]
+        self.all_pools = answers["SHOW POOLS"]
+        self.stats = answers["SHOW STATS"]
+        self.databases = {row.get("name"): row for row in answers["SHOW DATABASES"]}
+        self.users = {row.get("name"): row for row in answers["SHOW USERS"]}
+        self.settings = readings.by_key(answers["SHOW CONFIG"])
+        self.lists = readings.by_key(answers["SHOW LISTS"], "list", "items")
+        self.state = readings.console_state(answers["SHOW STATE"])
+        self.max_client_conn = readings.whole(self.settings.get("max_client_conn"))
+        # name -> the numbers of its pools
+        self.pools_of = {}
+        for number, row in enumerate(self.pools):
+            self.pools_of.setdefault(row["database"], []).append(number)
+        self.states = {
+            name: readings.database_state(self.databases.get(name, {}), self.state) for name in self.pools_of
+        }
+        # SHOW STATS counts a database, not its pools: those that have a sample of their own beside that of their pool.
+        self.measured = [name for name in self.pools_of if self.limit(name) or len(self.pools_of[name]) > 1]
+
+    def limit(self, database):
+        return self.databases.get(database, {}).get("max_connections")
+
+
+def pgbouncer_samples(answers, read_at, before, rules, memory):
+    """Return the samples of a PgBouncer, of its pools, and of its databases that have a limit or several pools; and
+    the counters that the next samples need.
+
+    :param dict answers: command -> rows, of ``SAMPLE_COMMANDS``
+    :param float read_at: when it answered, in seconds since the epoch
+    :param dict before: the counters of the samples before, {} if there were none
+    :param dict rules: name -> incidents.Rule
+    :param incidents.Memory memory: of the samples before
+    :return: (list of three Samples, counters)
+    :raise ValueError: SHOW POOLS lacks a column without which nothing can be said
+    """
+    console = _Console(answers)
+    counters = {
+        "read_at": read_at,
+        "counts": {row.get("database"): [row.get(name) for name in POOL_COUNTERS] for row in console.stats},
+    }
+    interval, grown = growth(counters, before, times=1)
+    timeout = readings.whole(console.settings.get("query_wait_timeout"))
+    grown = readings.plausible_growth(grown, interval, console.max_client_conn, timeout) or {}
+    pools = _pools(console)
+    databases = _databases(console, pools)
+    for samples in (pools, databases):
+        _add_growth(samples, interval, grown, console)
+    _judge_pools(pools, rules, memory, console)
+    _judge_databases(databases, rules, memory, console)
+    instance = _instance(console, pools, interval, grown, rules, memory)
+    _take_worst(instance, (pools, databases))
+    return [instance, pools, databases], counters
+
+
+def _pools(console):
+    rows = console.pools
+    columns = {name: [row.get(name) for row in rows] for name in ("database", "user", *POOL_COLUMNS)}
+    columns["used"], columns["waiting"] = ([row.get(name) for row in rows] for name in ("sv_active", "cl_waiting"))
+    databases = [console.databases.get(name, {}) for name in columns["database"]]
+    users = [console.users.get(name, {}) for name in columns["user"]]
+    columns["capacity"] = list(map(pool_size, databases, users))
+    demands = [known(sum, pair) for pair in zip(columns["used"], columns["waiting"], strict=True)]
+    columns["pressure"] = list(map(pressure, demands, columns["capacity"]))
+    columns["maxwait"] = list(map(readings.longest_wait, rows))
+    columns["bottleneck"] = [None] * len(rows)
+    if any(columns["waiting"]):
+        of_users = servers_of_users(console.all_pools)
+        columns["bottleneck"] = [
+            bottleneck(row, *of_pool, of_users[row["user"]], console.settings, console.states[row["database"]])
+            for row, *of_pool in zip(rows, databases, users, strict=True)
+        ]
+    return Samples(len(rows), columns)
+
+
+def _databases(console, pools):
+    def of_pools(name, combine):
+        column = pools.columns[name]
+        return [combine([column[number] for number in console.pools_of[database]]) for database in console.measured]
+
+    limits = [console.limit(name) for name in console.measured]
+    used = [console.databases.get(name, {}).get("current_connections") for name in console.measured]
+    columns = {
+        "database": console.measured,
+        "user": [None] * len(console.measured),
+        "used": used,
+        "waiting": of_pools("waiting", lambda values: known(sum, values)),
+        "capacity": limits,
+        "pressure": list(map(pressure, used, limits)),
+        "maxwait": of_pools("maxwait", lambda values: known(max, values)),
+        "bottleneck": of_pools("bottleneck", lambda values: next(filter(None, values), None)),
+    }
+    return Samples(len(console.measured), columns)
+
+
+def _add_growth(samples, interval, grown, console):
+    """Add the columns COUNTED: to a pool only if its database has no sample."""
+    measured = set(console.measured)
+    rows = [
+        NOT_COUNTED if user is not None and name in measured else _counted(interval, grown.get(name))
+        for name, user in zip(samples.columns["database"], samples.columns["user"], strict=True)
+    ]
+    samples.columns |= {name: [row[number] for row in rows] for number, name in enumerate(COUNTED)}
+
+
+def _counted(interval, counts):
+    """Return the values of COUNTED.
+
+    :param list counts: by how much each of POOL_COUNTERS grew; None or empty if that is unknown
+    """
+    if not counts:
+        return NOT_COUNTED
+    *others, wait_time = counts
+    wait_time = None if wait_time is None else wait_time / 1e6
+    return *others, wait_time, interval, mean_waiting(wait_time, interval)
+
+
+def _judge_pools(pools, rules, memory, console):
+    columns = pools.columns
+    _judge(pools, columns["waiting"], memory, console)
+    figures = zip(columns["pressure"], columns["capacity"], columns["used"], columns["waiting"], strict=True)
+    # SHOW DATABASES leaves out those that “*” made and nobody uses: nothing presses there.
+    unknown = [
+        number
+        for number, (percent, capacity, *used_and_waiting) in enumerate(figures)
+        if percent is None and capacity != 0 and used_and_waiting != [0, 0]
+    ]
+    judge(pools, rules, {"pressure": unknown} if unknown else {})
+    _explain_unknown(pools, console)
+
+
+def _judge_databases(databases, rules, memory, console):
+    columns = databases.columns
+    _judge(databases, [0] * databases.count, memory, console)  # at one moment the queue of each pool is its own
+    limited = zip(columns["pressure"], columns["capacity"], strict=True)
+    databases.values["pgbouncer_pressure"] = [0 if capacity == 0 else percent for percent, capacity in limited]
+    judge(databases, rules)
+    _explain_unknown(databases, console)
+
+
+def _judge(samples, waiting, memory, console):
+    """Add the values that rules judge in pools and in databases.
+
+    :param list waiting: how many clients wait for the same server
+    """
+    columns = samples.columns
+    keys = list(zip(columns["database"], columns["user"], strict=True))
+    columns["is_paused"] = [console.states[name] == "paused" for name in columns["database"]]
+    # Also a queue that was over in both samples, if on average one client waited between them.
+    have_waited = [count or (mean or 0) >= 1 for count, mean in zip(waiting, columns["waiting_mean"], strict=True)]
+    samples.values = {
+        "maxwait": columns["maxwait"],
+        "waiting_samples": memory.count_all("waiting_samples", keys, have_waited),
+        "paused_samples": memory.count_all("paused_samples", keys, columns["is_paused"]),
+    }
+
+
+def _explain_unknown(samples, console):
+    """Add to the reasons why levels are unknown."""
+    columns = samples.columns
+    for number, level in enumerate(columns["level"]):
+        if level != "unknown":
+            continue
+        facts = columns["reason"][number]
+        if columns["bottleneck"][number] == "login":
+            facts["code"] = "login"
+        if columns["database"][number] not in console.databases:
+            # PgBouncer looked for unused databases just when the only client logged in.
+            facts |= {"code": "unused_database", "params": {"is_login": facts.get("code") == "login"}}
+
+
+def _instance(console, pools, interval, grown, rules, memory):
+    used, capacity = console.lists.get("used_clients"), console.max_client_conn
+    is_paused = console.state in ("paused", "suspended")
+    sample = {
+        "used": used,
+        "capacity": capacity,
+        "pressure": pressure(used, capacity),
+        "waiting": known(sum, pools.columns["waiting"]),
+        "maxwait": known(max, [0.0, *pools.columns["maxwait"]]),
+        "is_paused": is_paused,
+        "pool_pressure": max((percent for percent in pools.columns["pressure"] if percent is not None), default=None),
+    }
+    sample |= dict(zip(COUNTED, _counted(interval, _totals(grown)), strict=True))
+    values = {
+        "pgbouncer_pressure": 0 if capacity == 0 else sample["pressure"],
+        "paused_samples": memory.count(("paused_samples", None, None), is_paused),
+    }
+    instance = Samples.single(sample, values)
+    judge(instance, rules)
+    return instance
+
+
+def _take_worst(instance, parts):
+    """Make the level of the instance as bad as that of its worst part."""
+    for samples in parts:
+        levels = samples.columns["level"]
+        number = levels.index(max(levels, key=severity)) if levels else None
+        if levels and severity(levels[number]) > severity(instance.columns["level"][0]):
+            where = {name: samples.columns[name][number] for name in ("database", "user")}
+            facts = samples.columns["reason"][number] | {name: value for name, value in where.items() if value}
+            instance.columns |= {"level": [levels[number]], "reason": [facts]}
+
+
+def _totals(grown):
+    """Return by how much the counters of all databases together grew, None if that is unknown."""
+    if not grown:
+        return None
+    of_databases = [counts for name, counts in grown.items() if name != CONSOLE]
+    return [known(sum, column) for column in zip(*of_databases, strict=True)] or [0] * len(POOL_COUNTERS)
