@@ -19,7 +19,7 @@ import psycopg2
 
 from odoo.tests import HttpCase, TransactionCase
 
-from ..models.live.pgbouncer_show import session
+from ..probes import session
 
 # Aliases in the test's PgBouncer, all in transaction mode: pools of one server (that of the kiosk for
 # Odoo's own role), of five, and one that nobody uses.

@@ -20,16 +20,17 @@ class ConnectionOverview(models.AbstractModel):
     _inherit = "connection.overview"
 
     @api.model
-    def _holders(self, clients, rules, pools, limits):
+    def _holders(self, clients, rules, pools, activity):
         """Whose the client backends are.
 
         :param dict pools: id -> name
-        :param limits: of `pg.stat.activity._limits`
+        :param activity: of `pg.stat.activity._activity`
         :return: ``rows``: of each component and PgBouncer a label, how many, and their share of what ordinary roles
             can have in percent; those with ``is_part`` are the largest pools of the row before them. The same of all
             of them, with the ``level`` (None if the rule is off), and the limits
         """
-        max_connections, reserved, _role = limits
+        max_connections = activity["max_connections"]
+        reserved = activity["superuser_reserved_connections"] + activity["reserved_connections"]
         usable = pressure.postgresql_capacity(max_connections, reserved)
 
         def row(label, sessions, condition, is_part=False):

@@ -2,8 +2,9 @@
 
 from odoo import api, models
 
+from ...analysis.blocking import blocking_trees
 from ..live.pg_stat_activity import CLIENT_BACKENDS, PREPARED, UNSEEN
-from .connection_overview import MIN_AGE, blocking_trees, link
+from .connection_overview import MIN_AGE, link
 
 MAX_TREES = 5
 MAX_BLOCKED = 5
@@ -61,16 +62,15 @@ class ConnectionOverview(models.AbstractModel):
             for row in look.rows
             if row.get("user")
         }
-        limits = Session._limits()
-        _limit, *notices = Session._tell_limits(len(clients), hidden, untracked, limits)
+        activity = Session._activity()
         idle = clients.filtered(lambda session: (session.state or "").startswith("idle in transaction"))
         busy = clients.filtered(lambda session: not session.is_own)
         is_idle, is_other = ("state", "=like", "idle in transaction%"), ("is_own", "=", False)
         return {
-            "notices": notices,
+            "notices": Session._unseen_notices(activity),
             "hidden": hidden,
             "unseen": hidden + untracked,
-            "holders": self._holders(clients, rules, pools, limits),
+            "holders": self._holders(clients, rules, pools, activity),
             "blocked": self._blocked(sessions, rules, pools),
             "idle_in_transaction": self._longest(idle, "state_age", rules.get("idle_in_transaction_age"), pools)
             | {"link": self._link_longest("state_age", is_idle, self.env._("Idle in Transaction"))},

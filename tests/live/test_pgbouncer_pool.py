@@ -3,7 +3,7 @@ from unittest.mock import patch
 
 from odoo.tests import tagged
 
-from ...models.live.pgbouncer_show import session
+from ...probes import session
 from ...probes.console import CONSOLE_TIMEOUT
 from ..common import TINY, ServerCase, answering, closed_port, connect_pooled, psql, variable, wait_until
 

@@ -9,7 +9,7 @@ from psycopg2.extras import wait_select
 from odoo import fields
 from odoo.tests import new_test_user, tagged
 
-from ...models.live.pgbouncer_show import session
+from ...probes import session
 from ..common import TILL, TINY, TourCase, closed_port, connect, connect_pooled, endpoint_values, variable
 
 

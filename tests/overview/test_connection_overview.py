@@ -2,49 +2,19 @@ import json
 import socket
 import time
 from datetime import timedelta
-from itertools import chain
 from unittest.mock import patch
 
 from psycopg2.extras import wait_select
 
 from odoo import fields
 from odoo.exceptions import AccessError
-from odoo.tests import BaseCase, new_test_user, tagged
+from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
 from ...models.overview import connection_overview
-from ...models.overview.connection_overview import blocking_trees
 from ...probes import session
 from ..cases import ANSWERS, SampleCase
 from ..common import KIOSK, answering, closed_port, connect, connect_pooled, endpoint_values, wait_until
-
-
-class TestBlockingTrees(BaseCase):
-    def test_each_session_is_in_one_tree_once(self):
-        cases = (
-            ("nobody waits", {}, []),
-            ("one waits", {2: [1]}, [[(1, 0), (2, 1)]]),
-            ("depth three", {3: [2], 2: [1]}, [[(1, 0), (2, 1), (3, 2)]]),
-            ("many wait for one", {2: [1], 3: [1], 4: [1]}, [[(1, 0), (2, 1), (3, 1), (4, 1)]]),
-            ("the queue before it blocks, too", {2: [1], 3: [2, 1]}, [[(1, 0), (2, 1), (3, 1)]]),
-            ("two hold what one waits for", {3: [1, 2]}, [[(1, 0), (3, 1)], [(2, 0)]]),
-            ("the largest is first", {2: [1], 7: [6], 8: [6]}, [[(6, 0), (7, 1), (8, 1)], [(1, 0), (2, 1)]]),
-            ("named twice", {2: [1, 1]}, [[(1, 0), (2, 1)]]),
-            ("deadlock", {1: [2], 2: [1]}, [[(2, 0), (1, 1)]]),
-            ("behind a deadlock", {3: [1], 1: [2], 2: [1]}, [[(1, 0), (3, 1), (2, 1)]]),
-            ("it waits for itself", {1: [1]}, [[(1, 0)]]),
-            ("prepared transaction", {5: [0]}, [[(0, 0), (5, 1)]]),
-        )
-        for name, waits_for, trees in cases:
-            with self.subTest(name):
-                found = blocking_trees(waits_for)
-                self.assertEqual([[node[:2] for node in tree] for tree in found], trees)
-                for pid, depth, parent in chain.from_iterable(found):
-                    self.assertEqual(parent in waits_for.get(pid, ()), bool(depth), "whom it waits for")
-
-    def test_long_chain(self):
-        [tree] = blocking_trees({pid: [pid - 1] for pid in range(2, 5000)})
-        self.assertEqual(tree[-1], (4999, 4998, 4998))
 
 
 @tagged("-at_install", "post_install")
@@ -359,7 +329,7 @@ class TestConnectionOverview(SampleCase):
         """If PostgreSQL does not tell in time, the rest is there, and the reason."""
         limits = "SELECT pg_sleep(10)"
         Session = self.env.registry["pg.stat.activity"]
-        with patch.object(Session, "_limits", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
+        with patch.object(Session, "_activity", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
             overview = self.overview()
         self.assertIn("statement timeout", overview["problem"])
         self.assertEqual(self.card(self.postgresql, overview)["level"], "ok")

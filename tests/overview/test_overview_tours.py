@@ -13,7 +13,7 @@ from psycopg2.extras import wait_select
 from odoo.tests import new_test_user, tagged
 from odoo.tools.misc import file_path
 
-from ...models.live.pgbouncer_show import session
+from ...probes import session
 from ..common import TILL, TourCase, connect, endpoint_values, variable
 
 # Like the sale of `make load`: many want the same few things.
