@@ -7,7 +7,6 @@ None, for that cell alone: nothing behind it casts, strips or guesses.
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 
 # PgBouncer's own database, which is its console.
 CONSOLE = "pgbouncer"
@@ -39,6 +38,7 @@ KEYS = {
     "SHOW LISTS": ("list",),
     "SHOW STATE": ("key",),
     "SHOW CONFIG": ("key",),
+    "SHOW PEERS": ("peer_id",),
 }
 # The range of each number in SHOW; of those that have no range here, see COUNTS.
 RANGES = {
@@ -63,7 +63,7 @@ COUNTS = frozenset(
     cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle
     sv_used sv_tested sv_login pool_size min_pool_size reserve_pool_size reserve_pool server_lifetime max_connections
     current_connections max_client_connections current_client_connections max_user_connections
-    max_user_client_connections items id prepared_statements
+    max_user_client_connections items id prepared_statements peer_id
     """.split()
 )
 
@@ -80,7 +80,6 @@ def whole(value, low=0, high=INT8_MAX):
     return value if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else None
 
 
-@lru_cache(maxsize=1 << 14)
 def _parsed(text):
     text = text.strip(" ")
     return int(text) if text.isascii() and text.isdecimal() else None
@@ -121,16 +120,31 @@ def console(answers, version=""):
 
 
 def _rows(command, rows):
-    ranges = [(name, *_range(name)) for name in (rows[0] if rows else ()) if _range(name)]
-    typed = [row | {name: whole(row[name], low, high) for name, low, high in ranges} for row in rows]
+    """Return the rows with typed numbers, and only the first one of each key."""
+    ranges = {name: limits for name in (rows[0] if rows else ()) if (limits := _range(name))}
+    numbers = {limits: _Numbers(limits) for limits in ranges.values()}
+    columns = [(name, numbers[limits]) for name, limits in ranges.items()]
+    typed = [row | {name: known[row[name]] for name, known in columns} for row in rows]
     if command not in KEYS or missing_key(command, typed):
         return typed
     found = {}
     for row in typed:
-        key = tuple(row.get(name) for name in KEYS[command])
+        key = tuple(map(row.get, KEYS[command]))
         if None not in key:
             found.setdefault(key, row)
     return list(found.values())
+
+
+class _Numbers(dict):
+    """Raw value -> the whole number that it stands for: most cells of an answer hold one of a few texts."""
+
+    def __init__(self, limits):
+        super().__init__()
+        self.limits = limits
+
+    def __missing__(self, value):
+        self[value] = found = whole(value, *self.limits)
+        return found
 
 
 def _range(name):

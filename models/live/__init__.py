@@ -2,6 +2,7 @@ from . import connection_notices
 from . import connection_live
 from . import pg_stat_activity
 from . import pg_stat_activity_query
+from . import pg_stat_activity_notices
 from . import pg_stat_activity_actions
 from . import pgbouncer_show
 from . import pgbouncer_pool

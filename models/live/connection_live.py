@@ -1,12 +1,15 @@
+"""What models have in common whose rows a server holds. Knows no server: the models that inherit it read the rows."""
+
 from psycopg2.extensions import adapt
 
 from odoo import api, models
+from odoo.fields import Domain
 from odoo.tools import SQL
 
 
 class LateParameter:
-    """A query's parameter that is worked out when the query runs. Odoo makes queries only to
-    look at their columns, too, and a server must not be asked for that."""
+    """A parameter of a query that is computed when the query runs. Odoo makes queries only to read their columns,
+    too, and that must not query a server."""
 
     def __init__(self, compute):
         self.compute = compute
@@ -14,13 +17,12 @@ class LateParameter:
     def __conform__(self, _protocol):
         try:
             return adapt(self.compute())
-        except TypeError as error:  # psycopg2 would take it for "cannot be adapted"
+        except TypeError as error:  # psycopg2 would report it as "cannot be adapted"
             raise ValueError(str(error)) from error
 
 
 class ConnectionLive(models.AbstractModel):
-    """Rows that a server holds at this very moment: nothing is stored. An export that is not
-    grouped ends with the notices."""
+    """Rows that a server holds right now: nothing is stored. An export that is not grouped ends with the notices."""
 
     _name = "connection.live"
     _inherit = "connection.notices"
@@ -28,7 +30,7 @@ class ConnectionLive(models.AbstractModel):
 
     def export_data(self, fields_to_export):
         exported = super().export_data(fields_to_export)
-        # A grouped export asks for the rows by their ids, and has no place for other lines.
+        # A grouped export reads the rows by their ids, and has no place for other lines.
         if fields_to_export[0] != ".id":
             for notice in filter(lambda notice: notice["type"] != "info", self._notices()):
                 line = f"{notice['text']} {notice['remedy']}"
@@ -36,8 +38,12 @@ class ConnectionLive(models.AbstractModel):
         return exported
 
     @api.model
+    def search_count(self, domain, limit=None):
+        return super(ConnectionLive, self._narrowed(domain)).search_count(domain, limit)
+
+    @api.model
     def _once(self, what, compute):
-        """What ``compute`` returns, worked out once in a transaction."""
+        """Return what ``compute`` returns, computed once in a transaction."""
         cache, key = self.env.cr.cache, (self._name, what)
         if key not in cache:
             cache[key] = compute()
@@ -45,7 +51,7 @@ class ConnectionLive(models.AbstractModel):
 
     @api.model
     def _open(self, domain):
-        """The action that shows the rows of a domain: the form of the only one, or the list."""
+        """Return the action that shows the rows of a domain: the form of the only one, or the list."""
         action = self.env["ir.actions.act_window"]._for_xml_id(f"pgbouncer_monitor.{self._table}_action")
         rows = self.search(domain)
         if len(rows) == 1:
@@ -54,7 +60,7 @@ class ConnectionLive(models.AbstractModel):
 
     @api.model
     def _columns(self):
-        """:return: name -> SQL type of everything that a row holds, the id first"""
+        """Return name -> SQL type of all that a row holds, the id first."""
         # The ids of live rows are larger than those of Odoo's tables.
         return {"id": "int8"} | {
             name: "int8" if field.type == "many2one" else field.column_type[1]
@@ -63,17 +69,32 @@ class ConnectionLive(models.AbstractModel):
         }
 
     @api.model
-    def _rows_query(self, get_rows) -> SQL:
-        """SQL for rows that come from elsewhere, with this model's types.
+    def _narrowed(self, domain, order=""):
+        """Return this model with a query that has no other columns than those that a domain and an order compare; with
+        all of them if these name anything but columns."""
+        domain = Domain(domain) & Domain(self.env["ir.rule"]._compute_domain(self._name, "read"))
+        names = {"id", *(condition.field_expr for condition in domain.iter_conditions())}
+        names.update(term.split()[0] for term in order.split(",") if term.strip())
+        return self.with_context(live_columns=(self._name, names)) if names <= self._columns().keys() else self
 
-        :param get_rows: a function, called when the query runs, that returns the rows as JSON:
-            a list of lists of values, in the order of ``_columns``. Lists are a quarter of the
-            text of objects, and PostgreSQL only converts the columns that are asked for.
+    @api.model
+    def _queried_columns(self):
+        """Return the part of `_columns` that the query has, see `_narrowed`."""
+        # Queries of other models that this one compares with inherit the context.
+        model, names = self.env.context.get("live_columns", (None, None))
+        return {name: kind for name, kind in self._columns().items() if model != self._name or name in names}
+
+    @api.model
+    def _rows_query(self, get_rows) -> SQL:
+        """Return the SQL for rows that come from elsewhere, with this model's types.
+
+        :param get_rows: a function, called when the query runs, that gets the names of the columns and returns the
+            rows as JSON: a list of lists of values in this order, which are a quarter of the text of objects.
         """
+        columns = self._queried_columns()
         values = [
             SQL("(live->>%s)::%s AS %s", position, SQL(sql_type), SQL.identifier(name))
-            for position, (name, sql_type) in enumerate(self._columns().items())
+            for position, (name, sql_type) in enumerate(columns.items())
         ]
-        return SQL(
-            "SELECT %s FROM jsonb_array_elements(%s::jsonb) AS live", SQL(", ").join(values), LateParameter(get_rows)
-        )
+        rows = LateParameter(lambda: get_rows(list(columns)))
+        return SQL("SELECT %s FROM jsonb_array_elements(%s::jsonb) AS live", SQL(", ").join(values), rows)

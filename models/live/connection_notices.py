@@ -1,3 +1,5 @@
+"""Notices that travel with the rows of a list."""
+
 from odoo import api, fields, models
 
 

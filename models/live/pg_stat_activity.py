@@ -1,12 +1,10 @@
+"""The columns of a session. Names the PgBouncer rows that it is joined to."""
+
 from odoo import api, fields, models
-from odoo.tools import SQL
 
+from ...analysis import components
 from ...fields import NullableFloat, NullableInteger
-from ...probes import postgres
-from ...tools import format_number
 
-# No more of a query is shown but on its form: with track_activity_query_size = 1MB a page of a list would weigh 80 MB.
-QUERY_BYTES = 4096
 # What takes one of max_connections, as the filter of the lists has it. Of a hidden session only the
 # database tells that it is no process of PostgreSQL's own.
 CLIENT_BACKENDS = [
@@ -17,6 +15,8 @@ CLIENT_BACKENDS = [
 PREPARED = 0
 # What says that PostgreSQL does not show what a session does.
 UNSEEN = ["is_hidden", "is_untracked"]
+# What decides about its component.
+REASON_FIELDS = ("component", "application_name", "backend_type", "client_port", "server_count", "is_hidden")
 
 
 class PgStatActivity(models.Model):
@@ -174,135 +174,43 @@ class PgStatActivity(models.Model):
         is_list = self.env.context.get("is_list")
         return super(PgStatActivity, self.with_context(is_query_full=not is_list)).web_read(*args, **kwargs)
 
-    @api.depends("component", "application_name", "pid", "client_port", "server_count", "is_hidden")
+    @api.depends("pid", "endpoint_id", *REASON_FIELDS)
     def _compute_component_reason(self):
         for session in self:
             session.component_reason = session._component_reason()
 
     def _component_reason(self):
-        if self.component == "pgbouncer":
-            if self.server_count > 1:
-                return self.env._(
-                    "%s servers of PgBouncers match it: which of them it is cannot be told.",
-                    self.server_count,
-                )
-            where = {"endpoint": self.endpoint_id.display_name, "pid": self.pid, "port": self.client_port}
-            if self.is_hidden:
-                return self.env._(
-                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database. Odoo's role may not see "
-                    "its port, so it might also be a session of another cluster.",
+        code = components.reason({name: self[name] for name in REASON_FIELDS})
+        where = {"endpoint": self.endpoint_id.display_name, "pid": self.pid, "port": self.client_port}
+        name = self.application_name
+        return (
+            code
+            and {
+                "ambiguous": self.env._(
+                    "%s servers of PgBouncers match it: which of them it is cannot be told.", self.server_count
+                ),
+                "hidden_server": self.env._(
+                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database. Odoo's role may not see its "
+                    "port, so it might also be a session of another cluster.",
                     **where,
-                )
-            if self.client_port == -1:
-                return self.env._(
+                ),
+                "unix_server": self.env._(
                     "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database at a unix socket. If that "
                     "PgBouncer is on another machine, it is a session of the PostgreSQL there.",
                     **where,
-                )
-            return self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s and port %(port)s.", **where)
-        if self.component == "odoo_listener":
-            return self.env._(
-                "It calls itself “%s”, as Odoo does, and is on the database postgres: there its bus and cron listen.",
-                self.application_name,
-            )
-        if self.component == "odoo_worker":
-            return self.env._("It calls itself “%s”, as Odoo does.", self.application_name)
-        if self.component == "unknown":
-            return self.env._("Its name tells nothing, and Odoo's role may see no more of it.")
-        if self.component == "other" and not self.application_name:
-            return self.env._(
-                "It has no name, and no PgBouncer that is watched says that it is its own. A client loses its name "
-                "in a PgBouncer that is not watched, or does not answer."
-            )
-        if self.component == "replication" and self.backend_type == "walsender":
-            return self.env._("Its backend is a walsender.")
-        return self.component and self.env._("It calls itself “%s”.", self.application_name)
-
-    @api.model
-    def _notices(self):
-        counts = {tuple(key): count for *key, count in self._read_group(CLIENT_BACKENDS, UNSEEN, ["__count"])}
-        limits = self._limits()
-        if problem := self.env.cr.cache.get((self._name, "primary")):
-            text = self.env._("The primary server cannot be read: %s", problem)
-            return [{"type": "danger", "text": text, "remedy": self.env._("This is a standby's connection.")}]
-        hidden, untracked = (
-            sum(count for key, count in counts.items() if key[position]) for position in range(len(UNSEEN))
-        )
-        notices = self._tell_limits(sum(counts.values()), hidden, untracked, limits)
-        for notice in self.env["pgbouncer.server"].sudo()._notices():
-            text = self.env._("%s Its sessions cannot be told from others.", notice["text"])
-            notices.append(notice | {"text": text})
-        return notices
-
-    @api.model
-    def _tell_limits(self, used, hidden, untracked, limits):
-        """The notices about so many client backends, of which so many are hidden or not tracked: the first is the
-        limit.
-
-        :param limits: of `_limits`
-        """
-        max_connections, reserved, role = limits
-        notices = [
-            {
-                "type": "info",
-                "text": self.env._(
-                    "%(used)s of %(usable)s connections are in use: max_connections is %(max_connections)s, of which "
-                    "%(reserved)s are reserved.",
-                    used=format_number(self.env, used),
-                    usable=format_number(self.env, max_connections - reserved),
-                    max_connections=format_number(self.env, max_connections),
-                    reserved=format_number(self.env, reserved),
                 ),
-                "remedy": "",
-            }
-        ]
-        if hidden:
-            notices.append(
-                {
-                    "type": "warning",
-                    "text": self.env._(
-                        "%(count)s session(s) belong to other roles, and Odoo's role %(role)s may not see what they "
-                        "do: their state, times, client and query are empty here. To see them, run as a superuser:",
-                        count=format_number(self.env, hidden),
-                        role=role,
-                    ),
-                    "remedy": f"GRANT pg_monitor TO {role};",
-                }
-            )
-        if untracked:
-            notices.append(
-                {
-                    "type": "warning",
-                    "text": self.env._(
-                        "track_activities is off for %s session(s): their state, times and query are unknown. To see "
-                        "those of the next sessions, run as a superuser:",
-                        format_number(self.env, untracked),
-                    ),
-                    "remedy": self._track_remedy(),
-                }
-            )
-        return notices
-
-    @api.model
-    def _limits(self):
-        """:return: max_connections, how many of them are reserved, and Odoo's role, quoted"""
-        query = SQL(
-            """SELECT current_setting('max_connections')::int,
-                      current_setting('superuser_reserved_connections')::int
-                      + COALESCE(current_setting('reserved_connections', true)::int, 0),
-                      %s""",
-            SQL(postgres.readable("quote_ident(current_user)")),
+                "server": self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s and port %(port)s.", **where),
+                "odoo_listener": self.env._(
+                    "Its application_name is “%s”, as Odoo sets it, and its database is postgres: Odoo listens there.",
+                    name,
+                ),
+                "odoo_worker": self.env._("It calls itself “%s”, as Odoo does.", name),
+                "unknown": self.env._("Its name tells nothing, and Odoo's role may see no more of it."),
+                "unnamed": self.env._(
+                    "It has no name, and no PgBouncer that is watched says that it is its own. A client loses its name "
+                    "in a PgBouncer that is not watched, or does not answer."
+                ),
+                "walsender": self.env._("Its backend is a walsender."),
+                "named": self.env._("It calls itself “%s”.", name),
+            }[code]
         )
-        rows = self._on_primary(query)
-        return rows[0] if rows else (None,) * 3
-
-    @api.model
-    def _track_remedy(self):
-        """What a superuser may run to have track_activities on for the sessions for which it is off."""
-        query = SQL(
-            "SELECT %s FROM pg_stat_activity WHERE %s AND backend_type = 'client backend'",
-            SQL(postgres.TRACK),
-            SQL(postgres.UNTRACKED),
-        )
-        rows = self._on_primary(query)
-        return rows[0][0] if rows else ""

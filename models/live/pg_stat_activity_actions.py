@@ -7,6 +7,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from ...analysis import blocking
 from ...analysis.joins import network_address
 from ...probes import postgres
 from ...tools import notification
@@ -26,7 +27,7 @@ class PgStatActivity(models.Model):
         blocked = self.search([("blocked_by", "!=", False)])
         roots = self._root_blockers(blocked)
         if roots == {PREPARED}:
-            chain = [pid for pid in blocked.mapped("pid") if PREPARED in blocked._waits_for()[pid]]
+            chain = [pid for pid, blockers in blocked._waits_for().items() if PREPARED in blockers]
             raise UserError("\n\n".join(self._explain_prepared(chain)))
         return self._open([("pid", "in", list(roots - {PREPARED}))])
 
@@ -49,18 +50,15 @@ class PgStatActivity(models.Model):
         ] or [self.env._("A prepared transaction holds the lock: see pg_prepared_xacts.")]
 
     def _root_blockers(self, blocked):
-        """:param blocked: all sessions that wait for a lock
-        :return: the PIDs at the root of what these sessions wait for, see `action_open_blockers`"""
-        waits_for = blocked._waits_for()
-        chain, found = set(), set(self.mapped("pid"))
-        while found:
-            chain |= found
-            found = set().union(*(waits_for.get(pid, ()) for pid in found)) - chain
-        return chain - waits_for.keys() or chain
+        """Return the PIDs that these sessions wait for in the end, see `analysis.blocking.roots`.
+
+        :param blocked: all sessions that wait for a lock
+        """
+        return blocking.roots(self.mapped("pid"), blocked._waits_for())
 
     def _waits_for(self):
-        """:return: PID -> the PIDs that it waits for, of these sessions, all of which wait for a lock"""
-        return {session.pid: list(map(int, session.blocked_by.split(", "))) for session in self}
+        """Return PID -> the PIDs that it waits for, of these sessions, all of which wait for a lock."""
+        return blocking.waits_for((session.pid, session.blocked_by) for session in self)
 
     def _client(self):
         """Where the client is that works in this session."""

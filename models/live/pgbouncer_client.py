@@ -1,6 +1,8 @@
+"""SHOW CLIENTS. Knows servers, pools and sessions, which its buttons open."""
+
 from odoo import api, fields, models
 
-from ...analysis import readings
+from ...analysis import joins, readings
 from ...fields import NullableFloat, NullableInteger
 
 
@@ -36,16 +38,11 @@ class PgbouncerClient(models.Model):
     @api.model
     def _make_rows(self, endpoint_id, rows, servers, databases, pools):
         made = super()._make_rows(endpoint_id, rows, servers)
-        force_user = readings.by_key(databases, "name", "force_user")
-        pool_keys = {(pool.get("database"), pool.get("user")) for pool in pools}
+        pools = joins.client_pools(rows, databases, pools)
         pool_id = self.env["pgbouncer.pool"]._row_id
         for row in made:
-            database = row.get("database")
-            pool_key = database, force_user.get(database) or row.get("user")
-            # A request to cancel has no user; and of a database that SHOW DATABASES leaves out, see
-            # `connection.sample`, nobody tells the force_user.
-            if pool_key in pool_keys:
-                row["pool_id"] = pool_id(endpoint_id, *pool_key)
+            if pool := pools.get(row["ptr"]):
+                row["pool_id"] = pool_id(endpoint_id, *pool)
             row["wait_age"] = readings.seconds(row, "wait")
         return made
 

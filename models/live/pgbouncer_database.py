@@ -1,3 +1,5 @@
+"""SHOW DATABASES, with the buttons that send commands for one database."""
+
 from odoo import api, fields, models
 
 from ...analysis.readings import console_state, database_state

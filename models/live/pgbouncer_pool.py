@@ -1,3 +1,5 @@
+"""SHOW POOLS. Knows clients, servers and sessions, which its buttons open."""
+
 from odoo import api, fields, models
 
 from ...analysis import readings

@@ -1,10 +1,11 @@
+"""SHOW SERVERS, and which backend of PostgreSQL each server is. Knows pools, clients and sessions."""
+
 import json
-from collections import defaultdict
+from collections import Counter
 
 from odoo import api, fields, models
 
-from ...analysis import readings
-from ...analysis.joins import UNIX, socket_address
+from ...analysis import joins
 from ...fields import NullableInteger
 from ...probes.errors import QueryError
 
@@ -38,42 +39,37 @@ class PgbouncerServer(models.Model):
 
     @api.model
     def _backends(self):
-        """Who is behind which backend, as JSON: lists of the backend's pid, its client_port (-1
-        for a unix socket; 0 stands for one that Odoo's role may not see), its usename and datname,
-        how many servers that may be, and if it is one: endpoint_id, pool_id, server_id, client_id,
-        the client's address.
+        """Return who is behind which backend, as JSON: lists of the backend's pid, its client_port (-1 for a unix
+        socket), its usename and datname; how many servers have these; how many have them on any port, in one of the
+        lists with the same others, None in the rest; and of a single server endpoint_id, pool_id, server_id,
+        client_id and the client's address.
         """
-        return self._once("backends", self._match_backends)
+        return self._once("backends", lambda: json.dumps(self._match_backends(), separators=(",", ":")))
 
     @api.model
     def _match_backends(self):
-        found = defaultdict(dict)
-        for endpoint, answer in self._answers().items():
-            if isinstance(answer, QueryError):
-                continue
-            _servers, clients, databases = answer
-            addresses = {
-                client.get("ptr"): socket_address(*map(client.get, ("addr", "port", "remote_pid")))
-                for client in clients
-            }
-            datname = readings.by_key(databases, "name", "database")
-            for row in self._make_rows(endpoint.id, *answer):
-                # One process may be watched through two endpoints.
-                identity = tuple(map(row.get, ("ptr", "addr", "port", "local_addr", "local_port", "connect_time")))
-                backend = [endpoint.id, row["pool_id"], row["id"], row.get("client_id")]
-                backend.append(addresses[row["link"]] if "client_id" in row else None)
-                # A database of “*” may be left out of SHOW DATABASES, see `connection.sample`: it has its own name
-                # in PostgreSQL, too, unless “*” has a dbname.
-                database = readings.identifier(datname.get(row.get("database"), row.get("database")))
-                user = readings.identifier(row.get("user"))
-                for port in (-1 if row.get("addr") == UNIX else row.get("local_port"), 0):
-                    found[row.get("remote_pid"), port, user, database][identity] = backend
-        return json.dumps(
-            [
-                [*key, len(backends), *(backends.popitem()[1] if len(backends) == 1 else ())]
-                for key, backends in found.items()
-            ]
-        )
+        answers = self._answers().items()
+        found = joins.backends({endpoint.id: rows for endpoint, rows in answers if not isinstance(rows, QueryError)})
+        on_any_port = Counter()
+        for (pid, _port, user, database), backends in found.items():
+            on_any_port[pid, user, database] += len(backends)
+        rows = []
+        for (pid, port, user, database), backends in found.items():
+            count_on_any = on_any_port.pop((pid, user, database), None)
+            ids = self._identify(backends[0]) if len(backends) == 1 else []
+            rows.append([pid, port, user, database, len(backends), count_on_any, *ids])
+        return rows
+
+    @api.model
+    def _identify(self, backend):
+        endpoint_id, server = backend.console, backend.server
+        return [
+            endpoint_id,
+            self.env["pgbouncer.pool"]._row_id(endpoint_id, server.get("database"), server.get("user")),
+            self._row_id(endpoint_id, server["ptr"]),
+            backend.client and self.env["pgbouncer.client"]._row_id(endpoint_id, backend.client),
+            backend.client_address,
+        ]
 
     def action_open_client(self):
         return self.env["pgbouncer.client"]._open([("id", "=", self.client_id.id)])

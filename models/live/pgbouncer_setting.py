@@ -1,3 +1,5 @@
+"""SHOW CONFIG."""
+
 from odoo import api, fields, models
 
 

@@ -1,7 +1,8 @@
+"""What the models of SHOW CLIENTS and SHOW SERVERS have in common."""
+
 from odoo import api, fields, models
 
-from ...analysis import readings
-from ...analysis.joins import socket_address
+from ...analysis import joins
 from ...fields import NullableInteger
 
 
@@ -62,18 +63,16 @@ class PgbouncerSocket(models.AbstractModel):
     def _compute_display_name(self):
         for row in self:
             pool = "/".join(filter(None, (row.database, row.user)))
-            row.display_name = f"{pool} {socket_address(row.addr, row.port, row.remote_pid)}".strip()
+            row.display_name = f"{pool} {joins.socket_address(row.addr, row.port, row.remote_pid)}".strip()
 
     @api.model
     def _make_rows(self, endpoint_id, rows, others):
-        made = super()._make_rows(endpoint_id, rows)
-        link_of = readings.by_key(others, "ptr", "link")
+        made, links = super()._make_rows(endpoint_id, rows), joins.links(rows, others)
         other_id = self.env[self._fields[self._link_field].comodel_name]._row_id
         for row, shown in zip(made, rows, strict=True):
             row["socket_id"] = shown.get("id")
-            # Both sides must say so: they were not looked at in the same instant.
-            if row.get("link") and link_of.get(row["link"]) == row["ptr"]:
-                row[self._link_field] = other_id(endpoint_id, row["link"])
+            if link := links.get(row["ptr"]):
+                row[self._link_field] = other_id(endpoint_id, link)
         return made
 
     def action_open_pool(self):

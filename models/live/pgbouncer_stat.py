@@ -1,3 +1,5 @@
+"""SHOW STATS."""
+
 from odoo import api, fields, models
 
 from ...fields import NullableFloat, NullableInteger

@@ -92,7 +92,7 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _measure(self, endpoints, *commands):
-        """Return what a sample of each endpoint would be now, without storing it: see `connection.sample._snapshots`."""
+        """Return the samples of endpoints that would be taken now, see `connection.sample._snapshots`."""
         # The passwords are needed, and what the sampler remembers.
         measured = self.env["connection.sample"].sudo()._snapshots(endpoints.sudo(), *commands)
         return {endpoint: measured[endpoint] for endpoint in endpoints}

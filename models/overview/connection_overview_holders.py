@@ -19,15 +19,16 @@ class ConnectionOverview(models.AbstractModel):
     _inherit = "connection.overview"
 
     @api.model
-    def _holders(self, clients, rules, pools, limits):
+    def _holders(self, clients, rules, pools, activity):
         """Return whose the client backends are.
 
         :param dict pools: id -> name
-        :param limits: of `pg.stat.activity._limits`
+        :param activity: of `pg.stat.activity._activity`
         :return: ``rows`` (`_holder`); count, share and link of all of them; their ``level`` (None if the rule is
             off); and the limits
         """
-        max_connections, reserved, _role = limits
+        max_connections = activity["max_connections"]
+        reserved = activity["superuser_reserved_connections"] + activity["reserved_connections"]
         usable = pressure.postgresql_capacity(max_connections, reserved)
         total = self._holder(self.env._("Client Backends"), clients, [], usable)
         return total | {

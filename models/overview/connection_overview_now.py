@@ -62,13 +62,12 @@ class ConnectionOverview(models.AbstractModel):
             for endpoint, sample in measured.items()
             for row in pool_rows(sample.rows)
         }
-        limits = Session._limits()
-        _limit, *notices = Session._tell_limits(len(clients), hidden, untracked, limits)
+        activity = Session._activity()
         return {
-            "notices": notices,
+            "notices": Session._unseen_notices(activity),
             "hidden": hidden,
             "unseen": hidden + untracked,
-            "holders": self._holders(clients, rules, pools, limits),
+            "holders": self._holders(clients, rules, pools, activity),
             "blocked": self._blocked(sessions, rules, pools),
             "idle_in_transaction": self._idle_in_transaction(clients, rules, pools),
             "transactions": self._transactions(clients, rules, pools),

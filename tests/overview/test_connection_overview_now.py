@@ -83,7 +83,7 @@ class TestConnectionOverviewNow(OverviewCase):
         """If PostgreSQL does not tell in time, the rest is there, and the reason."""
         limits = "SELECT pg_sleep(10)"
         Session = self.env.registry["pg.stat.activity"]
-        with patch.object(Session, "_limits", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
+        with patch.object(Session, "_activity", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
             overview = self.overview()
         self.assertIn("statement timeout", overview["problem"])
         self.assertEqual(self.card(self.postgresql, overview)["level"], "ok")
