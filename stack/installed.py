@@ -20,6 +20,7 @@ from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, data_root, f
 DATABASE = "test"
 INSTALLED = "installed"
 ROOT = data_root() / "test"
+POOL_SIZES = {"tiny": 1, "kiosk": 1, "till": 5}
 ODOO = STACK / "test-odoo"
 # Paths whose files an installation, an update, and the pages depend on.
 PARTS = {
@@ -74,9 +75,12 @@ class Installed:
 
     def _new_pair(self):
         ports = {"postgresql": free_port(), "pgbouncer": free_port()}
-        shop = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
-        databases = {name: f"{shop} pool_size={size}" for name, size in (("tiny", 1), ("kiosk", 1), ("till", 5))}
-        return Pair(ROOT, ports, self.passwords, databases | {"quiet": shop})
+        postgresql = f"host={LOCALHOST} port={ports['postgresql']}"
+        databases = {"quiet": f"{postgresql} dbname=shop"}
+        databases |= {name: f"{databases['quiet']} pool_size={size}" for name, size in POOL_SIZES.items()}
+        # PgBouncer may forget a database that only “*” knows just when its only client logs in.
+        databases[DATABASE] = f"{postgresql} dbname={DATABASE}"
+        return Pair(ROOT, ports, self.passwords, databases)
 
     def __enter__(self):
         try:
