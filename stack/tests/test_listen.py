@@ -30,7 +30,7 @@ def test_verdict(results, topology):
         pytest.skip(str(result))
     if isinstance(result, Exception):
         raise result
-    assert result.problems() == []
+    assert result.differences() == []
 
 
 def by_name(name):
