@@ -1,4 +1,4 @@
-"""One console, queried by the probe."""
+"""Query one console with the probe."""
 
 import time
 
@@ -10,7 +10,7 @@ TIMEOUT = 1.0
 
 
 def read(address, command="SHOW POOLS"):
-    """The rows of one command, or its SessionError."""
+    """Return the rows of one command. Its SessionError is raised."""
     reading = session.run({"only": (address, [command])}, TIMEOUT)["only"]
     answer = reading if isinstance(reading, session.SessionError) else reading.answers[command]
     if isinstance(answer, session.SessionError):
@@ -19,7 +19,7 @@ def read(address, command="SHOW POOLS"):
 
 
 def refusal(address, command="SHOW POOLS"):
-    """The SessionError that must come, and after how many seconds."""
+    """Return the SessionError, which must occur, and after how many seconds it did."""
     started = time.monotonic()
     with pytest.raises(session.SessionError) as caught:
         read(address, command)
