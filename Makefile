@@ -1,4 +1,4 @@
-# Everything a newcomer types. Downloads are kept in ~/.cache/pgbouncer_monitor.
+# The commands of this repository. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
 .PHONY: help demo stop clean load block test topologies lint bench lock
@@ -6,7 +6,7 @@ PYTHON := .stack/venv/bin/python
 help: # this list
 	@grep -E '^[a-z ]+:.*#' Makefile | sed 's/:.*#/:/'
 
-demo: # Odoo behind PgBouncer, watched by this module
+demo: # start an Odoo behind PgBouncer, monitored by this module
 	@stack/install.sh demo
 	@$(PYTHON) stack/demo.py start
 
@@ -14,26 +14,26 @@ stop clean load block: # stop the demo, remove its data, put it under load, bloc
 	@test -x $(PYTHON) || { echo "There is no demo here: run \`make demo\` first."; exit 1; }
 	@$(PYTHON) stack/demo.py $@
 
-test: # everything that is tested; some of it in seconds: make test ARGS="tests/alerts -k TestRules"
+test: # run all tests, or some within seconds: make test ARGS="tests/alerts -k TestRules"
 	@stack/install.sh test
 	@$(PYTHON) stack/run_tests.py $(ARGS)
 
-topologies: # the LISTEN check in each way of being connected, beside the truth
+topologies: # run the LISTEN check in each way of connecting an Odoo, and compare its verdicts with the facts
 	@stack/install.sh test
 	@$(PYTHON) stack/topologies.py
 
-lint: # style; `stack/lint/run fix` mends what it can
+lint: # check the style; `stack/lint/run fix` fixes what it can
 	@stack/install.sh lint
 	@stack/lint/run
 
-bench: # what the first screen, a live list, a run of the sampler and an endpoint that hangs cost, beside other tools
+bench: # measure the Overview, live lists, the sampler and an endpoint that hangs, and compare with other tools
 	@stack/install.sh bench
 	@$(PYTHON) stack/bench/lists.py
 	@$(PYTHON) stack/bench/samples.py
 	@$(PYTHON) stack/bench/overview.py
 	@$(PYTHON) stack/bench/silent.py
 
-lock: # lock the newest versions of what requirements.in names, for Debian 12's Python and later
+lock: # lock the newest versions of the packages in requirements.in, for Debian 12's Python and later
 	@rm -rf .stack/lock && /usr/bin/python3 -m venv .stack/lock
 	@.stack/lock/bin/pip install --quiet --requirement stack/requirements.in
 	@{ echo "# Made by \`make lock\` from requirements.in; do not edit."; .stack/lock/bin/pip freeze; } >stack/requirements.txt

@@ -1,7 +1,6 @@
-"""The demo: a watched Odoo behind PgBouncer. ``demo.py start|stop|clean|load|block``.
+"""The demo: an Odoo behind PgBouncer, monitored by this module. ``demo.py start|stop|clean|load|block``.
 
-Ports and passwords are chosen once, kept in .stack/demo.json and written for a shell to
-.stack/demo.env.
+Ports and passwords are chosen once and stored in .stack/demo.json, and in .stack/demo.env for a shell.
 """
 
 import argparse
@@ -55,14 +54,14 @@ env.cr.commit()
 
 
 class Demo:
-    """The demo's servers, as its state file describes them."""
+    """The demo's servers, as the state file describes them."""
 
     def __init__(self):
         state = json.loads(STATE.read_text()) if STATE.exists() else {}
         self.ports = state.get("ports") or {name: free_port(port) for name, port in PORTS.items()}
         self.passwords = state.get("passwords") or Pair.new_passwords()
         self.admin_password = state.get("admin_password") or secrets.token_urlsafe(9)
-        # The ports that Odoo's endpoint was set up for; None before the installation is complete.
+        # The ports of Odoo's endpoint; None until the installation is complete.
         self.installed_for = state.get("installed_for")
         self.make_servers()
 
@@ -99,7 +98,7 @@ class Demo:
         if all(server.process() for server in self.servers):
             print("The demo is running already.")
             return self.explain()
-        self.stop_servers()  # what is left of a demo that lost a part
+        self.stop_servers()  # the rest of a demo that has lost a server
         ports = {name: free_port(port) for name, port in self.ports.items()}
         if ports != self.ports:
             self.ports = ports
@@ -110,7 +109,7 @@ class Demo:
         step(f"Starting PostgreSQL (port {self.ports['postgresql']})")
         self.pair.postgresql.start()
         self.pair.create_roles()
-        # Odoo's role sees all sessions, and may end them.
+        # Odoo's role may see and terminate all sessions.
         self.pair.postgresql.execute("GRANT pg_monitor, pg_signal_backend TO odoo")
         step(f"Starting PgBouncer (port {self.ports['pgbouncer']})")
         self.pair.pgbouncer.start()
@@ -145,16 +144,16 @@ class Demo:
         self.save()
 
     def wait_for_login(self):
-        """Until the password works through nginx: what the newcomer will do next."""
+        """Log in through nginx, as the user will do next."""
         deadline = time.monotonic() + 60
         while True:
             try:
                 return OdooClient(self.url, DATABASE, "admin", self.admin_password)
             except RuntimeError as error:
-                raise ServerError(f"Odoo refuses the demo's password.\n{self.odoo.last_words()}") from error
+                raise ServerError(f"Odoo rejects the demo's password.\n{self.odoo.log_tail()}") from error
             except requests.RequestException as error:
                 if time.monotonic() > deadline:
-                    raise ServerError(f"Odoo does not answer: {error}.\n{self.odoo.last_words()}") from error
+                    raise ServerError(f"Odoo does not respond: {error}.\n{self.odoo.log_tail()}") from error
             time.sleep(0.5)
 
     def explain(self):
@@ -163,13 +162,13 @@ class Demo:
   {self.url}/odoo/connection-overview
   login admin, password {self.admin_password}
 
-Look first at
-  {self.url}/odoo/connection-overview  how near all is to its limits, and who it is
+Start with
+  {self.url}/odoo/connection-overview  how close each server is to its limits, and who uses it
   {self.url}/odoo/pgbouncer-pools      the pools of PgBouncer
   {self.url}/odoo/pg-sessions          the sessions of PostgreSQL
-  {self.url}/odoo/listen-check         whether Odoo's bus and cron workers hear
+  {self.url}/odoo/listen-check         whether Odoo's bus and cron workers receive notifications
 (in the menu: Settings > Technical > Database Connections, in developer mode), then run
-`make load` and watch clients wait, or `make block` and find who blocks them. `make stop` ends
+`make load` and watch clients wait, or `make block` and find the client that blocks them. `make stop` ends
 the demo, `make clean` removes its data.
 For a shell: . {os.path.relpath(ENVIRONMENT)}
 """
@@ -217,7 +216,7 @@ def main():
     except (ServerError, subprocess.CalledProcessError) as error:
         sys.exit(
             f"FAILED: {error}\nWhat to do: run `make {action.replace('start', 'demo')}` again; "
-            "if it fails again, `make clean` makes a new beginning."
+            "if it fails again, run `make clean` first, which removes the demo."
         )
 
 

@@ -1,4 +1,4 @@
-"""A server that speaks PostgreSQL's protocol as a PgBouncer's console does, and answers what no real one does."""
+"""A server that uses PostgreSQL's protocol as PgBouncer's console does, and returns what no real console returns."""
 
 import socket
 import struct
@@ -36,16 +36,15 @@ DONE = message(b"C", b"SHOW\0") + READY
 
 
 def table(columns, rows, type_oid=TEXT):
-    """The messages of a whole answer: names, and rows of values, all bytes."""
+    """Return the messages of a complete answer: names, and rows of values, all bytes."""
     return [row_description(columns, type_oid), *map(data_row, rows), DONE]
 
 
 class HostileConsole:
-    """Listens on a port of 127.0.0.1, or on PgBouncer's socket in a folder.
+    """It listens on a port of 127.0.0.1, or on PgBouncer's unix socket in a folder.
 
-    :param answer: a function of a command (a text) that returns the messages to be sent, one after the other: they
-        may be without end
-    :ivar int connections: how many were accepted
+    :param answer: a function of a command (str) that returns an iterable, perhaps endless, of messages to send
+    :ivar int connections: number of accepted connections
     """
 
     def __init__(self, answer, folder=None, version="1.26.1"):

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the stack needs and links it into .stack/:
+# Downloads what the stack needs and links it into .stack/:
 #   .stack/odoo   an Odoo 19 source tree       .stack/venv   the Python environment
 #   .stack/node   the JavaScript checkers (only for "lint")
 #   .stack/servers-SUITE  PgBouncer and PostgreSQL of other Debian suites (only for "test")
 #   .stack/addons         modules of the OCA (only for "test")
-#   .stack/axe            axe-core, which judges whether a page is accessible (only for "test")
-#   .stack/exporters      Prometheus's exporters of both servers (only for "bench")
+#   .stack/axe            axe-core, which checks the accessibility of a page (only for "test")
+#   .stack/exporters      the Prometheus exporters of both servers (only for "bench")
 # Usage: stack/install.sh demo|test|lint|bench
 # Downloads are kept in the user's cache folder, shared by all checkouts.
 # ODOO_SOURCE=/path  use this Odoo 19 source instead of Debian's package
@@ -19,18 +19,18 @@ log=$stack/install.log
 mkdir -p "$stack" "$cache"
 : >"$log"
 
-# Debian's packages for Odoo's web assets: the links in its source lead to their files.
-# fonts-font-awesome must be of a suite whose version is still 4.7.
+# Debian's packages for Odoo's web assets: the links in its source point to their files.
+# fonts-font-awesome must come from a suite with version 4.7.
 odoo_packages=(odoo-19/unstable fonts-montserrat/unstable libjs-jquery/bookworm libjs-jquery-form/bookworm
     libjs-underscore/bookworm fonts-font-awesome/bookworm fonts-roboto-unhinted/bookworm
     fonts-inconsolata/bookworm fonts-dejavu-core/bookworm)
-# Other versions of the servers that are watched: the suite, then its packages.
+# Other versions of PgBouncer and PostgreSQL: the suite, then its packages.
 server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
     "bookworm pgbouncer postgresql-15 postgresql-client-15"
     "trixie pgbouncer postgresql-17 postgresql-client-17"
     "unstable pgbouncer postgresql-18 postgresql-client-18")
 
-# What leads Odoo's bus around a pooler.
+# It connects Odoo's bus directly to PostgreSQL.
 oca_addons=odoo-addon-bus-alt-connection==19.0.1.0.0.2
 axe_core=axe-core@4.14.1
 
@@ -48,13 +48,13 @@ as_root() {
 install_debian() { # packages…
     command -v apt-get >/dev/null || fail "this machine has no apt-get" "install by hand: $*"
     [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
-        fail "installing $* needs root" "run as root, or install sudo"
+        fail "root must install $*" "run as root, or install sudo"
     step "Installing Debian packages: $*"
     as_root env LOG="$log" DEBIAN_FRONTEND=noninteractive bash -c '
         set -e
         exec >>"$LOG" 2>&1
-        # The packages must not start, or leave behind, servers that nobody asked for:
-        # while they are installed, a policy forbids starts and no cluster is created.
+        # Installing the packages must not start servers or leave some that the user does not want:
+        # a policy forbids starts meanwhile, and no cluster is created.
         policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/pgbouncer_monitor.conf
         if [ -e "$policy" ]; then policy=; else printf "#!/bin/sh\nexit 101\n" >"$policy"; chmod +x "$policy"; fi
         mkdir -p "${cluster%/*}"; echo "create_main_cluster = false" >"$cluster"
@@ -102,13 +102,13 @@ debian_mirror() {
         2>>"$log" | sed -n 1p || true
 }
 
-# A private apt that installs nothing: APT_CONFIG for downloads with their signatures checked.
+# A private apt that installs nothing: APT_CONFIG for downloads whose signatures are checked.
 private_apt() { # suites…
     local mirror
     command -v apt-get >/dev/null || fail "this machine has no apt-get" "set ODOO_SOURCE to an Odoo 19 source"
     mirror=$(debian_mirror)
     if [ -z "$mirror" ]; then
-        step "Asking apt for the Debian mirror"
+        step "Updating apt to find the Debian mirror"
         as_root apt-get update >>"$log" 2>&1 || true
         mirror=$(debian_mirror)
     fi
@@ -148,13 +148,13 @@ fetch_odoo() { # folder
     unpack "$1"
 }
 
-# A suite's servers with the C libraries that they were built for, which are not this machine's.
+# A suite's servers with the C libraries that they were built for, which differ from this machine's.
 fetch_servers() { # suite packages… folder
     local suite=$1 packages=("${@:2:$#-2}") folder=${!#}
     private_apt "$suite"
     step "Downloading ${packages[*]} of Debian $suite"
     (
-        # LLVM is only for PostgreSQL's just-in-time compiler.
+        # Only PostgreSQL's just-in-time compiler needs LLVM.
         cd "$apt/debs" && apt-get update &&
             apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
                 --no-enhances "${packages[@]}" |
@@ -165,12 +165,12 @@ fetch_servers() { # suite packages… folder
 }
 
 make_venv() { # folder
-    step "Installing the Python packages (about 90)"
+    step "Installing the Python packages (about 100)"
     { "$python" -m venv "$1" && "$1/bin/pip" install --quiet --requirement stack/requirements.txt; } \
         >>"$log" 2>&1 || fail "could not install the Python packages" "read the log above; is PyPI reachable?"
 }
 
-# What the samples are compared with, with the newest libraries: those that they ask for are too
+# The benchmarks compare samples with them. The libraries are the newest, because those that they require are too
 # old for this Python.
 fetch_exporters() { # folder
     private_apt bookworm
@@ -203,10 +203,10 @@ make_node() { # folder
         fail "could not install the JavaScript checkers" "read the log above; is the npm registry reachable?"
 }
 
-cached() { # name maker link: makes $cache/name once, whole or not at all, and links it
+cached() { # name maker link: makes $cache/name once, completely or not at all, and links it
     local folder=$cache/$1
     (
-        flock 9 # two checkouts at once: the second waits, and finds it done
+        flock 9 # a second checkout waits, and then uses the first one's
         if [ ! -e "$folder/.complete" ]; then
             rm -rf "$folder" && $2 "$folder" && touch "$folder/.complete"
         fi
@@ -224,7 +224,7 @@ else
 fi
 cached "venv-$({ "$python" -VV; cat stack/requirements.txt; } | key)" make_venv venv
 if [ "$purpose" = test ]; then
-    # The tests of a version that cannot be had are skipped, and say so.
+    # Tests of a version that could not be downloaded are skipped, with the reason.
     for servers in "${server_packages[@]}"; do
         suite=${servers%% *}
         cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"

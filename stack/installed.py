@@ -1,13 +1,13 @@
 """PostgreSQL, PgBouncer and a database with the module for the tests, kept between runs.
 
-`bring_up_to_date` does what a change needs since the last run, and no more:
+`bring_up_to_date` applies what has changed since the last run:
 
-- data, security, the manifest or Odoo itself: the module is installed anew, because an update leaves records alone
-  that users may have changed;
-- other Python code and views: the module is updated;
-- what runs in the browser: the bundles that the pages load are made again.
+- data, security, the manifest or Odoo: it installs the module anew, because an update does not change records that
+  users may have changed;
+- other Python code and views: it updates the module;
+- static files: it generates the assets of the pages again.
 
-Tests get a copy of the database, which nothing that they do outlives.
+The tests run in a copy of the database, so that nothing they commit remains.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ INSTALLED = "installed"
 ROOT = data_root() / "test"
 POOL_SIZES = {"tiny": 1, "kiosk": 1, "till": 5}
 ODOO = STACK / "test-odoo"
-# Paths whose files an installation, an update, and the pages depend on.
+# The files on which an installation, an update and the pages' assets depend.
 PARTS = {
     "installation": ["__manifest__.py", "data", "security", "stack/requirements.txt"],
     "update": ["*.py", "analysis", "controllers", "i18n", "models", "probes", "views"],
     "pages": ["__manifest__.py", "static"],
 }
-# Debian's package of Odoo leaves this file out, and each page then logs an error that would fail a tour.
+# Debian's package of Odoo lacks this file. Without this record each page would log an error, which fails a tour.
 LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"
-# What a page loads, made once: in a tour it would be made again each time, because all that a test writes is undone.
+# Generate the assets once: each tour would generate them again, because a test's changes are rolled back.
 PREPARE_PAGES = f"""
 from odoo.tools.misc import file_path
 try:
@@ -44,7 +44,7 @@ env.cr.commit()
 
 
 def fingerprint(patterns):
-    """Return a hash of the names and contents of files, and of which Odoo they are for."""
+    """Return a hash of the names and contents of files, and of Odoo's version."""
     digest = hashlib.sha256(str((STACK / "odoo").resolve()).encode())
     for path in sorted(path for pattern in patterns for path in CHECKOUT.glob(pattern)):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -54,19 +54,19 @@ def fingerprint(patterns):
 
 
 class Installed:
-    """The servers, started by ``with`` and stopped at its end; see this module's docstring.
+    """The servers, as a context manager that starts and stops them. See the module's docstring.
 
-    :param bool is_new: forget what an earlier run left
+    :param bool is_new: remove what an earlier run left
     """
 
     def __init__(self, is_new=False):
         self.state = ROOT / "installed.json"
         kept = json.loads(self.state.read_text()) if self.state.exists() and not is_new else {}
         if kept.get("postgresql") != postgresql_program("postgres"):
-            kept = {}  # a new major version cannot read the files of another
+            kept = {}  # a major version cannot read the files of another
         self.fingerprints = kept.get("fingerprints", {})
         self.passwords = kept.get("passwords") or Pair.new_passwords()
-        self._new_pair().stop()  # of a run that was killed
+        self._new_pair().stop()  # the servers of a run that was killed
         if not kept:
             shutil.rmtree(ROOT)
             shutil.rmtree(ODOO, ignore_errors=True)
@@ -95,7 +95,7 @@ class Installed:
         self.pair.stop()
 
     def bring_up_to_date(self):
-        """Install or update the module, and make what the pages load, where the files have changed.
+        """Install or update the module, and generate the assets, if their files have changed.
 
         :raise ServerError: it failed
         """
@@ -106,17 +106,17 @@ class Installed:
             self.pair.postgresql.execute(f"DROP DATABASE IF EXISTS {INSTALLED} WITH (FORCE)")
             self.odoo.install(INSTALLED)
         elif "update" in changed:
-            step(f"Updating {MODULE} to what has changed")
+            step(f"Updating {MODULE}")
             self.odoo.install(INSTALLED, "-u")
         if changed & {"installation", "pages"}:
-            step("Making what the pages load")
+            step("Generating the assets")
             self.odoo.run("shell", "-d", INSTALLED, "--no-http", input=PREPARE_PAGES.encode())
         self.state.touch(mode=0o600)
         kept = {"postgresql": postgresql_program("postgres"), "passwords": self.passwords, "fingerprints": now}
         self.state.write_text(json.dumps(kept))
 
     def copy(self):
-        """Make DATABASE a copy, with its attachments."""
+        """Create DATABASE as a copy, with its attachments."""
         self.pair.postgresql.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{INSTALLED}'",
             f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)",

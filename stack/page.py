@@ -10,17 +10,17 @@ import websocket
 
 from rpc import OdooClient
 
-# What must not be live is waited for so long. It is also the patience of the check's page.
+# How long to wait for a notification that must not arrive. The page of the check waits as long.
 LIVE_SECONDS = 3
 
 
 class Page(OdooClient):
-    """A browser with the page of the LISTEN check, and a websocket."""
+    """A user with the page of the LISTEN check open, and a websocket."""
 
     socket = None
 
     def open_socket(self):
-        """Like a page that is opened. No socket if the proxy does not lead there."""
+        """Open the websocket as a page does. It stays None if the proxy does not pass /websocket."""
         with contextlib.suppress(websocket.WebSocketException, OSError):
             self.socket = websocket.create_connection(
                 self.url.replace("http", "ws") + "/websocket",
@@ -29,11 +29,11 @@ class Page(OdooClient):
                 timeout=10,
             )
             self.socket.send(json.dumps({"event_name": "subscribe", "data": {"channels": [], "last": 0}}))
-            # What waits for it is sent at once, whether LISTEN works or not.
+            # Skip the notifications that are already stored: they arrive whether LISTEN works or not.
             self.wait_for(str(uuid.uuid4()), 1)
 
     def wait_for(self, text, seconds=LIVE_SECONDS):
-        """After how many seconds a notification with this text comes, None if it does not."""
+        """Return after how many seconds a notification with this text arrives, or None."""
         started = time.monotonic()
         while self.socket and (left := started + seconds - time.monotonic()) > 0:
             self.socket.settimeout(left)
@@ -45,7 +45,7 @@ class Page(OdooClient):
         return None
 
     def check(self):
-        """What the page does when "Check Now" is pressed: listener -> the new record."""
+        """Do what the page does on "Check Now". Return listener -> new record."""
         self.open_socket()
         run = self.call("connection.check.run", "start")
         for step in run["steps"]:

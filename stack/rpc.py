@@ -1,19 +1,20 @@
-"""The one RPC client: what the web client of a running Odoo sends."""
+"""The RPC client: it sends what Odoo's web client sends."""
 
 import requests
 
 
 class OdooClient:
-    """A signed-in user.
+    """A user who has logged in.
 
-    :param str url: of an Odoo, or of the proxy before it
-    :raise RuntimeError: Odoo returns an error; `requests.RequestException`: it returns no answer
+    :param str url: of an Odoo, or of the reverse proxy in front of it
+    :raise RuntimeError: Odoo returned an error
+    :raise requests.RequestException: Odoo did not respond
     """
 
     def __init__(self, url, database, login="admin", password="admin"):
         self.url = url
         self.session = requests.Session()
-        self.session.trust_env = False  # no proxy stands between us and this machine
+        self.session.trust_env = False  # the environment's proxy is not for this machine
         self.post("/web/session/authenticate", {"db": database, "login": login, "password": password})
 
     def post(self, path, params):

@@ -1,21 +1,21 @@
-"""`make test`: everything, on servers of its own that end with it.
+"""`make test`: run all tests, on servers that are started for the run and stopped afterwards.
 
-1. The tests of what needs neither Odoo nor a server (pytest).
-2. The module is installed into an empty database by Odoo itself, and makes what its pages load; a warning
-   fails the run.
-3. The module's tests, in that database, with HTTP and Chromium (pytest-odoo).
-4. The tests of the stack, which start, break and stop servers (pytest).
-5. How much of `analysis/` and `probes/` 1 and 4 cover, branches included.
+1. tests/pure: tests that need neither Odoo nor servers (pytest).
+2. Installation into an empty database. A warning in Odoo's log fails the run.
+3. tests: the module's tests in that database, with HTTP and Chromium (pytest-odoo).
+4. stack/tests: tests that start, break and stop servers (pytest).
+5. The coverage of `analysis/` and `probes/` by 1 and 4, branches included.
 
-`make test ARGS="…"`: some tests, quickly. ARGS are pytest's own arguments; paths are those of the checkout, and say
-which of 1, 3 and 4 run:
+`make test ARGS="…"`: run some tests, within seconds. ARGS are pytest's arguments. Paths are relative to the checkout,
+and select which of 1, 3 and 4 run:
 
-    make test ARGS=tests/pure                          no server is started
+    make test ARGS=tests/pure                          without servers
     make test ARGS="tests/alerts -k TestRules"         in Odoo
     make test ARGS=stack/tests/console/test_console.py
-    make test ARGS="-k incident"                       wherever it is
+    make test ARGS="-k incident"                       in all three
 
-The module is then not installed anew, see installed.py: what only an installation shows, a run of everything finds.
+The module is then installed only if necessary, see installed.py. Errors that occur only in a new installation are found
+by a run without ARGS.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ import sys
 from installed import DATABASE, Installed
 from servers import CHECKOUT, MODULE, STACK, ServerError, step
 
-# What must be covered at least, in percent, by the pure tests alone, and by those of the stack, too.
+# The required coverage in percent: by the pure tests alone, and together with the stack's tests.
 PURE_COVERAGE = {"analysis": 100}
 COVERAGE = PURE_COVERAGE | {"probes": 0}
 COVERAGE_FILE = STACK / "coverage"
@@ -60,13 +60,13 @@ def run_module_tests(arguments, is_new):
         if is_new and odoo.warnings():
             raise ServerError(f"the installation logged, see {odoo.log}:\n" + "\n".join(odoo.warnings()))
         servers.copy()
-        # Odoo prefers PGHOST to its own db_host, so the tests in it know PostgreSQL by other names.
+        # Odoo prefers PGHOST to its db_host, so these variables have other names in its tests.
         environment = odoo.environment() | {
             f"TEST_{name}" if name in ("PGHOST", "PGPORT", "PGUSER") else name: value
             for name, value in pair.environment(STACK / "test.pgpass").items()
         }
         environment["AXE_CORE"] = str(STACK / "axe/node_modules/axe-core/axe.min.js")
-        # Odoo knows the module by another path than the checkout's.
+        # Odoo loads the module from another path than the checkout.
         module = odoo.folder / "addons" / MODULE
         return run_pytest(
             "The module's tests",
@@ -91,7 +91,7 @@ def run_stack_tests(arguments, is_new):
 
 
 def suite_of(path):
-    """Return which suites have tests at a path relative to the checkout: "pure", "module", "stack"."""
+    """Return the suites, of "pure", "module" and "stack", with tests at a path relative to the checkout."""
     if path.startswith("tests/pure"):
         return {"pure"}
     if path.startswith("stack"):
@@ -100,7 +100,7 @@ def suite_of(path):
 
 
 def sort_arguments(arguments):
-    """Return suite -> pytest's arguments, for the suites that are to run."""
+    """Return suite -> pytest's arguments, for the selected suites."""
     paths = [
         argument
         for argument in arguments
@@ -116,22 +116,22 @@ def sort_arguments(arguments):
 
 
 def report_coverage(folders):
-    """Print how much of folders is covered. Return whether it is less than their percentages."""
+    """Print the coverage of folders. Return whether it is below the required percentage (folder -> %)."""
     coverage = [sys.executable, "-m", "coverage"]
     subprocess.run([*coverage, "combine", "--quiet", f"--data-file={COVERAGE_FILE}"], cwd=STACK, check=True)
-    is_too_little = False
+    is_too_low = False
     for folder, least in folders.items():
         step(f"Coverage of {folder}/, branches included; required: {least} %")
         report = ["report", f"--data-file={COVERAGE_FILE}", f"--include={folder}/*", f"--fail-under={least}"]
         report += ["--show-missing", "--skip-covered"]
-        is_too_little |= bool(subprocess.run([*coverage, *report], cwd=CHECKOUT, check=False).returncode)
-    return is_too_little
+        is_too_low |= bool(subprocess.run([*coverage, *report], cwd=CHECKOUT, check=False).returncode)
+    return is_too_low
 
 
 def main():
     arguments = sys.argv[1:]
     suites, is_new = sort_arguments(arguments), not arguments
-    # Ends by what follows it, which stops the servers.
+    # As an exception, so that the servers are stopped.
     signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
     for old in STACK.glob("coverage*"):
         old.unlink()
@@ -146,7 +146,7 @@ def main():
     except ServerError as error:
         sys.exit(f"FAILED: {error}")
     if set(codes) == {NO_TESTS}:
-        sys.exit(f"FAILED: no test is selected by {shlex.join(arguments)}")
+        sys.exit(f"FAILED: {shlex.join(arguments)} selects no test")
     failed = any(code not in (0, NO_TESTS) for code in codes)
     if is_new or arguments == ["tests/pure"]:
         failed |= report_coverage(COVERAGE if is_new else PURE_COVERAGE)

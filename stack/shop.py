@@ -1,4 +1,4 @@
-"""A shop whose clients sell through the demo's PgBouncer: under load, and while one of them blocks the others."""
+"""A shop whose clients sell through the demo's PgBouncer: under load, and blocked by one of them."""
 
 import os
 import socket
@@ -10,8 +10,8 @@ from psycopg2.extras import wait_select
 
 from servers import LOCALHOST, data_root, make_folder, postgresql_program, step
 
-# What `make load` runs: short sales of a few popular products. 60 clients on 20 server
-# connections wait for a connection, and some of those that have one for a row.
+# `make load`: short sales of a few popular products. 60 clients share 20 server connections and wait for one; some
+# that have one wait for a row.
 LOAD_SECONDS = 180
 LOAD_CLIENTS = 60
 LOAD_SCRIPT = """\\set product random(1, 8)
@@ -21,16 +21,16 @@ SELECT pg_sleep(0.05);
 COMMIT;
 """
 
-# What `make block` runs: a till that forgets to end its sale, and others that want its product.
+# `make block`: one client never commits its sale, and the others sell the same product.
 BLOCK_SECONDS = 120
 BLOCK_CLIENTS = 30
 BLOCK_POOL_SIZE = 5
 
 
 class Shop:
-    """Clients of a Pair.
+    """The clients of a Pair.
 
-    :param str url: where the Overview shows them
+    :param str url: of the Overview, which shows them
     """
 
     def __init__(self, pair, url):
@@ -45,7 +45,7 @@ class Shop:
         )
 
     def load(self):
-        """Have many clients sell at once."""
+        """Run many clients that sell at the same time."""
         script = make_folder(data_root() / "load") / "sales.sql"
         script.write_text(LOAD_SCRIPT)
         step(f"{LOAD_CLIENTS} clients sell for {LOAD_SECONDS} s over 20 server connections. Watch them wait:")
@@ -56,7 +56,7 @@ class Shop:
         subprocess.run(command, check=True, env=os.environ | variables)
 
     def block(self):
-        """Have one client block all others."""
+        """Run clients that are all blocked by one of them."""
         tills = []
         try:
             for _number in range(BLOCK_CLIENTS):
@@ -76,7 +76,7 @@ class Shop:
                 till.connection.close()
 
     def open_till(self):
-        """Return the cursor of a client that sells product 1 and never commits: the first one blocks the others."""
+        """Return the cursor of a client that sells product 1 and never commits. The first one blocks the others."""
         till = psycopg2.connect(dbname="till", async_=True, **self.address, **self.login)
         wait_select(till)
         cursor = till.cursor()

@@ -1,4 +1,4 @@
-"""The servers of a topology, started, and how long a chat message and a triggered job take there."""
+"""The servers of a topology, and how long a chat message and a triggered job take there."""
 
 import contextlib
 import functools
@@ -27,19 +27,19 @@ from servers import (
     make_folder,
 )
 
-# And what must be: other servers start meanwhile, and cron workers are nice (os.nice). The timer of a deaf one, a
-# minute, may end in this time; the verdict on it would still be wrong.
+# How long to wait for what must be live: other servers start at the same time, and cron workers have a low priority
+# (os.nice). The timer of a deaf worker (60 s) may expire in this time, but its verdict would still be wrong.
 SLOW_MACHINE_SECONDS = 20
-# A deaf cron worker may be at its timer, or at another job, just when one is triggered: not so often in a row.
+# A deaf cron worker may happen to poll, or end another job, when a job is triggered. It does not three times in a row.
 ATTEMPTS = 3
 BUYER = {"login": "buyer", "password": "buyer-of-the-shop"}
 
 
 class Site:
-    """The servers of a topology, and a database of its own.
+    """The servers of a topology, with their own database.
 
-    :param Pair pair: whose PostgreSQL holds the databases, and whose roles and passwords are used
-    :param str template: the name of a database with the module
+    :param Pair pair: its PostgreSQL has the database; its roles and passwords are used
+    :param str template: a database with the module
     """
 
     def __init__(self, topology, pair, template):
@@ -51,7 +51,7 @@ class Site:
     def start(self):
         topology, pair = self.topology, self.pair
         pair.postgresql.execute(f"CREATE DATABASE {self.database} TEMPLATE {self.template} OWNER odoo")
-        # Nothing is due: only what is triggered wakes a cron worker before its timer of a minute.
+        # No job is due: only a triggered job wakes a cron worker before its timer (60 s).
         pair.postgresql.execute("UPDATE ir_cron SET nextcall = '2099-01-01'", dbname=self.database)
         options = pair.odoo_options() | {"db_name": self.database, "workers": 2, "max_cron_threads": 1}
         options |= {"proxy_mode": True, "db_port": pair.postgresql.port} | topology.options
@@ -99,7 +99,7 @@ class Site:
             self.pgbouncer.reload()
 
     def start_pgbouncers(self):
-        """:return: the options of odoo.conf that lead through the last of them"""
+        """Return the options of odoo.conf with which Odoo connects through the last one."""
         topology, pair = self.topology, self.pair
         line = f"host={LOCALHOST} port={pair.postgresql.port}"
         if topology.inner is not None:
@@ -149,7 +149,7 @@ class Site:
         return self.page.call("connection.endpoint", "create", values)
 
     def make_chat(self):
-        """A channel, and another user who is in it."""
+        """Create a channel, and another user who is a member."""
         group = self.page.call("ir.model.data", "check_object_reference", "base", "group_user")[1]
         user = self.page.call("res.users", "create", {"name": "Buyer", "group_ids": [[6, 0, [group]]], **BUYER})
         partner = self.page.call("res.users", "read", [user], ["partner_id"])[0]["partner_id"][0]
@@ -159,7 +159,7 @@ class Site:
         self.buyer = Page(self.url, self.database, **BUYER)
 
     def make_job(self):
-        """:return: the ids of a new scheduled action, and of a server action that triggers it"""
+        """Return the ids of a new scheduled action, and of a server action that triggers it."""
         model = self.page.call("ir.model", "search", [["model", "=", "res.partner"]])[0]
         action = {"name": "Nothing", "model_id": model, "state": "code", "code": "pass"}
         times = {"interval_number": 1, "interval_type": "weeks", "nextcall": "2099-01-01 00:00:00"}
@@ -168,17 +168,17 @@ class Site:
         return job, self.page.call("ir.actions.server", "create", action | {"code": code})
 
     def chat_delay(self):
-        """After how many seconds a chat message reaches the other user's websocket, None if it does not."""
+        """Return after how many seconds a chat message reaches the other user's websocket, or None."""
         seconds = SLOW_MACHINE_SECONDS if self.topology.is_live else LIVE_SECONDS
         self.buyer.open_socket()
         text = str(uuid.uuid4())
         post = functools.partial(self.page.call, "discuss.channel", "message_post", self.channel, body=text)
-        with ThreadPoolExecutor(1) as poster:  # it may hang, and fail
+        with ThreadPoolExecutor(1) as poster:  # it may hang or fail
             poster.submit(post, message_type="comment", subtype_xmlid="mail.mt_comment")
             return self.buyer.wait_for(text, seconds)
 
     def job_delay(self):
-        """After how many seconds a triggered job starts, None if it waits for the timer."""
+        """Return after how many seconds a triggered job starts, or None if it waits for the timer."""
         if self.topology.is_woken:
             return self.try_job(SLOW_MACHINE_SECONDS)
         for _attempt in range(ATTEMPTS):
@@ -188,10 +188,10 @@ class Site:
         return delay
 
     def try_job(self, seconds):
-        """After how many seconds a triggered job starts, None if that takes longer than ``seconds``."""
+        """Return after how many seconds a triggered job starts, or None if it takes longer than ``seconds``."""
         job, trigger = self.make_job()
         started = time.monotonic()
-        with ThreadPoolExecutor(1) as runner:  # it may hang, and fail
+        with ThreadPoolExecutor(1) as runner:  # it may hang or fail
             runner.submit(self.page.call, "ir.actions.server", "run", [trigger])
             while (waited := time.monotonic() - started) < seconds:
                 if self.page.call("ir.cron", "read", [job], ["lastcall"])[0]["lastcall"]:

@@ -1,7 +1,7 @@
-"""The ways in which an Odoo can be connected, each started for real and checked: ``topologies.py``.
+"""Start each way of connecting an Odoo, on real servers, and check it: ``topologies.py [NAME] [-v]``.
 
-For each it prints the verdicts of the LISTEN check beside the truth: whether a chat message reaches a
-browser's websocket, and how long a scheduled action waits that somebody triggered.
+For each topology it prints the verdicts of the LISTEN check next to the facts: whether a chat message reaches a
+browser's websocket, and how long a triggered scheduled action waits.
 """
 
 import shutil
@@ -22,17 +22,17 @@ from servers import (
 )
 from sites import Site
 
-# So many are started at once.
+# How many topologies run at the same time.
 AT_ONCE = 7
 
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """How an Odoo is connected, and which verdicts that must get.
+    """How an Odoo is connected, and the verdicts that the LISTEN check must return.
 
-    ``postgres`` is what follows in PgBouncer's line for the database postgres: None for no such line, and
-    False for no PgBouncer. Where Odoo would not even start, ``later`` says how PgBouncer gets this line while
-    Odoo runs, which started in session mode. ``level`` is that of the bus.
+    ``postgres`` is the end of PgBouncer's line for the database postgres: None for no line, False for no PgBouncer.
+    Odoo does not start with some lines: it then starts in session mode, and ``later`` ("reload" or "restart") is how
+    PgBouncer gets the line. ``level`` is the bus's.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Topology:
 
     @property
     def is_live(self):
-        """Whether a chat message must arrive live."""
+        """Return whether a chat message must arrive live."""
         return self.bus in ("direct", "session") and self.level != "critical"
 
     @property
     def is_woken(self):
-        """Whether a triggered job must start at once."""
+        """Return whether a triggered job must start at once."""
         return self.cron in ("direct", "session")
 
 
@@ -75,7 +75,7 @@ TOPOLOGIES = [
     deaf("transaction mode"),
     session("transaction mode, postgres in session mode"),
     Topology("bus_alt_connection", "direct", "deaf", postgres="", is_alt=True),
-    Topology("a gevent service of its own", "direct", "deaf", postgres="", is_bus_apart=True),
+    Topology("a separate gevent service", "direct", "deaf", postgres="", is_bus_apart=True),
     session("session mode", settings={"pool_mode": "session"}, postgres=""),
     Topology(
         "postgres in session mode, too few servers",
@@ -93,8 +93,8 @@ TOPOLOGIES = [
     Topology("nginx without /websocket", "direct", "direct", postgres=False, level="critical", is_misled=True),
     Topology("no workers", "direct", "direct", postgres=False, options={"workers": 0}),
     deaf("no workers, transaction mode", options={"workers": 0}),
-    deaf("PgBouncer before a PgBouncer in transaction mode", inner="", settings={"pool_mode": "session"}),
-    session("PgBouncer before a PgBouncer in session mode", inner="pool_mode=session"),
+    deaf("PgBouncer in front of a PgBouncer in transaction mode", inner="", settings={"pool_mode": "session"}),
+    session("PgBouncer in front of a PgBouncer in session mode", inner="pool_mode=session"),
     deaf("unix socket, transaction mode", is_unix=True, options={"workers": 0}),
     session("unix socket, postgres in session mode", is_unix=True),
     deaf("TLS, transaction mode", is_tls=True, options={"workers": 0}),
@@ -108,7 +108,7 @@ TOPOLOGIES = [
 
 @dataclass
 class Result:
-    """What was found: the verdicts, the sentences, and the truth."""
+    """The verdicts of the check, and the measured delays."""
 
     topology: Topology
     checks: dict
@@ -116,10 +116,10 @@ class Result:
     job: float | None
     seconds: float
 
-    def problems(self):
-        """What is not as it must be."""
+    def differences(self):
+        """Return a sentence for each result that differs from the topology's."""
         topology, bus, cron = self.topology, self.checks["bus"], self.checks["cron"]
-        wanted = {
+        compared = {
             "bus": (bus["verdict"], topology.bus),
             "level": (bus["level"], topology.level),
             "cron": (cron["verdict"], topology.cron or cron["verdict"]),
@@ -127,12 +127,16 @@ class Result:
             "job starts at once": (self.job is not None, topology.is_woken),
         }
         if topology.cron is None:
-            del wanted["job starts at once"]
-        return [f"{what}: {found}, not {right}" for what, (found, right) in wanted.items() if found != right]
+            del compared["job starts at once"]
+        return [
+            f"{what}: {actual}, expected {expected}"
+            for what, (actual, expected) in compared.items()
+            if actual != expected
+        ]
 
 
 def examine(topology, pair, template):
-    """Start a topology, find out the truth, and check it as the page does."""
+    """Start a topology, measure the delays, and check it as the page does."""
     started = time.monotonic()
     site = Site(topology, pair, template)
     try:
@@ -144,10 +148,29 @@ def examine(topology, pair, template):
 
 
 def examine_all(pair, template, topologies=TOPOLOGIES):
-    """Yield the Result, or the exception, of each topology, in their order."""
+    """Yield the Result, or the exception, of each topology, in order."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for future in [pool.submit(examine, topology, pair, template) for topology in topologies]:
             yield future.exception() or future.result()
+
+
+LINE = "{:52} {:12} {:9} {:12} {:9} {:9} {:5}  {}"
+
+
+def show(topology, result, is_verbose):
+    """Print a line, and the texts of the check if they are wanted or wrong. Return whether all is correct."""
+    if isinstance(result, Exception):
+        print(f"{topology.name}: {result!r}"[-2000:], flush=True)
+        return False
+    differences = result.differences()
+    bus, cron = result.checks["bus"], result.checks["cron"]
+    live = ["not live" if delay is None else f"{delay:.2f} s" for delay in (result.chat, result.job)]
+    columns = (bus["verdict"], bus["level"], cron["verdict"], *live, f"{result.seconds:.0f}")
+    print(LINE.format(topology.name, *columns, "; ".join(differences) or "correct"), flush=True)
+    if is_verbose or differences:
+        for check in result.checks.values():
+            print(check["summary"], check["evidence"], check["remedy"], sep="\n\n", end="\n\n")
+    return not differences
 
 
 def main():
@@ -156,32 +179,19 @@ def main():
     pair.postgresql.max_connections = 300
     words = [word for word in sys.argv[1:] if word != "-v"]
     topologies = [topology for topology in TOPOLOGIES if " ".join(words) in topology.name]
-    bad = 0
-    line = "{:52} {:12} {:9} {:12} {:9} {:9} {:5}  {}"
+    is_correct = []
     try:
         pair.start()
         options = pair.odoo_options() | {"db_port": pair.postgresql.port}
         odoo = Odoo(STACK / "test-topologies/install", free_port(), free_port(), options)
         odoo.install("topology")
-        print(line.format("topology", "bus", "level", "cron", "chat", "job", "s", ""), flush=True)
+        print(LINE.format("topology", "bus", "level", "cron", "chat", "job", "s", ""), flush=True)
         for topology, result in zip(topologies, examine_all(pair, "topology", topologies), strict=True):
-            if isinstance(result, Exception):
-                bad += 1
-                print(f"{topology.name}: {result!r}"[-2000:], flush=True)
-                continue
-            problems = result.problems()
-            bad += bool(problems)
-            bus, cron = result.checks["bus"], result.checks["cron"]
-            live = ["not live" if delay is None else f"{delay:.2f} s" for delay in (result.chat, result.job)]
-            words = (bus["verdict"], bus["level"], cron["verdict"], *live, f"{result.seconds:.0f}")
-            print(line.format(topology.name, *words, "; ".join(problems) or "right"), flush=True)
-            if "-v" in sys.argv or problems:
-                for check in result.checks.values():
-                    print(check["summary"], check["evidence"], check["remedy"], sep="\n\n", end="\n\n")
+            is_correct.append(show(topology, result, "-v" in sys.argv))
     finally:
         pair.stop()
         shutil.rmtree(root, ignore_errors=True)
-    sys.exit(1 if bad else 0)
+    sys.exit(not all(is_correct))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: servers with many pools, and an Odoo that watches them."""
+"""Servers with many pools, and an Odoo that monitors them, for the benchmarks."""
 
 import json
 import os
@@ -19,7 +19,7 @@ QUERY = "SELECT 'a query of a shop, of the usual length, that somebody wants to 
 
 
 class Crowd:
-    """Clients, each with a pool and a backend of its own."""
+    """Clients, each with its own pool and backend."""
 
     def __init__(self, size):
         root = data_root() / "bench"
@@ -40,7 +40,7 @@ class Crowd:
         self.clients = []
 
     def grow(self, count):
-        """Until there are so many clients."""
+        """Open connections until there are ``count`` clients."""
         step(f"Opening {count} pools")
         for number in range(len(self.clients), count):
             password = self.pair.passwords["shop"]
@@ -57,14 +57,14 @@ class Crowd:
             yield
 
     def run_in_odoo(self, script, parameters):
-        """Run a file of this folder in `odoo shell`.
+        """Run a file of this folder in `odoo shell` and return its results.
 
         :param dict parameters: what ``measure.parameters`` will hold
-        :return: what it gave to ``measure.finish``
+        :return: what it passed to ``measure.finish``
         """
         folder, output = Path(__file__).parent, STACK / "bench.json"
         os.environ["BENCH"] = json.dumps(parameters | {"output": str(output)})
-        # The shell has no folder to import from, and it alone knows `env`.
+        # The shell cannot import from this folder, and only the shell has `env`.
         setup = f"import sys; sys.path.insert(0, {str(folder)!r}); import builtins; builtins.env = env\n"
         self.odoo.run("shell", "-d", DATABASE, "--no-http", input=(setup + (folder / script).read_text()).encode())
         return json.loads(output.read_text())
@@ -72,7 +72,7 @@ class Crowd:
 
 @contextmanager
 def crowd(size):
-    """A Crowd that may grow to this size, with the module installed."""
+    """Yield a Crowd that can grow to ``size``, with the module installed."""
     made = Crowd(size)
     try:
         made.pair.start()

@@ -1,4 +1,4 @@
-"""What the parts of the benchmarks share that run inside `odoo shell`, where ``env`` is known."""
+"""Functions for the parts of the benchmarks that run in `odoo shell`, which has ``env``."""
 
 import builtins
 import json
@@ -20,7 +20,7 @@ env = builtins.env
 
 
 def measure(call):
-    """Milliseconds of each run; the first one warms up and does not count."""
+    """Return the milliseconds of each run. The first run is a warm-up and is left out."""
     times = []
     for _run in range(RUNS + 1):
         env.cr.rollback()
@@ -32,14 +32,14 @@ def measure(call):
 
 
 def watch():
-    """Have Odoo watch the PgBouncer of the benchmark."""
+    """Create the endpoint of the benchmark's PgBouncer."""
     if not env["connection.endpoint"].search([("name", "=", "Bench")]):
         env["connection.endpoint"].create(parameters["endpoint"])
         env.cr.commit()
 
 
 def list_specification(model):
-    """What the list view asks for: the columns that it shows, with the names of what they belong to."""
+    """Return what the list view requests: the columns that it shows, with the names of related records."""
     arch = etree.fromstring(env[model].get_view(view_type="list")["arch"])
     names = [node.get("name") for node in arch.iter("field") if node.get("optional") != "hide"]
     relational = {"fields": {"display_name": {}}}
@@ -47,7 +47,7 @@ def list_specification(model):
 
 
 def bare_queries(*more_commands):
-    """What a sample asks, and more of the console."""
+    """Run the queries of a sample, and more console commands."""
     console = psycopg2.connect(**parameters["console"])
     console.autocommit = True
     with closing(console), console.cursor() as cursor:

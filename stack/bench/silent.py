@@ -1,9 +1,9 @@
-"""What an endpoint that hangs costs the other users of an Odoo with two workers.
+"""What an endpoint that does not respond costs the other users of an Odoo with two workers.
 
-Ten users have a list open that refreshes itself every five seconds. Meanwhile somebody else opens records that
-have nothing to do with this module, several times a second: first with a PgBouncer that answers, then with one
-that accepts connections and is silent. `make bench` prints milliseconds, the median, the 95th percentile and the
-worst; then how long it takes until a list shows the rows of a console that works again.
+Ten users have a list open that refreshes every five seconds. Another user reads records of other modules several
+times a second: first while PgBouncer responds, then while it accepts connections and does not respond. `make bench`
+prints the median, the 95th percentile and the maximum in milliseconds, then how long it takes until a list shows the
+rows of a console that works again.
 """
 
 import statistics
@@ -24,7 +24,7 @@ PAUSE = 0.05
 
 
 class Others:
-    """Ten users with an open list, and one who works."""
+    """Ten users with an open list, and one who reads other records."""
 
     def __init__(self, odoo):
         self.odoo = odoo
@@ -45,7 +45,7 @@ class Others:
             time.sleep(LIST_SECONDS)
 
     def work(self):
-        """Milliseconds of each request."""
+        """Return the milliseconds of each request."""
         client, times = OdooClient(self.odoo.url, DATABASE), []
         until = time.monotonic() + MEASURED_SECONDS
         while time.monotonic() < until:
@@ -85,9 +85,9 @@ def main():
         add_endpoint(client, pair, "Bench", pair.pgbouncer)
         others.start()
         print(f"{'milliseconds of other requests':32}{'median':>10}{'p95':>10}{'worst':>10}")
-        calm = show("the console answers", others.work())
+        calm = show("the console responds", others.work())
         pair.pgbouncer.freeze()
-        silent = show("the console is silent", others.work())
+        silent = show("the console does not respond", others.work())
         print(f"p95, silent / calm: {silent / calm:.1f}")
         pair.pgbouncer.thaw()
         started = time.monotonic()

@@ -1,19 +1,19 @@
-"""Check that no file, class or function is too long to be read at once: ``sizes.py FILE…``."""
+"""Check that no file, class or function is too long: ``sizes.py FILE…``."""
 
 import ast
 import sys
 from pathlib import Path
 
-# Lines, with signature and docstring.
+# In lines, including signature and docstring.
 MAX_FILE, MAX_CLASS, MAX_FUNCTION = 400, 300, 40
-# Files that people write. A document may be longer, and so may a lock.
+# Documents and lock files may be longer.
 CODE = {".css", ".js", ".py", ".scss", ".sh", ".xml"}
-# Which files are held to it: the names that their paths begin with.
+# The paths of checked files start with one of these.
 CHECKED = ("stack/",)
 
 
 def too_long(path):
-    """Yield a sentence about each part of a file that is too long."""
+    """Yield a message for each part of a file that is too long."""
     text = path.read_text()
     if text.count("\n") > MAX_FILE:
         yield f"{path}: {text.count(chr(10))} lines, at most {MAX_FILE}"
@@ -29,9 +29,10 @@ def too_long(path):
 
 def main():
     paths = [Path(name) for name in sys.argv[1:] if name.startswith(CHECKED)]
-    found = [sentence for path in paths if path.suffix in CODE for sentence in too_long(path)]
-    print(*found, sep="\n", end="\n" if found else "")
-    sys.exit(bool(found))
+    messages = [message for path in paths if path.suffix in CODE for message in too_long(path)]
+    for message in messages:
+        print(message)
+    sys.exit(bool(messages))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Start, stop and configure real servers: PostgreSQL, PgBouncer, Odoo, nginx.
 
-Every server has a folder of its own for its configuration, data and log, listens on
-127.0.0.1 only, and goes on when the program that started it ends: its folder holds its
-process id. Used by the demo and by the tests.
+Each server has its own folder for configuration, data and log, and listens on 127.0.0.1 only.
+It keeps running when the program that started it ends: its folder holds its process ID.
+The demo, the tests and the benchmarks use them.
 """
 
 from .nginx import Nginx

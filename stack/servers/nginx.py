@@ -7,7 +7,7 @@ from .system import LOCALHOST
 
 
 class Nginx(Server):
-    """A reverse proxy before an Odoo: /websocket goes to the gevent process."""
+    """A reverse proxy in front of an Odoo. It passes /websocket to the gevent process."""
 
     name = "nginx"
     stop_signal = signal.SIGQUIT

@@ -8,14 +8,14 @@ import sys
 from .process import Server
 from .system import CHECKOUT, LOCALHOST, MODULE, STACK, ServerError
 
-# What any Odoo of Debian's package logs, whatever is installed.
+# Every Odoo of Debian's package logs these, whatever is installed.
 KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
 
 
 class Odoo(Server):
     """Odoo 19 with this module on its path.
 
-    :param dict options: options of odoo.conf beside those set here
+    :param dict options: more options of odoo.conf
     """
 
     name = "odoo"
@@ -26,8 +26,8 @@ class Odoo(Server):
         super().__init__(folder, port)
         self.gevent_port = gevent_port
         addons = self.folder / "addons"
-        # Odoo names an addon after its folder, whatever the checkout's is called. The links are
-        # not to the checkout itself: Odoo's walks through an addon would go into .stack.
+        # Odoo names an addon after its folder, and the checkout may have another name. The links are to its
+        # entries, not to the checkout, because Odoo walks through an addon's folder and would enter .stack.
         module = addons / MODULE
         module.mkdir(parents=True, exist_ok=True)
         for entry in CHECKOUT.iterdir():
@@ -61,17 +61,17 @@ class Odoo(Server):
 
     @staticmethod
     def source():
-        """The folder to put on PYTHONPATH: of Debian's package, or of a source checkout."""
+        """Return the folder for PYTHONPATH: of Debian's package, or of a source checkout."""
         root = (STACK / "odoo").resolve()
         package = root / "usr/lib/python3/dist-packages"
         return package if package.exists() else root
 
     def environment(self):
-        # Odoo prefers libpq's variables to its own configuration file.
+        # Odoo prefers libpq's variables to its configuration file.
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith("PG") or key.startswith("PGBOUNCER_")
         }
-        # Its bytecode is kept apart from the sources, which may be somebody's own; without any each start takes
+        # The bytecode is not written to the source tree, which may be the user's. Without bytecode each start takes
         # seconds longer.
         bytecode = {"PYTHONPYCACHEPREFIX": str(STACK / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
         return inherited | {"PYTHONPATH": str(self.source())} | bytecode
@@ -84,13 +84,13 @@ class Odoo(Server):
         return self.odoo()
 
     def odoo(self, subcommand="", *options):
-        """A command line of Odoo with this configuration: of its server, or of a subcommand."""
-        # Not `python -m odoo`: the prefork server starts the gevent process by this file's name.
+        """Return the command line of Odoo's server, or of a subcommand, with this configuration."""
+        # Not `python -m odoo`: the prefork server starts the gevent process by the name of this file.
         script = str(self.source() / "setup/odoo")
         return [sys.executable, script, *subcommand.split(), "-c", str(self.configuration), *options]
 
     def run(self, *arguments, **options):
-        """Run an Odoo subcommand to its end; its output is appended to the log.
+        """Run an Odoo subcommand to its end and append its output to the log.
 
         :raise ServerError: it failed
         """
@@ -99,10 +99,10 @@ class Odoo(Server):
                 self.odoo(*arguments), env=self.environment(), stdout=output, stderr=output, check=False, **options
             )
         if ended.returncode:
-            raise ServerError(f"odoo {' '.join(arguments)} failed.\n{self.last_words()}")
+            raise ServerError(f"odoo {' '.join(arguments)} failed.\n{self.log_tail()}")
 
     def install(self, database, option="-i"):
-        """Install the module into a database, or with ``-u`` upgrade it; see ``run``."""
+        """Install the module into a database, or with ``-u`` upgrade it. See `run`."""
         self.run(
             "server",
             "-d",
@@ -116,7 +116,7 @@ class Odoo(Server):
         )
 
     def warnings(self):
-        """The lines of its log that are a warning or worse."""
+        """Return the lines of its log that are warnings or worse."""
         return [
             line
             for line in self.log.read_text().splitlines()
@@ -125,7 +125,7 @@ class Odoo(Server):
 
 
 class OdooBus(Odoo):
-    """The gevent process of an Odoo as a service of its own."""
+    """The gevent process of an Odoo as a separate service."""
 
     name = "odoo-bus"
 

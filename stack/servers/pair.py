@@ -1,4 +1,4 @@
-"""A PostgreSQL and the PgBouncer before it."""
+"""A PostgreSQL and the PgBouncer in front of it."""
 
 import secrets
 
@@ -8,13 +8,12 @@ from .system import LOCALHOST
 
 
 class Pair:
-    """A PostgreSQL and the PgBouncer before it, with the roles that everybody needs:
-    ``odoo``, and ``shop`` with a database of its own.
+    """A PostgreSQL and the PgBouncer in front of it, with the roles ``odoo`` and ``shop``, which owns a database.
 
     :param Path root: the folder for both
     :param dict ports: ``postgresql`` and ``pgbouncer``
     :param dict passwords: of USERS
-    :param str suite: the Debian suite whose PostgreSQL it is; the installed one if not given
+    :param str suite: the Debian suite whose PostgreSQL it runs; by default the installed one
     """
 
     USERS = ("postgres", "odoo", "shop", PgBouncer.admin, PgBouncer.stats)
@@ -29,7 +28,7 @@ class Pair:
         return {user: secrets.token_urlsafe(18) for user in cls.USERS}
 
     def create_roles(self):
-        """Create what is missing of the roles and the shop's database."""
+        """Create the roles and the database ``shop``, where they are missing."""
         for role, option in (("odoo", "CREATEDB"), ("shop", "NOCREATEDB")):
             if not self.postgresql.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
                 self.postgresql.execute(f"CREATE ROLE {role} LOGIN {option} PASSWORD '{self.passwords[role]}'")
@@ -46,7 +45,7 @@ class Pair:
         self.postgresql.stop()
 
     def odoo_options(self):
-        """The options of odoo.conf that lead an Odoo through PgBouncer."""
+        """Return the options of odoo.conf with which an Odoo connects through PgBouncer."""
         return {
             "db_host": LOCALHOST,
             "db_port": self.pgbouncer.port,
@@ -55,9 +54,9 @@ class Pair:
         }
 
     def environment(self, passfile):
-        """The variables that tell programs where these servers are.
+        """Return environment variables with the addresses, users and passwords of these servers.
 
-        :param Path passfile: where to write libpq's password file: psql then asks nothing
+        :param Path passfile: where to write libpq's password file, so that psql does not prompt
         """
         passfile.touch(mode=0o600)
         passfile.write_text(

@@ -8,17 +8,17 @@ from .system import LOCALHOST, suite_root
 
 
 class PgBouncer(Server):
-    """A PgBouncer in transaction mode, with ``postgres`` in session mode, SCRAM on both sides.
+    """A PgBouncer in transaction mode, with the database ``postgres`` in session mode and SCRAM on both sides.
 
     :param PostgreSQL postgresql: the server behind it
-    :param dict passwords: of all users that may come in, by name, in clear
-    :param dict databases: other lines of ``[databases]``: name -> connection string, None for no line
-    :param dict settings: further settings of ``[pgbouncer]``
-    :param str suite: the Debian suite whose PgBouncer it is; the installed one if not given
+    :param dict passwords: user -> password in plain text, of all users that may connect
+    :param dict databases: lines of ``[databases]``: name -> connection string, or None to remove the line
+    :param dict settings: more settings of ``[pgbouncer]``
+    :param str suite: the Debian suite whose PgBouncer it runs; by default the installed one
     """
 
     name = "pgbouncer"
-    # SIGTERM waits for the clients from 1.23 on; this one ends every version at once.
+    # SIGTERM waits for clients since 1.23; SIGKILL ends every version at once.
     stop_signal = signal.SIGKILL
     admin = "pgbouncer_admin"
     stats = "pgbouncer_stats"
@@ -63,8 +63,11 @@ class PgBouncer(Server):
         return super().environment() | self.variables
 
     def fake_clock(self, offset="+0"):
-        """Let its clock go wrong by so many seconds, e.g. "-3600": from the next start on, and from then on at once.
-        The installed version only, which uses the system's own C library."""
+        """Shift its clock by a number of seconds, for example "-3600".
+
+        It applies from the next start; later calls apply at once. Only the installed version can be shifted: it uses
+        the system's C library.
+        """
         self.write("clock", f"{offset}\n")
         [library] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
         self.variables = {
@@ -75,6 +78,6 @@ class PgBouncer(Server):
         }
 
     def reload(self):
-        """Have it read its configuration, as it is now, again."""
+        """Write its configuration and make it read it."""
         self.command()
         self.process().send_signal(signal.SIGHUP)

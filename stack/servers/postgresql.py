@@ -12,7 +12,7 @@ from .system import LOCALHOST, ServerError, suite_root
 
 
 def postgresql_program(name, root=Path("/")):
-    """The newest installed PostgreSQL's program, e.g. ``initdb``."""
+    """Return the path of a program, such as ``initdb``, of the newest installed PostgreSQL."""
     found = sorted(root.glob(f"usr/lib/postgresql/*/bin/{name}"), key=lambda path: float(path.parts[-3]))
     if not found:
         raise ServerError(f"{name} is not installed: run stack/install.sh demo")
@@ -20,9 +20,9 @@ def postgresql_program(name, root=Path("/")):
 
 
 class PostgreSQL(Server):
-    """A cluster whose superuser is ``postgres``; data that survive no power cut (no fsync).
+    """A cluster whose superuser is ``postgres``. It runs without fsync.
 
-    :param str suite: the Debian suite whose PostgreSQL it is; the installed one if not given
+    :param str suite: the Debian suite whose PostgreSQL it runs; by default the installed one
     """
 
     name = "postgresql"
@@ -74,7 +74,7 @@ class PostgreSQL(Server):
         return True
 
     def connect(self, dbname="postgres", user="postgres", password=None, **options):
-        """A psycopg2 connection in autocommit mode."""
+        """Return a psycopg2 connection in autocommit mode."""
         connection = psycopg2.connect(
             host=LOCALHOST,
             port=self.port,
@@ -87,7 +87,7 @@ class PostgreSQL(Server):
         return connection
 
     def execute(self, *statements, dbname="postgres"):
-        """Run statements as the superuser; return the rows of the last one, if it has any."""
+        """Run statements as the superuser. Return the rows of the last one, or None if it returns none."""
         with closing(self.connect(dbname)) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)

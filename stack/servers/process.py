@@ -1,4 +1,4 @@
-"""A server as a process: start it, wait until it answers, freeze it, stop it."""
+"""A server process: start it, wait until it responds, suspend it, stop it."""
 
 import json
 import os
@@ -16,13 +16,12 @@ from .system import LOCALHOST, SERVICE_USER, ServerError, make_folder
 
 
 def start_time(pid):
-    """When a process started, in the kernel's ticks since boot: unlike a time of day it
-    stays the same when somebody sets the clock."""
+    """Return when a process started, in the kernel's ticks since boot, which setting the clock does not change."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def is_running(process):
-    """Whether a psutil.Process has not ended. A zombie has: who inherits orphans may be slow to collect them."""
+    """Return whether a psutil.Process is running. A zombie is not: its parent may be slow to reap it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -30,7 +29,7 @@ def is_running(process):
 
 
 def still_running(processes, seconds):
-    """Wait for the end of psutil.Processes: a list of those that have not ended after so long."""
+    """Wait until psutil.Processes end. Return those that are still running after ``seconds``."""
     deadline = time.monotonic() + seconds
     while (running := list(filter(is_running, processes))) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -40,8 +39,8 @@ def still_running(processes, seconds):
 class Server:
     """One server process.
 
-    :param Path folder: where everything of this server is
-    :param int port: where it listens on 127.0.0.1
+    :param Path folder: for all files of this server
+    :param int port: that it listens on
     """
 
     name = None
@@ -50,8 +49,7 @@ class Server:
     user = SERVICE_USER
 
     def __init__(self, folder, port):
-        # Configuration, log and pid stay ours, so that who owns the server cannot lead us
-        # elsewhere; it owns the folder of its data alone.
+        # The server's user owns the data folder only, so that it cannot redirect what we write elsewhere.
         self.folder = make_folder(Path(folder), 0o755 if self.user else 0o700)
         self.data = make_folder(self.folder / "data", 0o700, self.user)
         self.port = port
@@ -60,24 +58,23 @@ class Server:
 
     @property
     def identity(self):
-        """The arguments that make subprocess run a program as this server's user."""
+        """Return the arguments with which subprocess runs a program as this server's user."""
         return {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
 
     def command(self):
-        """The command line, as a list."""
+        """Return the command line, as a list."""
         raise NotImplementedError
 
     def environment(self):
         return dict(os.environ)
 
     def is_ready(self):
-        """Does it answer? May raise OSError or psycopg2.OperationalError for no."""
+        """Return whether it responds. OSError and psycopg2.OperationalError mean that it does not."""
         socket.create_connection((LOCALHOST, self.port), timeout=1).close()
         return True
 
     def process(self):
-        """The running psutil.Process, or None. A pid that was given to another process
-        since is told apart by its start."""
+        """Return the running psutil.Process, or None. Its start time reveals a PID that the kernel has reused."""
         try:
             pid, started = json.loads(self.pid_file.read_text())
             process = psutil.Process(pid)
@@ -88,7 +85,7 @@ class Server:
         return None
 
     def write(self, name, text):
-        """Write a configuration file, readable by the server only. Return its path."""
+        """Write a configuration file that only the server can read. Return its path."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(text)
@@ -97,9 +94,9 @@ class Server:
         return path
 
     def start(self):
-        """Start it and wait until it answers.
+        """Start it, wait until it responds, and return it.
 
-        :raise ServerError: it ended, or did not answer within ``start_seconds``
+        :raise ServerError: it ended, or did not respond within ``start_seconds``
         """
         if self.process():
             return self
@@ -118,22 +115,22 @@ class Server:
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if popen.poll() is not None:
-                raise ServerError(f"{self.name} ended at once.\n{self.last_words()}")
+                raise ServerError(f"{self.name} ended at once.\n{self.log_tail()}")
             try:
                 if self.is_ready():
                     return self
             except (OSError, psycopg2.OperationalError):
                 pass
             time.sleep(0.1)
-        raise ServerError(f"{self.name} did not answer within {self.start_seconds} s.\n{self.last_words()}")
+        raise ServerError(f"{self.name} did not respond within {self.start_seconds} s.\n{self.log_tail()}")
 
-    def last_words(self):
-        """The end of its log, for an error message."""
+    def log_tail(self):
+        """Return the end of its log, for an error message."""
         lines = self.log.read_text(errors="replace").splitlines()[-10:]
         return "\n".join([f"--- last lines of {self.log}", *lines])
 
     def stop(self):
-        """Stop it, whatever state it is in, and wait until it is gone."""
+        """Stop it, even if it is suspended, and wait until it has ended."""
         process = self.process()
         if not process:
             return
@@ -147,7 +144,7 @@ class Server:
         self.pid_file.unlink(missing_ok=True)
 
     def kill(self):
-        """End it and its children at once."""
+        """Kill it and its children."""
         if process := self.process():
             processes = [process, *process.children(recursive=True)]
             for process in processes:
@@ -155,7 +152,7 @@ class Server:
             still_running(processes, 5)
 
     def freeze(self):
-        """Stop it from running without ending it: it hangs."""
+        """Suspend it: it hangs."""
         self.process().suspend()
 
     def thaw(self):

@@ -1,4 +1,4 @@
-"""Where everything is on this machine: folders, the user of the servers, free ports, certificates."""
+"""Paths, the servers' user, free ports, certificates, and the servers of other Debian suites."""
 
 import hashlib
 import itertools
@@ -16,25 +16,28 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = CHECKOUT / ".stack"
 MODULE = "pgbouncer_monitor"
 LOCALHOST = "127.0.0.1"
-# PostgreSQL and PgBouncer refuse to run as root: they get this user, made by Debian's packages.
+# PostgreSQL and PgBouncer refuse to run as root: they run as this user, which Debian's packages create.
 SERVICE_USER = "postgres" if os.geteuid() == 0 else None
-# The versions that are tested, and the Debian suites that have them.
+# The tested versions of PgBouncer, and the Debian suites that provide them.
 VERSIONS = {"1.15": "bullseye", "1.18": "bookworm", "1.24": "trixie", "1.26": "unstable"}
+# The same of PostgreSQL.
 POSTGRESQL_VERSIONS = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "unstable"}
 
 
 class ServerError(Exception):
-    """A server does not do what it should. The message shows the end of its log."""
+    """A server failed. The message includes the end of its log."""
 
 
 def step(text):
-    """Tell the user what is being done."""
+    """Print what is being done."""
     print(f"==> {text}", flush=True)
 
 
 def data_root():
-    """The folder for the servers' data: below the checkout, unless root runs us, whose
-    checkout the unprivileged servers may be unable to reach."""
+    """Return the folder for the servers' data.
+
+    It is in the checkout, unless root runs this: the unprivileged servers may not be able to read root's checkout.
+    """
     if not SERVICE_USER:
         return STACK / "data"
     checkout = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:12]
@@ -42,7 +45,7 @@ def data_root():
 
 
 def make_folder(path, mode=0o755, user=None):
-    """Create a folder, with parents that everybody may pass. ``user`` owns it, if given."""
+    """Create a folder, owned by ``user`` if given, and parents that everybody may traverse. Return its path."""
     for folder in [*reversed(path.parents), path]:
         if not folder.exists():
             folder.mkdir()
@@ -53,13 +56,13 @@ def make_folder(path, mode=0o755, user=None):
     return path
 
 
-# Each is given once: its server may listen later than the next one asks. They are below those that the kernel
-# gives to clients, so that no connection takes one meanwhile.
+# Each port is returned once, because its server may start to listen after the next port is requested. They are
+# below the kernel's ephemeral ports, so that no outgoing connection takes one in the meantime.
 FREE_PORTS = iter(random.sample(range(15000, 32000), 17000))
 
 
 def free_port(preferred=None):
-    """``preferred`` if nobody listens there, else any free TCP port."""
+    """Return ``preferred`` if it is free, otherwise any free TCP port."""
     for port in itertools.chain([preferred] if preferred else [], FREE_PORTS):
         with closing(socket.socket()) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,10 +75,11 @@ def free_port(preferred=None):
 
 
 def suite_root(suite):
-    """A copy of another Debian suite's servers, where SERVICE_USER may read it, each program
-    started with the libraries that it was built for.
+    """Return the root of a copy of another Debian suite's servers, readable by SERVICE_USER.
 
-    :raise ServerError: stack/install.sh could not fetch them
+    Each program starts with the libraries that it was built for.
+
+    :raise ServerError: stack/install.sh could not download them
     """
     link = STACK / f"servers-{suite}"
     if not link.exists():
@@ -87,13 +91,13 @@ def suite_root(suite):
         use_own_libraries(copy, root)
         try:
             copy.rename(root)
-        except OSError:  # not empty: another process was first
+        except OSError:  # another process has created it in the meantime
             shutil.rmtree(copy)
     return root
 
 
 def use_own_libraries(copy, root):
-    """Have each server program below ``copy``, which will be moved to ``root``, use the libraries there."""
+    """Make each server program in ``copy``, which will be moved to ``root``, use the libraries there."""
     libraries = [path.relative_to(copy) for part in ("lib", "usr/lib") for path in copy.glob(f"{part}/*-linux-gnu*")]
     loader = next(loader for path in libraries for loader in (copy / path).glob("ld-linux*.so*")).relative_to(copy)
     library_path = ":".join(str(root / path) for path in libraries)
@@ -105,7 +109,10 @@ def use_own_libraries(copy, root):
 
 
 def make_certificate(key, certificate, user=None, name="pgbouncer", issuer=()):
-    """A key and its certificate, which is its own issuer unless (key, certificate) of one are given."""
+    """Write a private key and its certificate.
+
+    :param issuer: (key, certificate) of the issuer; the certificate is self-signed without it
+    """
     signed_by = ["-CA", issuer[1], "-CAkey", issuer[0]] if issuer else []
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]

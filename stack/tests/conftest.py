@@ -1,4 +1,4 @@
-"""Servers for the tests, in folders of their own that are gone afterwards."""
+"""Servers for the tests, in folders that are removed afterwards."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def folder():
 
 @pytest.fixture(scope="session")
 def pair():
-    """A PostgreSQL and a PgBouncer, running, for all tests that do not break them."""
+    """A running PostgreSQL and PgBouncer, for all tests that do not break them."""
     make_folder(data_root())
     root = make_folder(Path(tempfile.mkdtemp(dir=data_root())))
     pair = Pair(root, {"postgresql": free_port(), "pgbouncer": free_port()}, Pair.new_passwords())
@@ -49,14 +49,14 @@ def pair():
 
 @pytest.fixture
 def new_pgbouncer(pair, folder):
-    """See `starting_pgbouncers`: servers to be broken."""
+    """See `starting_pgbouncers`: servers that the test may break."""
     with starting_pgbouncers(pair, folder) as new:
         yield new
 
 
 @pytest.fixture
 def address(pair):
-    """A function: server or port, and what differs -> the Address of its console."""
+    """A function: server or port, and other values -> the Address of its console."""
 
     def make(server, **values):
         port = getattr(server, "port", server)
@@ -75,7 +75,7 @@ def address(pair):
 
 @pytest.fixture
 def web_server():
-    """The port of a web server, which answers what it does not understand in HTTP."""
+    """The port of a web server, which answers unknown requests in HTTP."""
     with socket.create_server((LOCALHOST, 0)) as server:
 
         def serve():
@@ -92,8 +92,7 @@ def web_server():
 
 @pytest.fixture(scope="session")
 def kept_dump():
-    """The database with the module of an earlier run, as SQL, which is faster than an installation; None without
-    USE_INSTALLED."""
+    """The database of an earlier run, as SQL, which is faster than an installation. None without USE_INSTALLED."""
     if not os.environ.get("USE_INSTALLED"):
         return None
     with Installed() as servers:
@@ -102,8 +101,10 @@ def kept_dump():
 
 @pytest.fixture(scope="session")
 def installed(pair, kept_dump):
-    """The name of a database with the module, to be used as a template: installed without
-    PgBouncer, on an Odoo that knows of none. The installation logs no warning."""
+    """The name of a template database with the module, installed by an Odoo that connects without PgBouncer.
+
+    The installation logs no warning.
+    """
     if kept_dump:
         restore(kept_dump, pair, "installed")
     else:
@@ -115,8 +116,10 @@ def installed(pair, kept_dump):
 
 @pytest.fixture(scope="session")
 def copy_installed(request, kept_dump):
-    """A function: (Pair, name) -> a copy of the installed database on other servers, also older ones,
-    which is faster than another installation."""
+    """A function: (Pair, name) -> a copy of the installed database on other servers, also of other versions.
+
+    It is faster than another installation.
+    """
     if not kept_dump:
         pair, installed = map(request.getfixturevalue, ("pair", "installed"))
         kept_dump = run_program("pg_dump", pair.postgresql, installed)
@@ -147,7 +150,7 @@ def sampler(copy_installed):
 
 @pytest.fixture
 def new_database(pair, installed):
-    """A function: name -> a copy of the installed database under that name."""
+    """A function: name -> a copy of the installed database with that name."""
     names = []
 
     def new(name):
@@ -178,7 +181,7 @@ def new_odoo(pair, new_database):
 
 @pytest.fixture
 def watched_pgbouncer(sampler, folder):
-    """A function that starts one more PgBouncer before the sampler's PostgreSQL: its version, lines of ``[databases]``,
-    settings -> PgBouncer."""
+    """A function that starts one more PgBouncer in front of the sampler's PostgreSQL: version, lines of
+    ``[databases]``, settings -> PgBouncer."""
     with starting_pgbouncers(sampler.pair, folder) as new:
         yield lambda version, databases, **settings: new(VERSIONS[version], databases, **settings)

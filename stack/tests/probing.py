@@ -1,4 +1,4 @@
-"""One console, queried by the probe."""
+"""Query one console with the probe."""
 
 import time
 
@@ -11,7 +11,7 @@ TIMEOUT = 1.0
 
 
 def read(address, command="SHOW POOLS"):
-    """The rows of one command, or its QueryError."""
+    """Return the rows of one command. Its QueryError is raised."""
     reading = query.run({"only": (address, [command])}, TIMEOUT)["only"]
     answer = reading if isinstance(reading, QueryError) else reading.answers[command]
     if isinstance(answer, QueryError):
@@ -20,7 +20,7 @@ def read(address, command="SHOW POOLS"):
 
 
 def refusal(address, command="SHOW POOLS"):
-    """The QueryError that must come, and after how many seconds."""
+    """Return the QueryError, which must occur, and after how many seconds it did."""
     started = time.monotonic()
     with pytest.raises(QueryError) as caught:
         read(address, command)

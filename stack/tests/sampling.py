@@ -10,7 +10,7 @@ from probes import query
 from servers import LOCALHOST, MODULE
 from support import add_endpoint
 
-# CONSOLE_TIMEOUT of the endpoints, all together, and what a request takes beside it.
+# CONSOLE_TIMEOUT, which all endpoints share, and the rest of a request.
 RUN_SECONDS = 3 + 1
 LINE = re.compile(
     r" (?P<severity>INFO|WARNING|ERROR) \S+ \S+\.connection_sample: connection pressure "
@@ -25,7 +25,7 @@ POSTGRESQL = "PostgreSQL of this Odoo"
 
 
 class Sampler:
-    """An Odoo that watches its PostgreSQL and a PgBouncer, and whose cron is run on demand."""
+    """An Odoo that monitors its PostgreSQL and a PgBouncer, and runs its cron on demand."""
 
     def __init__(self, pair, odoo, client):
         self.pair, self.odoo, self.client = pair, odoo, client
@@ -37,8 +37,8 @@ class Sampler:
         return found["res_id"]
 
     def run(self):
-        """Run the cron: name of the endpoint -> its new sample, with its line of the log as ``line``,
-        and those of its pools as ``pools``."""
+        """Run the cron. Return endpoint's name -> new sample, with its log line as ``line`` and its pools' samples as
+        ``pools``."""
         newest = self.client.call("connection.sample", "search", [], order="id desc", limit=1)
         position = self.odoo.log.stat().st_size
         started = time.monotonic()
@@ -58,16 +58,16 @@ class Sampler:
             sample["pools"] = {row["database"]: row for row in of_endpoint if row["database"]}
             assert lines[name]["level"] == sample["level"]
             for field in ("used", "capacity"):
-                told = lines[name][field]
-                assert told == "-" if sample[field] is False else float(told) == sample[field]
+                logged = lines[name][field]
+                assert logged == "-" if sample[field] is False else float(logged) == sample[field]
         return samples
 
-    def look(self):
-        """The first screen: what it tells, and name -> card."""
+    def overview(self):
+        """Return the Overview, and name -> card."""
         started = time.monotonic()
-        told = self.client.call("connection.overview", "get_overview")
+        overview = self.client.call("connection.overview", "get_overview")
         assert time.monotonic() - started < RUN_SECONDS
-        return told, {card["name"]: card for card in told["cards"]}
+        return overview, {card["name"]: card for card in overview["cards"]}
 
     def shop(self, server=None, **options):
         return psycopg2.connect(
@@ -82,7 +82,7 @@ class Sampler:
 
 
 def read(client, model, *domain, fields=None):
-    """As a list reads it: rows, and notices that are no mere information."""
+    """Return the rows as a list reads them, and the notices that are warnings or errors."""
     names = fields or client.call(model, "fields_get", [], ["type"])
     answer = client.call(model, "web_search_read", list(domain), {name: {} for name in names})
     return answer["records"], [notice for notice in answer["reading"]["notices"] if notice["type"] != "info"]
@@ -90,7 +90,7 @@ def read(client, model, *domain, fields=None):
 
 @contextmanager
 def endpoint(sampler, name, server, **values):
-    """One more PgBouncer that is watched."""
+    """Add the endpoint of one more PgBouncer."""
     created = add_endpoint(sampler.client, sampler.pair, name, server, **values)
     try:
         yield created
@@ -100,7 +100,7 @@ def endpoint(sampler, name, server, **values):
 
 @contextmanager
 def waiting(sampler, statement, **options):
-    """A superuser's connection, at work on a statement that does not end by itself."""
+    """Yield a superuser's connection that runs a statement, which waits."""
     pair = sampler.pair
     values = {"host": LOCALHOST, "port": pair.postgresql.port, "user": "postgres", "dbname": "shop"} | options
     values["password"] = pair.passwords[values["user"]]

@@ -1,4 +1,4 @@
-"""What the tests share: servers, endpoints, programs, waiting."""
+"""Functions for the tests: servers, endpoints, programs, waiting."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from servers import LOCALHOST, STACK, Odoo, PgBouncer, free_port, postgresql_pro
 
 @contextlib.contextmanager
 def starting_pgbouncers(pair, folder):
-    """A function that starts one more PgBouncer before a pair's PostgreSQL: its Debian suite, lines of ``[databases]``,
-    port, settings -> PgBouncer. All of them are stopped in the end."""
+    """Yield a function that starts one more PgBouncer in front of a pair's PostgreSQL: Debian suite, lines of
+    ``[databases]``, port, settings -> PgBouncer. All of them are stopped in the end."""
     started = []
 
     def new(suite=None, databases=None, port=None, **settings):
@@ -34,6 +34,7 @@ def starting_pgbouncers(pair, folder):
 
 
 def add_endpoint(client, pair, name, server, **values):
+    """Create the endpoint of a PgBouncer (or of a port) and return its id."""
     return client.call(
         "connection.endpoint",
         "create",
@@ -49,16 +50,16 @@ def add_endpoint(client, pair, name, server, **values):
 
 
 def wait_until(condition, seconds=10):
-    """What a function says, as soon as that is true."""
+    """Return the result of a function as soon as it is true."""
     deadline = time.monotonic() + seconds
-    while not (said := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.1)
-    return said
+    return result
 
 
 def run_program(name, server, *arguments, **options):
-    """Run a client program of PostgreSQL's as the superuser: what it printed."""
+    """Run a client program of PostgreSQL as the superuser. Return its output."""
     environment = {"PGHOST": LOCALHOST, "PGPORT": str(server.port), "PGUSER": "postgres", "PGPASSWORD": server.password}
     command = [postgresql_program(name), *arguments]
     return subprocess.run(
@@ -67,13 +68,13 @@ def run_program(name, server, *arguments, **options):
 
 
 def restore(dump, pair, name):
-    """Make a database of a dump."""
+    """Create a database from a dump."""
     pair.postgresql.execute(f"CREATE DATABASE {name} OWNER odoo")
     run_program("psql", pair.postgresql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", name, input=dump)
 
 
 def direct_odoo(pair, name, **options):
-    """An Odoo on PostgreSQL's own port, without workers; not started."""
+    """Return an Odoo without workers that connects directly to PostgreSQL. It is not started."""
     folder = STACK / "test-odoo-direct" / name
     shutil.rmtree(folder, ignore_errors=True)
     options = pair.odoo_options() | {"db_port": pair.postgresql.port, "max_cron_threads": 0} | options

@@ -1,4 +1,4 @@
-"""Where a console may be, and what of libpq's environment counts."""
+"""Addresses of consoles, and the environment variables of libpq that apply to them."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from servers import free_port
     ],
 )
 def test_environment(pair, address, monkeypatch, folder, name, value):
-    """Nothing of Odoo's environment reaches a console but what the README names."""
+    """Only the documented variables of Odoo's environment affect a connection to a console."""
     services = folder / "services.conf"
     services.write_text("[other]\nhost=192.0.2.1\nport=1\nsslmode=verify-full\n")
     monkeypatch.setenv("PGSERVICEFILE", str(services))

@@ -18,8 +18,8 @@ from support import add_endpoint
 
 @pytest.fixture
 def incident(sampler):
-    """Clients that wait from now on, a rule that takes it for critical at once, and no alerts before.
-    An endpoint of its own, for its chatter to be empty."""
+    """Clients that wait, a rule for which this is critical at once, and no earlier alerts.
+    A separate endpoint, so that its chatter is empty."""
     client = sampler.client
     [rule] = client.call("connection.rule", "search", [["rule", "=", "waiting_samples"], ["endpoint_id", "=", False]])
     old = client.call("connection.endpoint", "search", [["kind", "=", "pgbouncer"]])
@@ -51,7 +51,7 @@ def wait_in_the_queue(sampler):
 
 
 def subjects(sampler, endpoint):
-    """The alerts in the chatter, the oldest first."""
+    """Return the alerts in the chatter, the oldest first."""
     domain = [["model", "=", "connection.endpoint"], ["res_id", "=", endpoint], ["subject", "!=", False]]
     rows = sampler.client.call("mail.message", "search_read", domain, ["subject"], order="id")
     return [row["subject"].partition(":")[0] for row in rows]
@@ -76,7 +76,7 @@ def test_incident(sampler, incident):
     assert subjects(sampler, incident.endpoint) == ["Critical"]
     assert activities(sampler, incident.endpoint) == 1
 
-    # Odoo is started anew in the middle of it: it goes on, and is not told again.
+    # Odoo restarts during the incident: it continues and is not reported again.
     sampler.odoo.stop()
     sampler.odoo.start()
     sampler.run()
@@ -84,7 +84,7 @@ def test_incident(sampler, incident):
     assert subjects(sampler, incident.endpoint) == ["Critical"]
 
     incident.end()
-    for _number in range(2):  # in the first one they have waited since the last
+    for _number in range(2):  # at the first one, clients have waited since the last sample
         age(sampler, incident.endpoint)
         sampler.run()
     assert subjects(sampler, incident.endpoint) == ["Critical", "Over"]
@@ -93,7 +93,7 @@ def test_incident(sampler, incident):
 
 
 def age(sampler, endpoint):
-    """As if a minute had passed since the last sample: sooner, the worse of two counts."""
+    """Make the last sample a minute older: the worse of two samples within a minute counts."""
     sampler.pair.postgresql.execute(
         "UPDATE connection_reading SET counters = jsonb_set(counters::jsonb, '{memory,judged_at}', "
         "to_jsonb((counters::jsonb->'memory'->>'judged_at')::float8 - 60), true)::text "
@@ -103,20 +103,20 @@ def age(sampler, endpoint):
 
 
 def test_several_at_once(sampler, incident):
-    """Many look, and then tell, at the same moment: one alert, one message."""
+    """Many sample, and then report, at the same moment: one alert, one message."""
 
-    def look():
+    def sample():
         client = OdooClient(sampler.odoo.url, "samples")
         for model, method, record in (
             ("connection.endpoint", "action_sample", incident.endpoint),
             ("ir.cron", "method_direct_trigger", sampler.cron),
         ):
             barrier.wait()
-            with contextlib.suppress(RuntimeError):  # somebody else does it
+            with contextlib.suppress(RuntimeError):  # another one runs it
                 client.call(model, method, [record])
 
     barrier = threading.Barrier(8)
-    threads = [threading.Thread(target=look) for _number in range(8)]
+    threads = [threading.Thread(target=sample) for _number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -127,7 +127,7 @@ def test_several_at_once(sampler, incident):
 
 
 class MailServer:
-    """Takes mails over SMTP and keeps them, or is silent, or has no time now."""
+    """Accepts mails over SMTP and stores them, or does not respond, or rejects them temporarily."""
 
     def __init__(self, port, is_silent=False, is_busy=False):
         self.mails = []
@@ -139,7 +139,7 @@ class MailServer:
         self.thread.start()
 
     def close(self):
-        """No thread is left for the tests that count them."""
+        """Close it and end its threads, which other tests count."""
         self.closed.set()
         self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
@@ -170,7 +170,7 @@ class MailServer:
 
 @pytest.fixture
 def mail_server(sampler):
-    """A function that starts a mail server, of which Odoo knows the port from the beginning."""
+    """A function that starts a mail server. Its port is in Odoo's settings before that."""
     port, started = free_port(), []
     [admin] = sampler.client.call("res.users", "search", [["login", "=", "admin"]])
     sampler.client.call("res.users", "write", [admin], {"email": "admin@example.com"})
@@ -199,7 +199,7 @@ def mail_states(sampler, endpoint):
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["down", "busy"])
 def test_mail_server_that_fails(sampler, incident, mail_server, is_busy):
-    """The alert is where it belongs, and its mail comes when the mail server is back."""
+    """The alert is in the chatter, and its mail is sent when the mail server is back."""
     server = mail_server(is_busy=True) if is_busy else None
     sampler.run()
     send_mails(sampler)
@@ -222,13 +222,13 @@ def test_mail_server_that_fails(sampler, incident, mail_server, is_busy):
 
 def test_mail_server_that_hangs(sampler, incident, mail_server):
     mail_server(is_silent=True)
-    sampler.run()  # which must not take longer than ever
+    sampler.run()  # it must not take longer than usual
     assert subjects(sampler, incident.endpoint) == ["Critical"]
     assert mail_states(sampler, incident.endpoint) == ["outgoing"]
 
 
 def test_postgresql_is_full(sampler):
-    """It is told while the connections are used up."""
+    """It is reported while no connection is left."""
     client = sampler.client
     [rule] = client.call(
         "connection.rule", "search", [["rule", "=", "postgresql_pressure"], ["endpoint_id", "=", False]]
@@ -250,6 +250,6 @@ def test_postgresql_is_full(sampler):
     assert subjects(sampler, endpoint)[before:] == ["Critical", "Over"]
 
 
-def test_nothing_failed_on_the_way(sampler):
+def test_log_has_no_failures(sampler):
     log = sampler.odoo.log.read_text()
     assert not re.findall(r"could not be told|could not be read|could not serialize.*\n.*Traceback", log)

@@ -1,4 +1,4 @@
-"""What holds a pool back, on each PgBouncer: its size, another limit, or a login that never ends."""
+"""What limits a pool, on each PgBouncer: its size, another limit, or a login that never ends."""
 
 import contextlib
 import signal
@@ -18,14 +18,14 @@ from support import wait_until
 
 @pytest.fixture
 def silent_postgresql():
-    """The port of a server that accepts connections and never answers."""
+    """The port of a server that accepts connections and never responds."""
     with socket.create_server((LOCALHOST, 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_login_that_never_ends(sampler, watched_pgbouncer, silent_postgresql, version):
-    """PgBouncer does not measure that wait: it is not 0, and a larger pool would not help."""
+    """PgBouncer does not measure this wait: it is unknown, not 0, and a larger pool would not help."""
     target = f"host={LOCALHOST} port={silent_postgresql}"
     server = watched_pgbouncer(version, {"x": target}, query_wait_timeout=60)
     options = {"host": LOCALHOST, "port": server.port, "dbname": "x", "user": "shop", "async_": True}
@@ -53,7 +53,7 @@ def test_login_that_never_ends(sampler, watched_pgbouncer, silent_postgresql, ve
 
 @pytest.mark.parametrize("version", ["1.24", "1.26"])
 def test_pool_size_of_a_user(sampler, watched_pgbouncer, version):
-    """SHOW USERS pads it; 1.24 prints it again for the users that follow."""
+    """SHOW USERS pads it, and 1.24 repeats it for the next users."""
     server = watched_pgbouncer(version, {"shop": f"host={LOCALHOST} port={sampler.pair.postgresql.port}"})
     configuration = server.folder / "pgbouncer.ini"
     configuration.write_text(configuration.read_text() + "\n[users]\nodoo = pool_size=30\n")
@@ -72,8 +72,8 @@ def test_pool_size_of_a_user(sampler, watched_pgbouncer, version):
 
 
 def work(stack, server, database, count):
-    """Have clients work, or wait, until the stack ends: their cursors, without which a connection forgets what it
-    waits for."""
+    """Run clients that work or wait until the stack ends. Return their cursors: without a reference to its cursor, a
+    connection no longer waits."""
     cursors = []
     for _number in range(count):
         options = {"host": LOCALHOST, "port": server.port, "dbname": database, "user": "shop", "async_": True}
@@ -87,8 +87,8 @@ def work(stack, server, database, count):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_limit_that_holds_a_pool_back(sampler, watched_pgbouncer, version):
-    """Where pool_size is not what holds a pool back, nobody is told to raise it."""
+def test_limit_of_a_pool(sampler, watched_pgbouncer, version):
+    """If pool_size does not limit a pool, nobody is advised to raise it."""
     target = f"host={LOCALHOST} port={sampler.pair.postgresql.port} dbname=shop"
     databases = {
         "full": f"{target} pool_size=1",

@@ -1,4 +1,4 @@
-"""Text of other encodings and languages, and names of any length: no byte of them makes a request fail."""
+"""Text in other encodings and languages, and long names: no byte makes a request fail."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from support import wait_until
 
 @contextmanager
 def session_in_latin1(sampler, statement):
-    """A session whose database, role and query are Latin-1, and no UTF-8."""
+    """Yield a session whose database, role and query are Latin-1 and not valid UTF-8."""
     execute = sampler.pair.postgresql.execute
     execute(
         "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
@@ -39,7 +39,7 @@ def session_in_latin1(sampler, statement):
                 execute("DROP DATABASE latin WITH (FORCE)")
 
 
-def test_text_that_is_no_utf8(sampler):
+def test_text_that_is_not_utf8(sampler):
     client = sampler.client
     with session_in_latin1(sampler, "SET SESSION AUTHORIZATION \"Caf\u00e9\"; SELECT 'Caf\u00e9 \u00a4'"):
         [row], notices = read(client, "pg.stat.activity", ["datname", "=", "latin"], ["query", "like", "SELECT 'Caf"])
@@ -52,13 +52,13 @@ def test_text_that_is_no_utf8(sampler):
         assert any("\\xe9" in found["query"] for found in ordered)
         exported = client.call("pg.stat.activity", "export_data", [row["id"]], ["pid", "query"])
         assert "\\xe9" in str(exported)
-        told, _cards = sampler.look()
-        assert told["problem"] is None
+        overview, _cards = sampler.overview()
+        assert overview["problem"] is None
         assert sampler.run()[POSTGRESQL]["level"] == "ok"
 
 
 def test_evidence_in_another_encoding(sampler):
-    """An alert opens, and what ran is in Latin-1."""
+    """An alert opens while a query in Latin-1 runs."""
     client = sampler.client
     lock = "BEGIN; SELECT pg_advisory_xact_lock(1), 'Caf\u00e9'"
     with session_in_latin1(sampler, lock), waiting(sampler, "SELECT pg_advisory_xact_lock(1)", dbname="latin"):
@@ -71,10 +71,10 @@ def test_evidence_in_another_encoding(sampler):
                 "connection.alert", "search_read", [["rule", "=", "blocked_age"], ["closed_at", "=", False]]
             )
             assert "Caf\\xe9" in alert["queries"] and "blocks others" in alert["evidence"]
-            told, _cards = sampler.look()
-            assert "Caf\\xe9" in told["blocked"]["trees"][0]["nodes"][0]["query"]
+            overview, _cards = sampler.overview()
+            assert "Caf\\xe9" in overview["blocked"]["trees"][0]["nodes"][0]["query"]
         finally:
-            # A rule that is off has no open alert.
+            # Switching a rule off closes its alerts.
             client.call("connection.rule", "write", [rule], {"is_on": False})
             sampler.run()
             client.call("connection.rule", "write", [rule], {"is_on": True, "warning": 60})
@@ -96,7 +96,7 @@ def test_long_queries_are_cut_in_lists(sampler):
     ids=["right", "wrong", "unknown"],
 )
 def test_postgresql_in_any_language(foreign_postgresql, address, language, user, password):
-    """The newcomer's mistake: PostgreSQL's own port instead of PgBouncer's."""
+    """A common mistake: PostgreSQL's port instead of PgBouncer's."""
     server = foreign_postgresql(language)
     where = address(server.port, user=user, password=password or server.password)
     error = query.run({1: (where, ["SHOW POOLS"])}, 3)[1]
@@ -123,7 +123,7 @@ def foreign_postgresql(tmp_path_factory):
 
 
 def test_long_names(sampler, watched_pgbouncer):
-    """PostgreSQL cuts a role to 63 bytes, PgBouncer shows it in full: it is the same session."""
+    """PostgreSQL truncates the name of a role to 63 bytes, PgBouncer does not: it is the same session."""
     role = "r" * 77
     sampler.pair.postgresql.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
     server = watched_pgbouncer("1.26", {"shop": f"host={LOCALHOST} port={sampler.pair.postgresql.port}"})
@@ -155,7 +155,7 @@ def client_port(connection):
 
 
 def named_database(sampler, watched_pgbouncer, stack, name):
-    """A PgBouncer, and the row of a database of this name, which its “*” serves, in use."""
+    """Start a PgBouncer and use a database of this name, which its “*” serves. Return the id of its row."""
     target = f"host={LOCALHOST} port={sampler.pair.postgresql.port} dbname=shop"
     server = watched_pgbouncer("1.18", {"*": target}, admin_users=f"x, {PgBouncer.admin}")
     login = {"user": PgBouncer.admin, "password": server.passwords[PgBouncer.admin]}

@@ -1,4 +1,4 @@
-"""Values without sense, and NULL that means "switched off": nothing is made up."""
+"""Implausible values, and NULL that means "switched off": unknown is not shown as 0 or OK."""
 
 import contextlib
 import time
@@ -14,7 +14,7 @@ from support import wait_until
 
 
 def test_track_activities_off(sampler):
-    """What PostgreSQL does not know is not "none", though a session of that role blocks another."""
+    """What PostgreSQL does not track is unknown, not "none", while such a session blocks another."""
     execute = sampler.pair.postgresql.execute
     execute("ALTER ROLE shop SET track_activities = off")
     try:
@@ -26,9 +26,9 @@ def test_track_activities_off(sampler):
             assert [row["is_untracked"] for row in rows] == [True]
             [remedy] = [notice["remedy"] for notice in notices if "track_activities" in notice["text"]]
             assert remedy == "ALTER ROLE shop SET track_activities = on;"
-            told, _cards = sampler.look()
-            assert (told["hidden"], told["unseen"], told["idle_in_transaction"]["count"]) == (0, 1, 0)
-            [tree] = told["blocked"]["trees"]
+            overview, _cards = sampler.overview()
+            assert (overview["hidden"], overview["unseen"], overview["idle_in_transaction"]["count"]) == (0, 1, 0)
+            [tree] = overview["blocked"]["trees"]
             assert tree["nodes"][0]["pid"] == holder.info.backend_pid
             sample = sampler.run()[POSTGRESQL]
         assert sample["level"] == "unknown" and remedy in sample["reason"]
@@ -42,7 +42,7 @@ def test_track_activities_off(sampler):
 
 @pytest.fixture
 def server_with_clock(sampler, folder):
-    """A PgBouncer whose clock is ours, with a pool of one server: it, and how clients connect."""
+    """A PgBouncer with a clock that can be shifted and a pool of one server, and the arguments to connect to it."""
     pair = sampler.pair
     target = f"host={LOCALHOST} port={pair.postgresql.port} dbname=shop pool_size=1"
     settings = {"query_wait_timeout": 0, "stats_period": 2}
@@ -63,7 +63,7 @@ def server_with_clock(sampler, folder):
 
 
 def test_clock_that_is_put_back(sampler, server_with_clock):
-    """A client waits meanwhile: counters above 2^63 and negative waits are unknown, each in its cell."""
+    """While a client waits: counters above 2^63 and negative waits are unknown, each in its cell."""
     server, options = server_with_clock
     with endpoint(sampler, "Clock", server) as created, closing(psycopg2.connect(**options)) as holder:
         holder.cursor().execute("SELECT 1")
@@ -100,7 +100,7 @@ def test_clock_that_is_put_back(sampler, server_with_clock):
 
 
 def test_prepared_transaction(sampler):
-    """It has no session: a sentence says which it is, and how to end it."""
+    """It has no session: a message identifies it, with the command that ends it."""
     pair = sampler.pair
     pair.postgresql.execute("ALTER SYSTEM SET max_prepared_transactions = 5")
     sampler.pair.postgresql.stop()
@@ -123,7 +123,7 @@ def test_prepared_transaction(sampler):
             ):
                 sampler.client.call("pg.stat.activity", "action_open_blockers", [row["id"]])
             time.sleep(1.2)
-            told, _cards = sampler.look()
-            assert "ROLLBACK PREPARED 'it''s';" in told["blocked"]["trees"][0]["nodes"][0]["who"]
+            overview, _cards = sampler.overview()
+            assert "ROLLBACK PREPARED 'it''s';" in overview["blocked"]["trees"][0]["nodes"][0]["who"]
     finally:
         pair.postgresql.execute("ROLLBACK PREPARED 'it''s'", dbname="shop")

@@ -1,4 +1,4 @@
-"""What one process learned of a server that does not answer serves the others."""
+"""Processes share what they know of a server that does not respond."""
 
 import json
 import multiprocessing
@@ -24,7 +24,7 @@ COMMANDS = ["SHOW POOLS"]
 
 
 class SilentServer:
-    """Accepts connections and never answers."""
+    """Accepts connections and never responds."""
 
     def __init__(self):
         self.connections = []
@@ -59,7 +59,7 @@ def seconds_of(function):
 
 
 def in_processes(count, function, *arguments):
-    """What a function returns in so many processes at a time."""
+    """Run a function in ``count`` processes at the same time. Return the results."""
     with multiprocessing.get_context("fork").Pool(count) as pool:
         return [result.get(20) for result in [pool.apply_async(function, arguments) for _number in range(count)]]
 
@@ -112,7 +112,7 @@ def test_forced_reading_ends_it(folder, new_pgbouncer, address):
 
 
 def test_seen_again_within_fifteen_seconds(folder, new_pgbouncer, address):
-    """By lists that are refreshed every five seconds, after a long outage."""
+    """Lists that are refreshed every five seconds show it again after a long outage."""
     server = new_pgbouncer()
     where = address(server)
     server.freeze()
@@ -193,7 +193,7 @@ def test_each_way_of_reaching_it_is_another(folder, pair, address):
 
 
 def test_reader_who_waited_in_vain_does_not_call_it_dead(folder, address):
-    """Each wants something else: they wait for one reading, and not for all of them one after the other."""
+    """Each needs other commands: it waits for one reading, not for all of them in turn."""
     with slow_console(0.4) as server, ThreadPoolExecutor(6) as executor:
         where = address(server.port)
         commands = [[f"SHOW {number}"] for number in range(6)]
@@ -203,7 +203,7 @@ def test_reader_who_waited_in_vain_does_not_call_it_dead(folder, address):
 
 
 def test_pause_of_another_boot(folder, silent, address):
-    """The clock of the host starts anew with it."""
+    """The host's monotonic clock starts at 0 with each boot."""
     where = address(silent.port)
     read(folder, where)
     outage = gate.Server(folder, where).outage()
@@ -213,7 +213,7 @@ def test_pause_of_another_boot(folder, silent, address):
 
 
 def test_all_at_a_time(folder, pair, silent, address):
-    """One that hangs costs its deadline, and no other server's answer."""
+    """One that hangs costs its own deadline, and the other servers are read."""
     questions = {key: (address(where), COMMANDS) for key, where in (("silent", silent.port), ("good", pair.pgbouncer))}
     results, seconds = seconds_of(partial(gate.run, questions, TIMEOUT, folder))
     assert results["silent"].reason == "timeout" and results["good"].answers and seconds < TIMEOUT + 0.5

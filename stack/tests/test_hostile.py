@@ -1,4 +1,4 @@
-"""A console that answers what no real one does, also without end: no request fails, and nothing is made up."""
+"""A console with answers that no real one returns, also endless ones: no request fails, and no value is made up."""
 
 import os
 import struct
@@ -32,8 +32,8 @@ POOL = {
 }
 
 
-def tell(**answers):
-    """A function for HostileConsole: command -> rows of columns, all bytes; other commands have no rows."""
+def answering(**answers):
+    """Return a function for HostileConsole: command -> rows of columns, all bytes. Other commands have no rows."""
 
     def answer(command):
         rows = answers.get(command.removeprefix("SHOW ").lower(), [])
@@ -45,9 +45,9 @@ def tell(**answers):
 
 @pytest.mark.parametrize("cell", [b"NaN", b"-5", b"3" * 23, b"", b"1e5", b"\xff", b"\0", None])
 def test_text_where_a_number_belongs(sampler, cell):
-    """It costs that cell: the row, its other cells, and the endpoint are as ever."""
+    """It costs that cell: its row, the other cells and the endpoint are as usual."""
     rows = [POOL | {"cl_waiting": cell}, POOL | {"database": b"till"}]
-    with HostileConsole(tell(pools=rows)) as server, endpoint(sampler, "Hostile", server) as created:
+    with HostileConsole(answering(pools=rows)) as server, endpoint(sampler, "Hostile", server) as created:
         pools, notices = read(sampler.client, "pgbouncer.pool", ["endpoint_id", "=", created])
         assert notices == []
         assert {pool["database"]: (pool["cl_waiting"], pool["sv_active"]) for pool in pools} == {
@@ -57,7 +57,7 @@ def test_text_where_a_number_belongs(sampler, cell):
         assert sampler.run()["Hostile"]["pools"]["till"]["waiting"] == 0
 
 
-# What a column may hold within the protocol.
+# Values that the protocol allows in a column.
 CELLS = st.one_of(
     st.none(),
     st.binary(max_size=40),
@@ -84,25 +84,25 @@ def rows_of(columns):
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.fixed_dictionaries({name: rows_of(columns) for name, columns in COLUMNS.items()}))
 def test_whatever_a_console_returns(hostile, answers):
-    """No list, Overview or sample raises, and no text is shown that was not in the answer."""
+    """No list, Overview or sample fails, and every text that is shown was in the answer."""
     sampler, server, created = hostile
     server.answer = lambda command: table(
         [name.encode() for name in COLUMNS[command.removeprefix("SHOW ")]], answers[command.removeprefix("SHOW ")], INT4
     )
-    told = {text(cell) for rows in answers.values() for row in rows for cell in row if cell is not None}
+    returned = {text(cell) for rows in answers.values() for row in rows for cell in row if cell is not None}
     for name in LISTS:
         rows, _notices = read(sampler.client, f"pgbouncer.{name}", ["endpoint_id", "=", created])
         for row in rows:
             for column in ("database", "user", "addr", "ptr", "link", "host", "key", "value"):
-                assert not row.get(column) or row[column] in told
-    sampler.look()
+                assert not row.get(column) or row[column] in returned
+    sampler.overview()
     read(sampler.client, "pg.stat.activity")
     sampler.client.call("connection.endpoint", "action_sample", [created])
 
 
 @pytest.fixture
 def hostile(sampler):
-    with HostileConsole(tell()) as server, endpoint(sampler, "Any Answer", server) as created:
+    with HostileConsole(answering()) as server, endpoint(sampler, "Any Answer", server) as created:
         yield sampler, server, created
 
 
@@ -133,7 +133,7 @@ FLOODS = {
 @pytest.mark.parametrize("is_unix", [False, True], ids=["TCP", "unix socket"])
 @pytest.mark.parametrize("flood", FLOODS)
 def test_answer_without_end(flood, is_unix, folder):
-    """A reading has a limit in bytes, too. It is measured in a process of its own."""
+    """A reading is limited in bytes, too. A separate process measures it."""
     with HostileConsole(FLOODS[flood], folder if is_unix else None) as server:
         reader, writer = os.pipe()
         pid = os.fork()
@@ -149,8 +149,8 @@ def test_answer_without_end(flood, is_unix, folder):
             os.write(writer, f"{error.reason} {seconds} {max(grown, peak - (before >> 20))}".encode())
             os._exit(0)
         os.close(writer)
-        with open(reader) as told:
-            reason, seconds, megabytes = told.read().split()
+        with open(reader) as results:
+            reason, seconds, megabytes = results.read().split()
         os.waitpid(pid, 0)
     assert reason in ("too_large", "timeout")
     assert float(seconds) < 3.5 and int(megabytes) < 300

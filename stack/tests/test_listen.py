@@ -1,4 +1,4 @@
-"""The LISTEN check: in each topology its verdict is the truth, and it leaves nothing behind."""
+"""The LISTEN check: its verdict is correct in each topology, and it leaves nothing behind."""
 
 import re
 import time
@@ -30,7 +30,7 @@ def test_verdict(results, topology):
         pytest.skip(str(result))
     if isinstance(result, Exception):
         raise result
-    assert result.problems() == []
+    assert result.differences() == []
 
 
 def by_name(name):
@@ -51,7 +51,7 @@ def new_site(pair, installed):
 
 
 def odoo_info(pair, port, **values):
-    """What Odoo would connect with."""
+    """Return the parameters with which Odoo would connect."""
     return {"database": "postgres", "host": LOCALHOST, "port": port, "user": "odoo"} | {
         "password": pair.passwords["odoo"],
         "application_name": "odoo-1",
@@ -60,8 +60,8 @@ def odoo_info(pair, port, **values):
 
 
 @pytest.mark.timeout(300)
-def test_override_is_taken_away_and_pasted(new_site):
-    """Listeners that have connected before may still hear, or be deaf: the verdict is about the next ones, too."""
+def test_override_is_removed_and_pasted(new_site):
+    """Earlier connections may differ from new ones: the verdict covers both."""
     site = new_site(deaf("override lost", later="reload"))
     before = site.page.check()
     assert [before[name]["verdict"] for name in ("bus", "cron")] == ["deaf", "deaf"]
@@ -83,8 +83,8 @@ def test_override_is_taken_away_and_pasted(new_site):
     assert [(after[name]["verdict"], after[name]["level"]) for name in ("bus", "cron")] == [("session", "ok")] * 2
 
 
-def test_bus_alone_is_led_around_by_the_lines_for_it(results):
-    """What is told for bus_alt_connection is what that topology is made of."""
+def test_remedy_for_the_bus_alone(results):
+    """The suggested configuration of bus_alt_connection is that of its topology."""
     remedy = results[by_name("transaction mode")].checks["bus"]["remedy"]
     options = dict(re.findall(r"^(server_wide_modules|imdispatcher_db_\w+) = (.*)$", remedy, re.MULTILINE))
     assert options["server_wide_modules"] == "base,rpc,web,bus_alt_connection"
@@ -94,7 +94,7 @@ def test_bus_alone_is_led_around_by_the_lines_for_it(results):
 
 @pytest.mark.timeout(300)
 def test_watch_without_a_browser(new_site):
-    """The scheduled check, which the cron worker ends."""
+    """The scheduled check, which a cron worker completes."""
     site = new_site(by_name("transaction mode, postgres in session mode"))
     cron = site.page.call("ir.model.data", "search_read", [["name", "=", "ir_cron_check"]], ["res_id"])[0]["res_id"]
     site.page.call("ir.cron", "method_direct_trigger", [cron])
@@ -115,7 +115,7 @@ def test_probes_leave_nothing_behind(pair, new_pgbouncer):
     assert not any(hearing.leftover for hearing in hearings)
     with ExitStack() as sessions:
         listening = {}
-        for _number in range(POOL_SIZE):  # each holds its server, so that all are looked at
+        for _number in range(POOL_SIZE):  # each keeps its server, so that all are read
             session = sessions.enter_context(closing(psycopg2.connect(**info)))
             cursor = session.cursor()
             cursor.execute("SELECT pg_backend_pid(), ARRAY(SELECT pg_listening_channels())")
@@ -141,7 +141,7 @@ def test_full_pool(pair, new_pgbouncer):
 
 
 @pytest.mark.parametrize("port", [1, "frozen"])
-def test_nobody_is_there(pair, new_pgbouncer, port):
+def test_unreachable(pair, new_pgbouncer, port):
     if port == "frozen":
         server = new_pgbouncer()
         server.freeze()

@@ -1,4 +1,4 @@
-"""Buttons while hardly a connection is left."""
+"""Buttons while hardly any connection is left."""
 
 import contextlib
 import time
@@ -14,7 +14,7 @@ from support import add_endpoint, wait_until
 
 
 def test_cancel_when_no_connection_is_left(sampler):
-    """What was done is told as done, and recorded, over the one connection that the request has."""
+    """The action is confirmed and recorded over the one connection that the request has."""
     client, execute = sampler.client, sampler.pair.postgresql.execute
     execute("GRANT pg_signal_backend TO odoo")
     shop = sampler.shop(async_=True)
@@ -37,7 +37,7 @@ def test_cancel_when_no_connection_is_left(sampler):
 
 
 def test_buttons_with_two_connections(pair, new_odoo):
-    """Odoo has hardly more connections than a request needs."""
+    """Odoo has only two connections."""
     odoo, client = new_odoo("narrow", db_maxconn=2)
     pair.postgresql.execute("GRANT pg_monitor, pg_signal_backend TO odoo")
     login = {"user": PgBouncer.admin, "password": pair.passwords[PgBouncer.admin]}

@@ -1,4 +1,4 @@
-"""The module in real Odoo processes: its life, and its lists while servers break."""
+"""The module in real Odoo processes: upgrade, removal, neutralization, and its lists while servers break."""
 
 import subprocess
 import time
@@ -20,13 +20,13 @@ from servers import (
 )
 from support import add_endpoint, direct_odoo, wait_until
 
-# CONSOLE_TIMEOUT of the endpoint, plus the second that a list may take beside it.
+# CONSOLE_TIMEOUT, and a second for the rest of a list's request.
 LIST_SECONDS = 3 + 1
 POOLS = {"database": {}, "endpoint_id": {"fields": {"display_name": {}}}}
 
 
 def read_pools(client):
-    """Which endpoints have rows, the notices by endpoint, and how long it took in seconds."""
+    """Return the endpoints with rows, endpoint -> notice, and how many seconds the list took."""
     started = time.monotonic()
     result = client.call("pgbouncer.pool", "web_search_read", [], POOLS)
     seconds = time.monotonic() - started
@@ -60,14 +60,14 @@ def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair, web_server)
 
     assert "is not PgBouncer" in notices["Web"]
 
-    # Opening the screen asks nobody: a server that hangs costs its deadline once.
+    # Opening the screen connects to no server: a server that hangs costs its deadline once.
     started = time.monotonic()
     client.call("pgbouncer.pool", "get_views", [[False, "list"], [False, "search"]])
     assert time.monotonic() - started < 1
 
     frozen.thaw()
     killed.start()
-    # What did not answer is left alone for some seconds.
+    # A server that did not respond is not queried again for some seconds.
     wait_until(lambda: read_pools(client)[0] == {"Healthy", "Frozen", "Killed"}, 15)
 
     log = odoo.log.read_text()
@@ -79,7 +79,7 @@ LIVE_MODELS = [f"pgbouncer.{name}" for name in ("pool", "client", "server", "dat
 
 
 def test_ten_endpoints(new_odoo, new_pgbouncer, pair):
-    """Three hang and two refuse: each list is there within one deadline, with five banners."""
+    """Three hang and two refuse: each list takes one deadline at most and has five banners."""
     _odoo, client = new_odoo("ten")
     healthy = [new_pgbouncer() for _number in range(5)]
     frozen = [new_pgbouncer() for _number in range(3)]
@@ -89,7 +89,7 @@ def test_ten_endpoints(new_odoo, new_pgbouncer, pair):
         server.freeze()
     for model in [*LIVE_MODELS, "pg.stat.activity"]:
         fields = client.call(model, "fields_get", [], ["type"])
-        # As the list view asks: with the names of what its rows belong to.
+        # As the list view requests it: with the names of related records.
         relations = {name for name, field in fields.items() if field["type"] == "many2one"}
         specification = {
             name: {"fields": {"display_name": {}}} if name in relations else {}
@@ -116,7 +116,7 @@ def test_ten_endpoints(new_odoo, new_pgbouncer, pair):
 
 
 def test_processes_behind_one_port(new_odoo, new_pgbouncer, pair, folder):
-    """With so_reuseport each process is watched through the folder of its own unix socket."""
+    """With so_reuseport each process is monitored through the folder of its own unix socket."""
     _odoo, client = new_odoo("reuseport")
     port = free_port()
     for number in range(2):
@@ -129,7 +129,7 @@ def test_processes_behind_one_port(new_odoo, new_pgbouncer, pair, folder):
 
 
 def test_password_in_the_environment(new_odoo, pair, monkeypatch):
-    """For addresses that an administrator entered, and only if none is stored."""
+    """It applies to addresses that an administrator entered, if no password is stored."""
     monkeypatch.setenv("PGBOUNCER_MONITOR_PASSWORD", pair.passwords[PgBouncer.stats])
     odoo, client = new_odoo("environment")
     by_environment = add_endpoint(client, pair, "Environment", pair.pgbouncer, password=False)
@@ -142,7 +142,7 @@ def test_password_in_the_environment(new_odoo, pair, monkeypatch):
 
 
 def test_sessions_are_the_primarys(new_odoo, pair, folder):
-    """With db_replica_host the lists are read over a cursor to the standby."""
+    """With db_replica_host Odoo reads lists over a cursor on the standby."""
     standby = PostgreSQL(folder / "standby", free_port(), pair.postgresql.password)
     password = standby.write("pgpass", f"*:*:*:postgres:{standby.password}\n")
     subprocess.run(
@@ -174,7 +174,7 @@ def test_sessions_are_the_primarys(new_odoo, pair, folder):
 
 @pytest.fixture
 def run_odoo(pair, new_database):
-    """A function that runs Odoo commands on a copy of the database."""
+    """A function that runs commands of Odoo on a copy of the database."""
     name = new_database("life")
     odoo = direct_odoo(pair, name, db_name=name)
 
@@ -205,7 +205,7 @@ def test_uninstall_leaves_nothing(run_odoo, pair):
     assert left == []
 
 
-def test_neutralized_copy_asks_nobody(run_odoo, pair):
+def test_neutralized_copy_connects_to_nothing(run_odoo, pair):
     pair.postgresql.execute(
         'INSERT INTO connection_endpoint (name, kind, host, port, "user", sslmode, active, stored_password) '
         "VALUES ('Production', 'pgbouncer', 'production', 6432, 'stats', 'prefer', true, 'secret')",

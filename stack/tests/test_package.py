@@ -19,7 +19,7 @@ def test_wheel(folder):
     with zipfile.ZipFile(wheel) as archive:
         files = {name.removeprefix(f"odoo/addons/{MODULE}/") for name in archive.namelist() if name.startswith("odoo/")}
     tracked = subprocess.run(["git", "ls-files"], cwd=clone, check=True, capture_output=True, text=True).stdout.split()
-    # What stays outside: files for who works on the addon.
+    # The other files are for those who work on the addon.
     code = {path for path in tracked if "/" in path and not path.startswith((".", "docs/", "stack/"))}
     assert code <= files, "each folder of the addon is named in pyproject.toml"
     manifest = ast.literal_eval((clone / "__manifest__.py").read_text())

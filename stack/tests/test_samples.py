@@ -1,4 +1,4 @@
-"""What the samples and the log say while real servers break, and that good samples follow by themselves."""
+"""The samples and the log while real servers break, and that good samples follow without intervention."""
 
 import contextlib
 import re
@@ -33,13 +33,13 @@ def assert_unknown(sample, *words):
     assert sample["pools"] == {}
 
 
-def assert_silent(sampler, *words):
-    """What the first screen says of a PgBouncer that does not answer."""
-    told, cards = sampler.look()
+def assert_not_responding(sampler, *words):
+    """Assert what the Overview shows of a PgBouncer that does not respond."""
+    overview, cards = sampler.overview()
     card = cards["PgBouncer"]
     assert (card["level"], card["is_answering"], card["used"], card["waiting"]) == ("unknown", False, None, None)
     assert all(word in card["reason"] for word in words) and card["last_seen"]
-    assert told["silent"] == ["PgBouncer"]
+    assert overview["silent"] == ["PgBouncer"]
     assert cards[POSTGRESQL]["level"] == "ok"
 
 
@@ -48,7 +48,7 @@ def test_killed_pgbouncer(sampler):
         shop.cursor().execute("SELECT 1")
     sampler.run()
     sampler.pair.pgbouncer.stop()
-    assert_silent(sampler, "Nobody listens", "listen_port")
+    assert_not_responding(sampler, "Nobody listens", "listen_port")
     samples = sampler.run()
     assert_unknown(samples["PgBouncer"], "Nobody listens", "listen_port")
     assert samples[POSTGRESQL]["level"] == "ok", "the others are measured as ever"
@@ -69,7 +69,7 @@ def test_frozen_pgbouncer(sampler):
             "connection.endpoint", "search_read", [["name", "=", "PgBouncer"]], ["level", "last_error"]
         )
         assert endpoint["level"] == "unknown" and "did not answer" in endpoint["last_error"]
-        assert_silent(sampler, "did not answer within 3.0 s")
+        assert_not_responding(sampler, "did not answer within 3.0 s")
     finally:
         sampler.pair.pgbouncer.thaw()
     back = sampler.run()["PgBouncer"]
@@ -81,7 +81,7 @@ def test_restarted_postgresql(sampler):
     sampler.run()
     sampler.pair.postgresql.stop()
     sampler.pair.postgresql.start()
-    for _attempt in range(3):  # a request may still hold a connection that is gone
+    for _attempt in range(3):  # a request may still use a connection that was closed
         with contextlib.suppress(RuntimeError):
             samples = sampler.run()
             break
@@ -97,13 +97,13 @@ def test_all_of_max_connections(sampler):
         while True:
             sessions.append(sampler.shop())
     full = sampler.run()[POSTGRESQL]
-    told, cards = sampler.look()
+    overview, cards = sampler.overview()
     for session in sessions:
         session.close()
     assert full["used"] == full["capacity"] == MAX_CONNECTIONS - 3
     assert (full["pressure"], full["level"], full["line"]["severity"]) == (100, "critical", "ERROR")
     assert (cards[POSTGRESQL]["level"], cards[POSTGRESQL]["left"]) == ("critical", 0), "it opens all the same"
-    [most, *_others] = told["holders"]["rows"]
+    [most, *_others] = overview["holders"]["rows"]
     assert (most["label"], most["count"]) == ("Other", len(sessions)), "who it is"
     wait_for_level(sampler, POSTGRESQL, "ok")
 
@@ -124,14 +124,14 @@ def test_all_of_max_client_conn(sampler):
     for shop in shops:
         shop.close()
     assert len(shops) == MAX_CLIENT_CONN
-    # The console comes in beside them.
+    # The console's connection is in addition to them.
     assert full["used"] == MAX_CLIENT_CONN + 1
     assert (full["level"], full["line"]["severity"]) == ("critical", "ERROR")
     wait_for_level(sampler, "PgBouncer", "ok")
 
 
 def test_queue_between_two_runs(sampler):
-    """Five clients want one of three servers for a second, and all of it is over before the next look."""
+    """Five clients need one of three servers for a second, and all have finished before the next sample."""
     before = sampler.run()["PgBouncer"]
     assert before["waiting"] == 0
 
@@ -155,7 +155,7 @@ def test_queue_between_two_runs(sampler):
 
 @contextmanager
 def stats_users(sampler, value):
-    """Another list of stats_users, in force at once."""
+    """Change stats_users, with effect at once."""
     path = sampler.pair.pgbouncer.folder / "pgbouncer.ini"
     text = path.read_text()
     path.write_text(re.sub(r"(?m)^stats_users = .*", f"stats_users = {value}", text))
@@ -190,15 +190,15 @@ def test_rights_that_are_gone(sampler):
         fields = ["hidden_backends", "idle_in_transaction_backends", "idle_in_transaction_age"]
         sampler.pair.postgresql.execute("REVOKE pg_monitor FROM odoo")
         blind = sampler.run()[POSTGRESQL]
-        told, _cards = sampler.look()
+        overview, _cards = sampler.overview()
         sampler.pair.postgresql.execute("GRANT pg_monitor TO odoo")
         seeing = sampler.run()[POSTGRESQL]
     assert blind["used"] == seeing["used"], "also those that may not be seen count"
     assert (blind["level"], blind["line"]["level"]) == ("unknown", "unknown")
     assert "GRANT pg_monitor TO odoo;" in blind["reason"]
     assert seeing["level"] == "ok"
-    assert (told["hidden"], told["idle_in_transaction"]["count"]) == (1, 0), "at least none"
-    assert "GRANT pg_monitor TO odoo;" in told["notices"][0]["remedy"]
+    assert (overview["hidden"], overview["idle_in_transaction"]["count"]) == (1, 0), "at least none"
+    assert "GRANT pg_monitor TO odoo;" in overview["notices"][0]["remedy"]
     ids = [blind["id"], seeing["id"]]
     blind, seeing = sampler.client.call("connection.sample", "read", ids, fields)
     assert (blind["hidden_backends"], blind["idle_in_transaction_backends"]) == (1, False)
@@ -208,7 +208,7 @@ def test_rights_that_are_gone(sampler):
 
 @contextmanager
 def own_address(sampler, **values):
-    """An address of its own for the PostgreSQL endpoint: that of the role shop, unless told otherwise."""
+    """Give the PostgreSQL endpoint its own address: by default that of the role shop."""
     endpoint = sampler.record("connection_endpoint_postgresql")
     values = {
         "host": LOCALHOST,
@@ -231,7 +231,7 @@ def test_address_of_its_own(sampler):
         sample = sampler.run()[POSTGRESQL]
         assert (sample["level"], sample["reason"]) == ("ok", False)
 
-        # What cannot be asked there is told by Odoo's own connection, with the reason.
+        # Odoo's connection is used if the address cannot be read, with the reason.
         sampler.pair.postgresql.execute("ALTER ROLE shop CONNECTION LIMIT 0")
         sample = sampler.run()[POSTGRESQL]
         sampler.pair.postgresql.execute("ALTER ROLE shop CONNECTION LIMIT -1")
@@ -252,7 +252,7 @@ def test_address_of_another_postgresql(sampler, pair):
 
 
 def test_thinning_that_is_cut_off(sampler):
-    """The connection is lost while an hour becomes one sample: nothing is lost or counted twice."""
+    """The connection is lost while an hour is merged into one sample: nothing is lost or counted twice."""
     execute = sampler.pair.postgresql.execute
     hours, minutes = 10, 60
     endpoint = sampler.record("connection_endpoint_postgresql")

@@ -1,10 +1,10 @@
-"""The servers that everything else stands on."""
+"""The servers of the stack."""
 
 from servers import Pair
 
 
 def test_started_again_with_its_data(pair, folder):
-    """What `make stop` and `make demo` do: nothing is created twice, nothing is lost."""
+    """As `make stop` and `make demo` do: nothing is created twice or lost."""
     ports = {"postgresql": pair.postgresql.port, "pgbouncer": pair.pgbouncer.port}
     again = Pair(pair.postgresql.folder.parent, ports, pair.passwords)
     again.postgresql.execute("CREATE TABLE kept AS SELECT 1 AS one")
@@ -16,7 +16,7 @@ def test_started_again_with_its_data(pair, folder):
     ) == [(2,)]
 
 
-def test_a_pid_of_somebody_else_is_left_alone(pair):
+def test_reused_pid_is_left_alone(pair):
     running = pair.pgbouncer.process()
     remembered = pair.pgbouncer.pid_file.read_text()
     try:

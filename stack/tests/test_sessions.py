@@ -1,4 +1,4 @@
-"""Sessions in Odoo on each PostgreSQL that is supported: who they are, and ending them."""
+"""Sessions in Odoo on each tested PostgreSQL: their components, and how they are ended."""
 
 import os
 import shutil
@@ -30,8 +30,8 @@ LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 @pytest.fixture(scope="module", params=POSTGRESQL_VERSIONS.items(), ids=" of ".join)
 def server(request, copy_installed):
-    """Servers with that PostgreSQL, and an Odoo on it with its cron, which may see and end all
-    sessions but those of superusers: (Pair, OdooClient)."""
+    """(Pair, OdooClient): servers of that version, and an Odoo with a cron worker, whose role may see all sessions
+    and terminate those of other roles than superusers."""
     version, suite = request.param
     root = Path(tempfile.mkdtemp(dir=make_folder(data_root())))
     ports = {"postgresql": free_port(), "pgbouncer": free_port()}
@@ -67,7 +67,7 @@ def wait_for(client, *domain):
 
 @contextmanager
 def running(pair, program, *arguments, server=None, user="postgres"):
-    """A client program of PostgreSQL's, at work."""
+    """Run a client program of PostgreSQL."""
     process = subprocess.Popen(
         [postgresql_program(program, pair.postgresql.root), *arguments],
         env=dict(
@@ -96,15 +96,15 @@ def test_every_column_is_read(server):
     assert f" of {usable} connections are in use" in notice["text"]
 
 
-def assert_holders(told):
-    rows = {row["label"]: row["count"] for row in told["holders"]["rows"] if not row["is_part"]}
+def assert_holders(overview):
+    rows = {row["label"]: row["count"] for row in overview["holders"]["rows"] if not row["is_part"]}
     assert rows == {"Odoo Worker": rows["Odoo Worker"], "Odoo Bus or Cron": rows["Odoo Bus or Cron"]} | {
         "Interactive": 1,
         "Backup": 1,
         "Other": 1,
         "PgBouncer Pool: PgBouncer": 3,
     }, "a walsender takes none of max_connections"
-    [host] = told["pgbouncers"][0]["hosts"]
+    [host] = overview["pgbouncers"][0]["hosts"]
     assert (host["label"], host["clients"]["count"]) == (LOCALHOST, 3)
 
 
@@ -121,7 +121,7 @@ def test_component_of_real_programs(server, folder):
     ):
         holder.cursor().execute("CREATE TABLE IF NOT EXISTS held ()")
         holder.cursor().execute("BEGIN; LOCK held")
-        # It waits for the lock, and stays.
+        # It waits for the lock and does not end.
         with running(pair, "pg_dump", "--dbname=shop"):
             components = {
                 "pg_dump": "backup",
@@ -136,8 +136,8 @@ def test_component_of_real_programs(server, folder):
             action = client.call("pg.stat.activity", "action_open_blockers", [dump["id"]])
             [blocker] = sessions(client, ["id", "=", action["res_id"]])
             assert blocker["pid"] == holder.info.backend_pid and blocker["component"] == "other"
-            told = client.call("connection.overview", "get_overview")
-        assert_holders(told)
+            overview = client.call("connection.overview", "get_overview")
+        assert_holders(overview)
         pools = sessions(client, ["component", "=", "pgbouncer"])
         assert {pool["datname"] for pool in pools} == {"shop"} and any(pool["pooled_client"] for pool in pools)
         [worker] = sessions(client, ["query", "like", "pg_stat_activity"])
@@ -148,7 +148,7 @@ def test_component_of_real_programs(server, folder):
 
 
 def test_how_long_a_session_has_been_blocked(server):
-    """PostgreSQL tells since version 14: of an older one it is the time of the query."""
+    """PostgreSQL reports it since version 14. For older versions it is the time of the query."""
     pair, client = server
     blocked = "SELECT pg_sleep(1); LOCK held"
     with closing(pair.postgresql.connect("shop")) as holder:
@@ -189,7 +189,7 @@ def test_cancel_and_terminate_through_the_pool(server):
 
 
 def test_termination_that_comes_too_late(server):
-    """The session ends before the click, long after it, or at its very moment, and another one comes."""
+    """The session ends before the click, long after it, or at that moment, and another one begins."""
     pair, client = server
     outcomes = set()
     for delay in (0, 60, *(round_ / 500 for round_ in range(1, 24))):
@@ -252,8 +252,8 @@ def test_superusers_sessions_are_theirs(server):
         connection.cursor().execute("SELECT 1")
 
 
-def test_chatter_has_it_all(server):
-    """Who ended which session, and what came of it; passwords are nowhere in it."""
+def test_chatter(server):
+    """It records who ended which session, with the result, and contains no password."""
     pair, client = server
     with closing(pair.postgresql.connect("shop", "shop", pair.passwords["shop"], application_name="the one")) as ended:
         [session] = sessions(client, ["pid", "=", ended.info.backend_pid])

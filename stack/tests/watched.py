@@ -1,4 +1,4 @@
-"""A PgBouncer with clients of every kind, watched by an Odoo."""
+"""A PgBouncer with clients of every kind, monitored by an Odoo."""
 
 import csv
 import os
@@ -45,8 +45,7 @@ class Watched:
         return client
 
     def open_clients(self):
-        """One in a transaction, one that waits for its server, one under another's name, one
-        over a unix socket."""
+        """Open a client in a transaction, one that waits for a server, one of a forced user, one over a unix socket."""
         self.connect("holder", "small").cursor().execute("BEGIN; SELECT 1")
         waiter = self.connect("waiter", "small", async_=True, connect_timeout=None)
         wait_select(waiter)
@@ -74,7 +73,7 @@ class Watched:
 
 
 def read_all(odoo, model, domain=()):
-    """All rows, as the list view loads them."""
+    """Return all rows as the list view loads them. There must be no warning."""
     fields = odoo.call(model, "fields_get", [], ["type"])
     specification = {name: {} for name in fields}
     result = odoo.call(model, "web_search_read", list(domain), specification)
@@ -83,6 +82,6 @@ def read_all(odoo, model, domain=()):
 
 
 def press(odoo, model, method, record_id):
-    """The kind and the words of the notification."""
+    """Return the type and the message of the notification."""
     params = odoo.call(model, method, [record_id])["params"]
     return params["type"], params["message"]

@@ -1,4 +1,4 @@
-"""Each PgBouncer that the probe must understand."""
+"""The tested versions of PgBouncer."""
 
 import functools
 import shutil
@@ -20,7 +20,7 @@ from servers import (
 
 @pytest.fixture(scope="module", params=VERSIONS.items(), ids=" of ".join)
 def suite(request):
-    """The Debian suite of each PgBouncer that the probe must understand."""
+    """The Debian suite of each tested version."""
     version, suite = request.param
     try:
         suite_root(suite)
@@ -41,5 +41,5 @@ def pgbouncer(suite, pair, tmp_path_factory):
 
 @pytest.fixture
 def new_pgbouncer(new_pgbouncer, suite):
-    """A function that starts one more PgBouncer of that suite, to be broken."""
+    """A function that starts one more PgBouncer of that suite, which the test may break."""
     return functools.partial(new_pgbouncer, suite=suite)

@@ -1,4 +1,4 @@
-"""The console probe against real servers: how they may be reached, and why they cannot be read."""
+"""The console probe against real servers: how it connects, and the reason if it cannot."""
 
 import os
 import pwd
@@ -45,7 +45,7 @@ def test_columns_by_name(pgbouncer, suite, address):
         ({"host": "/no/such/folder"}, "refused"),
     ],
 )
-def test_refusals_are_told_apart(pgbouncer, pair, address, change, reason):
+def test_refusals_are_distinguished(pgbouncer, pair, address, change, reason):
     if change.get("password", "") is None:
         change = change | {"password": pair.passwords[change["user"]]}
     answer, _seconds = refusal(address(pgbouncer, **change))
@@ -53,7 +53,7 @@ def test_refusals_are_told_apart(pgbouncer, pair, address, change, reason):
     assert pair.passwords[PgBouncer.stats] not in repr(answer)
 
 
-def test_nobody_listens(address):
+def test_no_server(address):
     answer, seconds = refusal(address(free_port()))
     assert answer.reason == "refused"
     assert seconds < TIMEOUT
@@ -89,7 +89,7 @@ def test_tls_required(pgbouncer, new_pgbouncer, address, folder):
 
 
 def test_certificates(new_pgbouncer, address, folder, monkeypatch):
-    """auth_type = cert: libpq's own files say whom to trust, and who we are."""
+    """auth_type = cert: libpq's default files hold the trusted issuer and the client's certificate."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     make_certificate(key, certificate, PgBouncer.user)
     own_key, own_certificate = folder / "own_key.pem", folder / "own_certificate.pem"
@@ -120,7 +120,7 @@ def test_other_kinds_of_login(new_pgbouncer, address, auth_type):
 
 
 def test_peer(new_pgbouncer, address, folder):
-    """Over a unix socket the operating system says who we are."""
+    """Over a unix socket the operating system identifies the user."""
     rules = folder / "hba.conf"
     rules.write_text("local all all peer\n")
     me = pwd.getpwuid(os.geteuid()).pw_name
@@ -134,7 +134,7 @@ def test_peer(new_pgbouncer, address, folder):
 
 
 def test_environment_of_odoo_is_not_used(pgbouncer, pair, address, monkeypatch):
-    """PGPASSWORD is the password of Odoo's own database: no other server may get it."""
+    """PGPASSWORD is the password of Odoo's database: it is not sent to other servers."""
     monkeypatch.setenv("PGPASSWORD", pair.passwords[PgBouncer.stats])
     monkeypatch.setenv("PGPASSFILE", "/no/such/file")
     assert refusal(address(pgbouncer, password=""))[0].reason == "no_password"
@@ -162,11 +162,11 @@ def test_unix_socket(new_pgbouncer, address, folder, monkeypatch):
     assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
     assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
     reading = query.run({"only": (address(server), ["SHOW CLIENTS"])}, TIMEOUT)["only"]
-    assert reading.started_at is None, "TCP does not tell"
+    assert reading.started_at is None, "unknown over TCP"
 
 
 def test_name_in_another_encoding(pgbouncer, pair, address):
-    """A client may call itself anything: it must not blind us."""
+    """A client may use any application name: SHOW CLIENTS remains readable."""
     environment = dict(os.environ, PGAPPNAME=os.fsdecode(b"Kass\xe9"), PGPASSWORD=pair.passwords["shop"])
     target = f"host={LOCALHOST} port={pgbouncer.port} user=shop dbname=shop"
     command = ["psql", "--no-psqlrc", "--command=SELECT pg_sleep(30)", target]
@@ -176,7 +176,7 @@ def test_name_in_another_encoding(pgbouncer, pair, address):
         deadline = time.monotonic() + 5
         while not (rows := [row for row in read(address(pgbouncer), "SHOW CLIENTS") if row["database"] == "shop"]):
             assert time.monotonic() < deadline
-            if client.poll() is not None:  # 1.24 refuses such a name now and then
+            if client.poll() is not None:  # 1.24 rejects this name now and then
                 client = start()
         assert rows[0].get("application_name", "Kass\\xe9") == "Kass\\xe9"
     finally:
@@ -185,7 +185,7 @@ def test_name_in_another_encoding(pgbouncer, pair, address):
 
 
 def test_login_that_waits_for_postgresql(address, suite, pair, folder):
-    """With auth_query, of a user that is not in the auth_file, while PostgreSQL does not answer."""
+    """With auth_query, for a user who is not in the auth_file, while PostgreSQL does not respond."""
     with closing(socket.create_server((LOCALHOST, 0))) as silent:
         settings = {"auth_user": "postgres", "auth_query": "SELECT usename, passwd FROM pg_shadow WHERE usename=$1"}
         if suite not in ("bullseye", "bookworm"):
@@ -202,7 +202,7 @@ def test_login_that_waits_for_postgresql(address, suite, pair, folder):
 
 
 def test_unknown_command(pgbouncer, address):
-    """It is refused by itself: the connection lives on, and the others are answered."""
+    """Only that command is rejected: the connection stays open and the others are answered."""
     commands = ["SHOW NONSENSE", "SHOW POOLS", "RELOAD", "SHOW LISTS"]
     answers = query.run({"only": (address(pgbouncer), commands)}, TIMEOUT)["only"].answers
     assert answers["SHOW NONSENSE"].reason == "unknown_command"
@@ -211,7 +211,7 @@ def test_unknown_command(pgbouncer, address):
 
 
 def test_full_pgbouncer_can_be_read(new_pgbouncer, address, pair):
-    """At max_client_conn applications are refused; the console is what must still answer."""
+    """At max_client_conn applications are rejected, and the console still responds."""
     server = new_pgbouncer(max_client_conn=1)
     options = {
         "host": LOCALHOST,

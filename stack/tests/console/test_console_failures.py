@@ -1,4 +1,4 @@
-"""The console probe against servers that hang, end, or talk nonsense."""
+"""The console probe against servers that hang, end, or send garbage."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ def test_frozen_before_and_after(new_pgbouncer, address):
 
 
 def test_frozen_while_it_answers(new_pgbouncer, address, monkeypatch):
-    """It logs us in, and hangs before the answer."""
+    """It accepts the login and hangs before the answer."""
     server = new_pgbouncer()
     wait = query.wait
 
@@ -61,8 +61,8 @@ def test_killed_while_it_answers(new_pgbouncer, address, monkeypatch):
 
 
 @pytest.mark.parametrize("bytes_each_time", [b"", b"N", b"R"], ids=["silent", "no TLS", "nonsense"])
-def test_peer_that_never_comes_to_the_point(address, bytes_each_time):
-    """It accepts, and then says nothing, or a byte now and then."""
+def test_peer_that_never_responds(address, bytes_each_time):
+    """It accepts the connection and sends nothing, or a byte now and then."""
     with closing(socket.create_server((LOCALHOST, 0))) as server:
 
         def serve():
@@ -86,7 +86,7 @@ def swallow(function):
 
 
 def test_name_server_that_hangs(address, pair, monkeypatch):
-    """Resolution cannot be interrupted: others are not kept waiting for it."""
+    """Name resolution cannot be interrupted: other servers do not wait for it."""
     resolve = socket.getaddrinfo
 
     def slow(host, *args, **kwargs):
@@ -103,8 +103,8 @@ def test_name_server_that_hangs(address, pair, monkeypatch):
     assert answers[2].answers
 
 
-def test_side_by_side(new_pgbouncer, pair, address):
-    """Three that hang and two that refuse cost one deadline, and the others answer."""
+def test_in_parallel(new_pgbouncer, pair, address):
+    """Three that hang and two that refuse cost one deadline, and the others are read."""
     frozen = [new_pgbouncer() for _number in range(3)]
     for server in frozen:
         server.freeze()

@@ -1,4 +1,4 @@
-"""Every PgBouncer that is supported, all watched by one Odoo."""
+"""Every tested version of PgBouncer, all monitored by one Odoo."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""PAUSE, RESUME, RECONNECT and RELOAD from Odoo, for every PgBouncer that is supported."""
+"""PAUSE, RESUME, RECONNECT and RELOAD from Odoo, on every tested PgBouncer."""
 
 import time
 from contextlib import closing
@@ -13,7 +13,7 @@ from watched import press, read_all
 
 @pytest.fixture
 def admin(odoo, watched):
-    """The endpoint, for a user of admin_users, and nobody else at work."""
+    """The endpoint with a user of admin_users, without other clients."""
     while watched.clients:
         watched.clients.popitem()[1].close()
     values = {"host": LOCALHOST, "user": PgBouncer.admin}
@@ -81,7 +81,7 @@ def test_disabled_database(odoo, admin):
 
 
 def test_pause_waits_for_what_runs(odoo, admin):
-    """The button does not hang, and says what PgBouncer does."""
+    """The button does not hang and reports what PgBouncer does."""
     with closing(admin.connect("long", "forced", "odoo")) as client:
         client.cursor().execute("SELECT 1")
         row = database(odoo, admin, "forced")
@@ -117,10 +117,10 @@ def test_reconnect(odoo, admin):
 
 
 def test_reload(odoo, admin):
-    """A broken file: 1.25 and later say so, and for the others we do."""
+    """An invalid file: 1.25 and later report it; for older versions the addon warns."""
     kind, message = press(odoo, "connection.endpoint", "action_reload", admin.endpoint_id)
-    is_honest = admin.suite == "unstable"
-    assert kind == ("success" if is_honest else "warning")
+    is_reported = admin.suite == "unstable"
+    assert kind == ("success" if is_reported else "warning")
     configuration = admin.server.folder / "pgbouncer.ini"
     whole = configuration.read_text()
     try:
@@ -128,13 +128,13 @@ def test_reload(odoo, admin):
         kind, message = press(odoo, "connection.endpoint", "action_reload", admin.endpoint_id)
     finally:
         configuration.write_text(whole)
-    if is_honest:
+    if is_reported:
         assert kind == "danger" and "RELOAD failed" in message
     else:
         assert kind == "warning" and "only its log tells" in message
 
 
-def test_stats_user_is_offered_nothing(odoo, watched):
+def test_stats_user_cannot_pause(odoo, watched):
     stats = {"user": PgBouncer.stats}
     odoo.call("connection.endpoint", "write", [watched.endpoint_id], {"host": LOCALHOST} | stats)
     password = {"password": watched.pair.passwords[PgBouncer.stats]}

@@ -1,4 +1,4 @@
-"""Odoo's screens beside psql, for every PgBouncer that is supported."""
+"""Odoo's lists compared with psql, on every tested PgBouncer."""
 
 import os
 import select
@@ -16,8 +16,7 @@ from servers import LOCALHOST, VERSIONS, PgBouncer
 from support import wait_until
 from watched import read_all
 
-# Of each model: the command, its key, and how the names of the columns begin that change from one
-# look to the next.
+# Model -> the command, its key columns, and the prefixes of columns whose values change between two readings.
 MODELS = {
     "pgbouncer.pool": ("SHOW POOLS", ("database", "user"), ("maxwait",)),
     "pgbouncer.client": ("SHOW CLIENTS", ("ptr",), ("wait",)),
@@ -31,13 +30,13 @@ RENAMED = {"id": "socket_id", "reserve_pool": "reserve_pool_size"}
 
 
 def test_database_that_is_left_out(odoo, watched):
-    """Nobody used a database of “*”, and PgBouncer looked for such while a client logged in: SHOW DATABASES does not
-    have it, though it is in use."""
+    """PgBouncer removed an unused database of “*” while a client logged in: SHOW DATABASES lacks it, though it is in
+    use."""
 
     def names():
         return {row["name"] for row in watched.psql("SHOW DATABASES")}
 
-    # Closed in its transaction: so its server is closed, too, and the database is unused.
+    # It is closed in a transaction, so its server connection is closed, too, and the database is unused.
     with closing(watched.connect("first", "shop")) as first:
         first.cursor().execute("SELECT 1")
     wait_until(lambda: "shop" not in names())
@@ -45,7 +44,7 @@ def test_database_that_is_left_out(odoo, watched):
     with closing(client):
         while client.poll() != POLL_READ:
             select.select([], [client], [], 5)
-        time.sleep(1)  # PgBouncer looks three times a second
+        time.sleep(1)  # PgBouncer checks three times a second
         wait_select(client)
         cursor = client.cursor()
         cursor.execute("BEGIN")
@@ -62,7 +61,7 @@ def test_database_that_is_left_out(odoo, watched):
 
 
 def test_request_to_cancel(odoo, watched):
-    """It has a database and no user: no pool is its own."""
+    """It has a database and no user, so it belongs to no pool."""
     postgresql = watched.pair.postgresql
     query = subprocess.Popen(
         ["psql", "--no-psqlrc", f"--host={LOCALHOST}", f"--port={watched.server.port}", "--username=shop"]
@@ -74,7 +73,7 @@ def test_request_to_cancel(odoo, watched):
     is_shown = watched.suite != "bullseye"  # 1.15 does not
 
     def clients():
-        """As the list asks for them: user -> whether it has a pool."""
+        """Return user -> whether it has a pool, as the list requests them."""
         domain = [["endpoint_id", "=", watched.endpoint_id], ["database", "=", "shop"]]
         specification = {"user": {}, "pool_id": {"fields": {"display_name": {}}}}
         rows = odoo.call("pgbouncer.client", "web_search_read", domain, specification)["records"]
@@ -82,7 +81,7 @@ def test_request_to_cancel(odoo, watched):
 
     wait_until(lambda: postgresql.execute("SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"))
     assert clients() == {"shop": True}
-    postgresql.freeze()  # so that it cannot be passed on; what is connected works on
+    postgresql.freeze()  # so that the request cannot be passed on; existing connections continue
     try:
         query.send_signal(signal.SIGINT)
         wait_until(lambda: "(nouser)" in clients() or not is_shown)
@@ -102,7 +101,7 @@ def test_rows_equal_psql(odoo, busy, model):
         assert {("max_client_conn",), ("default_pool_size",), ("server_reset_query",)} <= set(shown)
         assert not [key for (key,) in rows if "ldap" in key or "password" in key or "query" in key and "auth" in key]
     else:
-        # Each look at the console is a client of it itself.
+        # Each reading of the console is a client of it.
         shown = {key: row for key, row in shown.items() if "pgbouncer" not in (row.get("database"), row.get("name"))}
         rows = {key: row for key, row in rows.items() if "pgbouncer" not in (row.get("database"), row.get("name"))}
     assert rows.keys() == shown.keys() and shown
@@ -114,7 +113,7 @@ def test_rows_equal_psql(odoo, busy, model):
 
 
 def test_who_is_behind_a_session(odoo, busy):
-    """From the backend of each client to the client's own address and port, and back."""
+    """From the backend of each client to the client's address and port, and back."""
     for name, pool_database, pool_user in (
         ("holder", "small", "shop"),
         ("forced", "forced", "shop"),
@@ -138,7 +137,7 @@ def test_who_is_behind_a_session(odoo, busy):
         [pool] = read_all(odoo, "pgbouncer.pool", [["id", "=", session["pool_id"]]])
         assert (pool["database"], pool["user"]) == (pool_database, pool_user)
         assert behind["pool_id"] == pool["id"], "also when force_user makes it another's"
-        # Each screen leads on to the others.
+        # Each list links to the others.
         for model, method, record, target in (
             ("pg.stat.activity", "action_open_client", session, behind),
             ("pg.stat.activity", "action_open_pool", session, pool),
@@ -174,7 +173,7 @@ def test_endpoint(odoo, busy):
     assert endpoint["state"] == ("unknown" if version in ("1.15", "1.18") else "active")
     assert bool(endpoint["version_warning"]) == (version == "1.24"), "1.24.0 to 1.25.1 have the hole"
     assert endpoint["is_admin"] is False
-    assert endpoint["started_at"] is False, "TCP does not tell"
+    assert endpoint["started_at"] is False, "unknown over TCP"
     odoo.call("connection.endpoint", "write", [busy.endpoint_id], {"host": str(busy.socket_folder)})
     odoo.call("connection.endpoint", "write", [busy.endpoint_id], {"password": busy.pair.passwords[PgBouncer.stats]})
     [endpoint] = odoo.call("connection.endpoint", "web_read", [busy.endpoint_id], {"started_at": {}})
