@@ -47,6 +47,7 @@ PICTURES = {
     "listen-deaf": Picture("listen-check", 1300, 560, CHECKED, CHECK_NOW),
     "endpoint": Picture("connection-endpoints/{endpoint}", 1500, 1060, ".o_form_view canvas", folder="docs/images"),
     "rules": Picture("connection-rules", 1300, 530, ".o_data_row", folder="docs/images"),
+    "no-answer": Picture("pgbouncer-pools", 1300, 400, ".o_data_row", folder="docs/images"),
     "rights": Picture("action-base.action_res_users/{user}", 1300, 940, ".o_form_view", folder="docs/images"),
 }
 

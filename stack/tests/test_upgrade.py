@@ -18,7 +18,7 @@ from psycopg2.extras import Json
 from conftest import OdooClient, add_endpoint, direct_odoo
 from servers import CHECKOUT, LOCALHOST, MODULE, PgBouncer, free_port
 
-pytestmark = pytest.mark.timeout(240)  # the first test waits for an installation, too
+pytestmark = pytest.mark.timeout(480)  # the first test waits for an installation, too
 # The last commit of 19.0.1.1.0.
 BEFORE = "350f55d7dda31355c04b7a58a8371c892f64eda0"
 DATABASE = "upgrade"
