@@ -6,6 +6,7 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ...analysis import readings
+from ...probes.address import is_unix_socket
 from ...probes.errors import QueryError
 from ...tools import EPOCH
 
@@ -13,6 +14,7 @@ from ...tools import EPOCH
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
+    @api.depends_context("lang", "tz")
     def _compute_console(self):
         # An archived endpoint is not asked, nor one that is not saved yet.
         asked = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))
@@ -42,7 +44,7 @@ class ConnectionEndpoint(models.Model):
         """May this endpoint's user do more than SHOW? Read from SHOW CONFIG: to try would be to do."""
         # PgBouncer's own operating system user needs no entry, over a unix socket.
         is_stats_user = readings.is_listed(self.user, settings.get("stats_users"))
-        is_owner = self.user == "pgbouncer" and self.host.startswith(("/", "@")) and not is_stats_user
+        is_owner = self.user == "pgbouncer" and is_unix_socket(self.host) and not is_stats_user
         is_listed = readings.is_listed(self.user, settings.get("admin_users"))
         return is_listed or settings.get("auth_type") == "any" or is_owner
 
