@@ -47,9 +47,9 @@ def test_killed_pgbouncer(sampler):
         shop.cursor().execute("SELECT 1")
     sampler.run()
     sampler.pair.pgbouncer.stop()
-    assert_silent(sampler, "Nobody listens", "listen_port")
+    assert_silent(sampler, "No server listens", "listen_port")
     samples = sampler.run()
-    assert_unknown(samples["PgBouncer"], "Nobody listens", "listen_port")
+    assert_unknown(samples["PgBouncer"], "No server listens", "listen_port")
     assert samples[POSTGRESQL]["level"] == "ok", "the others are measured as ever"
     sampler.pair.pgbouncer.start()
     back = sampler.run()["PgBouncer"]

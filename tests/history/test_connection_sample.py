@@ -337,9 +337,9 @@ class TestSampler(SampleCase):
         with self.clock_forward(600):
             self.env.invalidate_all()
             self.assertEqual(self.endpoint.level, "unknown")
-            self.assertIn("was not measured since", self.endpoint.last_error)
+            self.assertIn("Not sampled since", self.endpoint.last_error)
             self.assertNotIn(self.endpoint, self.env["connection.endpoint"].search([("level", "=", "ok")]))
-            self.assertIn("was not measured since", str(self.Sample.get_notices()))
+            self.assertIn("Not sampled since", str(self.Sample.get_notices()))
             # The clock stays there: what was counted was counted in that long time.
             whole = self.take()[0]
             self.assertAlmostEqual(whole.interval, 600, delta=5)
@@ -376,15 +376,15 @@ class TestOwnAddress(SampleCase):
     def test_if_it_fails_odoos_own_connection_tells(self):
         self.grant_monitor()
         for values, problem in (
-            ({"port": closed_port()}, "Nobody listens"),
-            ({"port": int(variable("PGBOUNCER_PORT")), "user": "nobody", "password": "x"}, "refuses the role"),
+            ({"port": closed_port()}, "No server listens"),
+            ({"port": int(variable("PGBOUNCER_PORT")), "user": "nobody", "password": "x"}, "rejected the role"),
             ({"port": self.silent_server()}, "did not answer"),
         ):
             self.postgresql.write(values)
             sample = self.take(self.postgresql)
             self.assertTrue(sample.used, problem)
             self.assertIn(problem, sample.reason)
-            self.assertIn("Odoo's own connection told instead", sample.reason)
+            self.assertIn("over Odoo's own connection instead", sample.reason)
             self.assertEqual(sample.level, "ok")
             self.assertIn(problem, self.postgresql.last_error)
             notification = self.postgresql.action_test()["params"]
