@@ -18,6 +18,9 @@ def _lt(text):
     return text
 
 
+# There is no environment yet.
+# pylint: disable=prefer-env-translation
+
 # Reason of a QueryError -> (what is wrong, what to do). Each text may use `where`, `user` and `seconds`.
 PROBLEMS = {
     "unresolved": (
