@@ -1,4 +1,4 @@
-"""Numbers that a server may not have told: then they are empty, where Odoo's own are 0."""
+"""Number fields that can be NULL, for unknown. Odoo's own fields would show 0."""
 
 from odoo import fields
 
@@ -20,7 +20,7 @@ class _Nullable:
 
 
 class NullableInteger(_Nullable, fields.Integer):
-    """A whole number of up to 64 bits, or False for unknown."""
+    """A 64-bit integer, or False for unknown."""
 
     _column_type = ("int8", "int8")
 
@@ -30,6 +30,6 @@ class NullableFloat(_Nullable, fields.Float):
 
 
 class NullableReal(NullableFloat):
-    """A number in half the space, with 6 exact digits: for tables with millions of rows."""
+    """A number in 4 bytes, with 6 exact digits, for tables with millions of rows."""
 
     _column_type = ("float4", "float4")

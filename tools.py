@@ -1,4 +1,4 @@
-"""What several models need to show figures and results to users."""
+"""Formats of figures, labels and client actions for several models. Touches no table."""
 
 from datetime import datetime
 
@@ -11,15 +11,15 @@ LEVELS = [(level, level.upper() if level == "ok" else level.capitalize()) for le
 
 
 def selection_label(model, name, value):
-    """Return the user's word for a value of a selection."""
+    """Return the label of a value of a selection, in the user's language."""
     return dict(model._fields[name]._description_selection(model.env))[value]
 
 
 def format_number(env, value, decimals=2):
-    """Return a number as the user's language writes it, without zeros at its end; "?" for one that is unknown.
+    """Return a number in the format of the user's language, without trailing zeros; "?" for unknown.
 
     :param value: a number, or None or False for unknown
-    :param int decimals: how many there are at most
+    :param int decimals: the maximum
     """
     if value is None or value is False:
         return "?"
@@ -28,7 +28,7 @@ def format_number(env, value, decimals=2):
 
 
 def format_duration(seconds):
-    """Return days and hours, hours and minutes, or minutes and seconds, in units that need no translation."""
+    """Return a duration in its two largest units: days and hours, hours and minutes, or minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -39,15 +39,15 @@ def format_duration(seconds):
 
 
 def format_ms(env, seconds):
-    """Return a number of seconds in milliseconds, as the user's language writes it."""
+    """Return seconds in milliseconds, in the format of the user's language."""
     return format_number(env, seconds * 1000, 0 if seconds >= 0.01 else 1)
 
 
 def notification(title, message, kind, next_action=None):
     """Return the client action that shows a notification, then does another action.
 
-    :param str kind: success, warning or danger; the last two stay until they are closed
-    :param dict next_action: reload the page's data if not given
+    :param str kind: success, warning or danger. Only the first one closes by itself.
+    :param dict next_action: by default reload the data of the page
     """
     return {
         "type": "ir.actions.client",

@@ -1,7 +1,7 @@
-"""Query servers from a process of its own, if Odoo's environment holds what libpq would send to them.
+"""Query servers from a separate process, if Odoo's environment has variables that libpq would send to them.
 
-No parameter of a connection keeps libpq from PGGEQO, a new libpq knows new variables, and a process cannot
-change its environment while its threads read it.
+No connection parameter overrides PGGEQO, a newer libpq reads more variables, and a process cannot safely change its
+environment while its threads read it.
 """
 
 import json
@@ -14,13 +14,13 @@ from pathlib import Path
 from .errors import QueryError
 from .reading import unpack
 
-# What a reading is meant to use, and what it replaces by parameters of its own.
+# Variables that queries use, and variables that their connection parameters override.
 USED = {"PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"}
 REPLACED = {
     *("PGAPPNAME", "PGCONNECT_TIMEOUT", "PGDATABASE", "PGGSSENCMODE", "PGHOST", "PGHOSTADDR", "PGOPTIONS"),
     *("PGPASSWORD", "PGPORT", "PGSSLMODE", "PGTARGETSESSIONATTRS", "PGUSER"),
 }
-# How long Python may take to start.
+# Reserved for the start of Python.
 START_SECONDS = 0.5
 SERVE = "import sys; sys.path[:0] = [sys.argv[1]]; from probes import gate; gate.serve()"
 

@@ -1,17 +1,17 @@
-"""What is queried on PgBouncer's admin console, and what is kept of it."""
+"""Commands for PgBouncer's admin console, their deadline, and the rows that are kept."""
 
 from .settings import SETTINGS
 
-# How long the servers of one list, or of one run of the sampler, may take together, in seconds.
+# Deadline for all servers of one list, or of one run of the sampler, in seconds.
 CONSOLE_TIMEOUT = 3.0
-# What a sample of a PgBouncer is made of.
+# The commands of a sample of a PgBouncer.
 SAMPLE_COMMANDS = [
     f"SHOW {what}" for what in ("POOLS", "STATS", "DATABASES", "USERS", "LISTS", "STATE", "CONFIG", "SERVERS")
 ]
 
 
 def kept_rows(command, rows):
-    """Return the rows of a command without those that may hold a secret."""
+    """Return the rows of a command, without those that may contain a secret."""
     if command == "SHOW CONFIG" and rows and "key" in rows[0]:
         return [row for row in rows if row["key"] in SETTINGS]
     return rows

@@ -1,12 +1,12 @@
-"""Why a server could not be read: from error messages to reasons."""
+"""Why a server could not be queried: error messages and codes, and the reasons that they stand for."""
 
 import errno
 import os
 import re
 
-# What the peer's own words mean, the first match counts. At connection time neither
-# PgBouncer nor libpq gives a code, so the text is all there is (PgBouncer 1.15 to 1.26).
-# PgBouncer's is always English; a PostgreSQL's or libpq's may not be, and is then shown as it is.
+# Text in an error message -> reason; the first match counts. At connection time neither PgBouncer nor libpq returns a
+# code, only a message (PgBouncer 1.15 to 1.26). PgBouncer's messages are always English. Those of PostgreSQL and libpq
+# may be translated, and then have no reason but "other".
 REASONS = (
     ("received invalid response to SSL negotiation", "wrong_server"),
     ("expected authentication request from server", "wrong_server"),
@@ -22,11 +22,11 @@ REASONS = (
     ("private key", "tls_failed"),
     ("SSL error", "tls_failed"),
     ("closed the connection", "closed"),
-    # From 1.19 on of a user that is not in the auth_file: auth_query has no database for the console.
+    # Since 1.19, for a user that is not in the auth_file: auth_query has no database for the console.
     ("bouncer config error", "unknown_user"),
     ("pgbouncer cannot connect to server", "other"),
 )
-# What only PostgreSQL says. One that says so to a question for a console is the wrong server.
+# Messages of PostgreSQL alone. On a connection to a console they mean the wrong server.
 POSTGRESQL_REASONS = (
     ("password authentication failed for user", "wrong_password"),
     ('database "pgbouncer" does not exist', "wrong_server"),
@@ -36,7 +36,7 @@ POSTGRESQL_REASONS = (
     ("too many connections for", "full"),
     ("statement timeout", "timeout"),
 )
-# PostgreSQL's codes, the same in every language; only a command's error has one.
+# PostgreSQL's error codes, the same in every language. Only errors of commands have one.
 SQLSTATE_REASONS = {
     "53300": "full",
     "57014": "timeout",
@@ -44,7 +44,7 @@ SQLSTATE_REASONS = {
     "57P02": "closed",
     "57P03": "closed",
 }
-# The operating system's words are in the language that the process runs in.
+# The operating system's messages are in the language of the process.
 ERRNO_REASONS = {
     errno.ECONNREFUSED: "refused",
     errno.ENOENT: "refused",
@@ -55,9 +55,9 @@ ERRNO_REASONS = {
 }
 
 
-# What a text may not hold to be stored in PostgreSQL, and shown in HTML and XML.
+# Characters that PostgreSQL cannot store, or that HTML and XML do not allow.
 CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
-# A message is no longer than this.
+# Longer messages are cut.
 MAX_DETAIL = 1000
 
 
@@ -66,7 +66,7 @@ def printable(text):
     return CONTROLS.sub(lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode()), text)
 
 
-# What libpq puts before the words of the server: it may hold a host or a folder named pgbouncer.
+# libpq's prefix of a server's message. It may contain a host or a directory named pgbouncer.
 LIBPQ_PREFIX = re.compile(r"^connection to server .*? failed: ", re.DOTALL)
 
 
@@ -75,7 +75,7 @@ class QueryError(Exception):
 
     :ivar str reason: one of those above, ``no_password``, ``unresolved``, ``silent_login``, ``too_large`` or
         ``other``. `models/endpoint/problems.py` has the words for each.
-    :ivar str detail: the server's or libpq's own words
+    :ivar str detail: the message of the server or of libpq
     :ivar bool is_sent: whether a command was sent before the deadline passed
     :ivar float since: when this was first seen, in seconds since the epoch; None if that is now
     """
@@ -88,12 +88,12 @@ class QueryError(Exception):
         self.since = since
 
     def facts(self):
-        """Return what is stored of the error, in types that JSON has."""
+        """Return the facts of the error that are stored, as JSON types."""
         return {"reason": self.reason, "detail": self.detail, "since": self.since}
 
     @classmethod
     def from_facts(cls, facts):
-        """Return the error that `facts` was called on."""
+        """Return the error with these facts."""
         return cls(facts["reason"], facts.get("detail") or "", facts.get("since"))
 
 
@@ -121,7 +121,7 @@ def _reason(message, console_user):
 
 
 def _is_postgresql(message, user):
-    """Return whether a PostgreSQL refused a login, in whatever language: it names the role, the database
-    or its file, which PgBouncer does not."""
-    said = LIBPQ_PREFIX.sub("", message)
-    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in (user, "pgbouncer", "pg_hba.conf"))
+    """Return whether PostgreSQL rejected a login, in any language: unlike PgBouncer's, its message names the role, the
+    database or its file."""
+    reported = LIBPQ_PREFIX.sub("", message)
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reported) for name in (user, "pgbouncer", "pg_hba.conf"))

@@ -1,7 +1,8 @@
-"""Knowledge about servers that do not answer, shared by all processes of a host.
+"""Share which servers do not answer between all processes of a host.
 
-A reader that waits for a server that hangs occupies one of Odoo's workers until the deadline: if each found that out
-by itself, ten open lists would occupy them all. It is kept in small files, with locks that end with their process.
+A request that waits for a hanging server occupies one of Odoo's workers until the deadline. If every request had to
+find out by itself, ten open lists would occupy all workers. The state is kept in small files, with locks that end with
+their process.
 """
 
 import fcntl
@@ -23,24 +24,24 @@ from .address import Address
 from .errors import QueryError
 from .reading import Reading, pack, unpack
 
-# After a failure a server is left alone for so many seconds, and after each further one for twice as long. Lists
-# refresh every 5 s and the Overview every 10 s: a server that works again is seen within 15 s.
+# After a failure, a server is not queried for this many seconds, and after each further failure for twice as long.
+# Lists refresh every 5 s and the Overview every 10 s, so a server that works again is seen within 15 s.
 FIRST_PAUSE = 2
 LONGEST_PAUSE = 7
-# An answer that others have waited for is used if it is not older than this, in seconds.
+# A shared answer is used if it is not older than this, in seconds.
 FRESH_SECONDS = 1
-# A failure is another outage than one that nobody has seen for so many seconds.
+# After this many seconds without a query, a failure is a new outage.
 FORGET_SECONDS = 300
 POLL_SECONDS = 0.02
 
 
 def run(questions, timeout, folder, is_forced=False):
-    """Query servers as `query.run` does, except that a server that failed is queried again only after a pause, and
-    that of several readers at a time one queries a server, and the others use its answer.
+    """Query servers as `query.run` does, but query a failed server again only after a pause. Of several processes at a
+    time, one queries a server, and the others use its answer.
 
-    :param Path folder: where the processes keep what they know. If nothing can be written there, each is by itself.
-    :param bool is_forced: query every server now; the outcome is remembered all the same
-    :return: key -> Reading, or QueryError, with ``since`` if it is remembered; each key is there
+    :param Path folder: where the processes share their state. If it is not writable, nothing is shared.
+    :param bool is_forced: query every server now; the result is shared all the same
+    :return: key -> Reading, or QueryError, with ``since`` if it is an earlier one; each key is there
     """
     if questions and apart.is_needed():
         return apart.run(questions, timeout, folder=str(folder), is_forced=is_forced)
@@ -63,8 +64,11 @@ def serve():
 
 
 class Outage(NamedTuple):
-    """That a server did not answer: since when (in seconds since the epoch), and until when it is left alone, on the
-    clock that all processes of the host share and nobody sets. ``error`` is the packed QueryError."""
+    """A server that did not answer.
+
+    ``since`` is in seconds since the epoch. ``until`` is when it may be queried again, on the monotonic clock, which
+    all processes of the host share. ``error`` is the packed QueryError.
+    """
 
     since: float
     pause: float
@@ -94,7 +98,7 @@ def _read(key, question, folder, deadline, is_forced):
             if known:
                 return known.as_error() if isinstance(known, Outage) else known
         result = query.run({key: question}, max(deadline - time.monotonic(), 0))[key]
-        # What did not answer in the rest of the time may be as good as ever.
+        # A timeout after waiting for another process proves nothing: the rest of the time was short.
         if not is_late or isinstance(result, Reading):
             server.remember(result)
         return result
@@ -103,9 +107,9 @@ def _read(key, question, folder, deadline, is_forced):
 
 
 def _wait(server, commands, deadline, arrived_at):
-    """Wait for the end of the reading that is under way.
+    """Wait until the other process has queried the server.
 
-    :return: the Outage or the Reading that it found; None if there is none that can be used
+    :return: its Outage or Reading; None if neither can be used
     """
     with server.waiting():
         while not server.lock() and not server.answer(arrived_at):
@@ -119,7 +123,7 @@ def _wait(server, commands, deadline, arrived_at):
 
 
 class Server:
-    """What is known of one server, by all who reach it in the same way, in files. Without them, nothing is known."""
+    """The shared state of one server and one way to connect to it, in files. Without files, there is none."""
 
     def __init__(self, folder, address):
         identity = json.dumps([socket.gethostname(), *astuple(address)])
@@ -127,7 +131,7 @@ class Server:
         self.descriptor = None
 
     def lock(self):
-        """Return whether nobody else queries this server: until `unlock`, nobody will."""
+        """Return whether no other process queries this server; then none does until `unlock`."""
         try:
             if self.descriptor is None:
                 self.descriptor = self._open("lock")
@@ -143,12 +147,12 @@ class Server:
 
     @contextmanager
     def waiting(self):
-        """Have whoever queries the server keep the answer."""
+        """Ask the process that queries the server to share its answer."""
         with ExitStack() as stack:
             with suppress(OSError):
                 descriptor = self._open("waiting")
                 stack.callback(os.close, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_SH)  # nobody holds it for longer than it takes to ask for it
+                fcntl.flock(descriptor, fcntl.LOCK_SH)  # does not block: it is held exclusively only during a check
             yield
 
     def _is_awaited(self):
@@ -162,7 +166,7 @@ class Server:
             os.close(descriptor)
 
     def remember(self, result):
-        """Keep the outcome of a reading: that it failed, or its answers if somebody waits for them."""
+        """Share the result of a query: a failure, or the answers if other processes wait for them."""
         with suppress(OSError):
             if isinstance(result, QueryError):
                 before = self.outage()
@@ -180,8 +184,8 @@ class Server:
                 self._remove("answer")
 
     def outage(self):
-        """Return what `remember` kept of the last failure, None if the server answered since."""
-        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):  # it may hold anything
+        """Return the last failure, None if the server has answered since."""
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):  # the file may contain anything
             since, pause, until, error = json.loads(Path(f"{self.path}.outage").read_text())
             outage = Outage(float(since), float(pause), float(until), error)
             outage.as_error()
@@ -189,7 +193,7 @@ class Server:
         return None
 
     def answer(self, not_before):
-        """Return the Reading that another process kept, None if it is older than a time."""
+        """Return the Reading that another process shared, None if it is older than a time."""
         with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
             path = Path(f"{self.path}.answer")
             if not_before <= path.stat().st_mtime <= time.time():
@@ -201,7 +205,7 @@ class Server:
         return os.open(f"{self.path}.{kind}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _write(self, kind, kept):
-        """Write a file completely, or not at all."""
+        """Write a file atomically."""
         descriptor, name = tempfile.mkstemp(dir=self.path.parent)
         try:
             with os.fdopen(descriptor, "w") as file:

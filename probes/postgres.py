@@ -1,10 +1,10 @@
 r"""The text of the catalog queries.
 
-The statistics are those of a transaction's first query: run ``pg_stat_clear_snapshot()`` before them.
+Statistics do not change within a transaction: run ``pg_stat_clear_snapshot()`` before these queries.
 
-A catalog shows the text of every database, in that database's encoding: any function that takes it for
-characters may fail, and so may the client. `readable` makes text of it as Python's ``backslashreplace``
-does: a byte that is no UTF-8, or a control character, becomes ``\xe9``.
+A shared catalog has texts of every database, each in the encoding of its database: any function that reads them as
+characters may fail, and so may the client. `readable` converts them like Python's ``backslashreplace``: a byte that is
+not UTF-8, or a control character, becomes ``\xe9``.
 """
 
 # The escape format of encode(): a backslash is doubled, a byte above 127 is three octal digits.
@@ -27,12 +27,12 @@ _CHARACTER = "|".join(
 
 
 def readable(text, max_bytes=None):
-    r"""Return an SQL expression for a text of a catalog in which no byte can make a query, or its reader, fail.
+    r"""Return an SQL expression for a text of a catalog in which no byte makes a query or its client fail.
 
     :param str text: an SQL expression of type text, in a database whose encoding is UTF8
-    :param int max_bytes: how many bytes are kept: what was cut ends with an ellipsis
+    :param int max_bytes: the maximum; a longer text is cut and ends with an ellipsis
     """
-    stored = f"textsend({text})"  # the only cast that does not look at it
+    stored = f"textsend({text})"  # the only cast that does not check the encoding
     if max_bytes:
         stored = f"substring({stored} FROM 1 FOR {max_bytes:d})"
     escaped = f"encode({stored}, 'escape')"
@@ -47,22 +47,21 @@ def readable(text, max_bytes=None):
 ) ELSE {escaped} END"""
 
 
-# What PostgreSQL shows instead of the query, to a role that may not see the session.
+# PostgreSQL shows this instead of the query to a role without access to the session.
 HIDDEN_QUERY = "<insufficient privilege>"
-# A client's session that PostgreSQL knows nothing of, because track_activities is off for it. A session that has
-# just begun has no state, either.
+# A client session without activity data, because track_activities is off for it. A session that has just started has
+# no state, either.
 UNTRACKED = f"""(usesysid IS NOT NULL AND datid IS NOT NULL AND query <> '{HIDDEN_QUERY}' AND (
     state = 'disabled' OR state IS NULL AND backend_start < clock_timestamp() - interval '1 second'
 ))"""
 
-# What a superuser may run so that their next sessions are tracked.
+# The commands for a superuser that enable tracking for their next sessions.
 TRACK = readable("string_agg(DISTINCT 'ALTER ROLE ' || quote_ident(usename) || ' SET track_activities = on;', ' ')")
 
-# One row: how the connections are used, ages in seconds. The asking session counts, but its own
-# transaction does not. Of a role's session that the asking one may not see, not even the kind is
-# known: if it works on a database it is taken for a client's. Whoever waits for a lock may be seen
-# in pg_locks, which is only looked at if somebody may wait; since when, PostgreSQL tells since
-# version 14: before, the beginning of the query is the nearest that is known.
+# One row: how the connections are used; ages in seconds. The querying session counts, its own transaction does not.
+# PostgreSQL hides even the type of other roles' sessions: one that is connected to a database counts as a client. Lock
+# waits are in pg_locks, which is only read if a session may be waiting. Their start is reported since version 14;
+# before, the start of the query is used.
 ACTIVITY = f"""
 SELECT {readable("quote_ident(current_user)")} AS role,
        current_setting('max_connections')::int AS max_connections,
@@ -97,8 +96,8 @@ SELECT {readable("quote_ident(current_user)")} AS role,
  WHERE backend_type = 'client backend' OR is_hidden AND datid IS NOT NULL AND usesysid IS NOT NULL
 """
 
-# The prepared transactions that hold what backends wait for, whose PIDs are the parameter: their locks have no PID,
-# and one of them is on their own number.
+# The prepared transactions that block backends, whose PIDs are the parameter. Locks of prepared transactions have no
+# PID; one of their locks is on their own transaction ID.
 PREPARED_BLOCKERS = f"""
 SELECT DISTINCT {readable("gid")}, {readable("quote_literal(gid)")}, {readable("owner::text")},
        {readable("prepared_xact.database::text")}, prepared AT TIME ZONE 'UTC'
@@ -115,7 +114,7 @@ SELECT DISTINCT {readable("gid")}, {readable("quote_literal(gid)")}, {readable("
  WHERE held.granted AND held.pid IS NULL AND NOT waiting.granted AND waiting.pid = ANY(%s)
 """
 
-# How many sessions each database has had, and how they ended. Since PostgreSQL 14.
+# The number of sessions of each database, and how they ended. Since PostgreSQL 14.
 SESSIONS = """
 SELECT datid::text AS datid, EXTRACT(EPOCH FROM stats_reset)::float8 AS stats_reset, sessions, sessions_abandoned,
        sessions_fatal, sessions_killed
@@ -125,10 +124,10 @@ SELECT datid::text AS datid, EXTRACT(EPOCH FROM stats_reset)::float8 AS stats_re
 
 
 def sample_queries(server_version, timeout):
-    """The commands that make a sample. Behind a transaction pool, what they set ends with them.
+    """Return the commands of a sample. They run in one transaction, because of transaction pooling.
 
-    :param int server_version: as libpq tells it, e.g. 150018
-    :param float timeout: seconds that PostgreSQL works on each query
+    :param int server_version: in libpq's format, e.g. 150018
+    :param float timeout: statement_timeout in seconds
     """
     queries = [ACTIVITY, SESSIONS] if server_version >= 140000 else [ACTIVITY]
     return ["BEGIN READ ONLY", f"SET LOCAL statement_timeout = '{timeout}s'", *queries, "COMMIT"]

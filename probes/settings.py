@@ -1,8 +1,7 @@
-"""The settings of PgBouncer that this addon reads."""
+"""The settings of PgBouncer that this addon keeps."""
 
-# What of SHOW CONFIG is kept: how PgBouncer pools, waits, listens and logs. A setting that is
-# not named here is dropped as soon as it arrives, above all what may hold a secret:
-# auth_ldap_options shows the password of the directory in clear.
+# The rows of SHOW CONFIG that are kept: how PgBouncer pools, waits, listens and logs. All others are dropped on
+# arrival, because they may contain a secret: auth_ldap_options shows the password of the LDAP server in clear text.
 SETTINGS = frozenset(
     """
     admin_users application_name_add_host auth_type autodb_idle_timeout cancel_wait_timeout client_idle_timeout

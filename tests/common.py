@@ -1,7 +1,7 @@
-"""What the tests share: the real PgBouncer and PostgreSQL that the environment names.
+"""Access to the PgBouncer and the PostgreSQL of the tests, and base classes.
 
-`make test` starts them and sets these variables; without them the tests that need a server
-are skipped. TEST_PGHOST and its like are PostgreSQL itself: Odoo would take PGHOST for its own.
+`make test` starts the servers and sets the environment variables. Without these, tests that need a server are skipped.
+TEST_PGHOST and the like are PostgreSQL itself: Odoo would use PGHOST for its own connection.
 """
 
 import csv
@@ -22,8 +22,8 @@ from odoo.tests import HttpCase, TransactionCase
 from ..probes import query
 from ..probes.reading import Reading
 
-# Aliases in the test's PgBouncer, all in transaction mode: pools of one server (that of the kiosk for
-# Odoo's own role), of five, and one that nobody uses.
+# Databases in the tests' PgBouncer, all in transaction mode: pools of one server (kiosk: for Odoo's own role), of
+# five servers, and one without clients.
 TINY = "tiny"
 KIOSK = "kiosk"
 TILL = "till"
@@ -38,7 +38,7 @@ def variable(name):
 
 
 def connect(**options):
-    """A connection to PostgreSQL itself, as its superuser, in autocommit mode."""
+    """Return a connection to PostgreSQL itself, as its superuser, in autocommit mode."""
     connection = psycopg2.connect(
         **{
             "host": variable("TEST_PGHOST"),
@@ -55,7 +55,7 @@ def connect(**options):
 
 
 def connect_pooled(**options):
-    """A connection through PgBouncer, as the role of a shop that is not Odoo's."""
+    """Return a connection through PgBouncer, as a role that is not Odoo's."""
     return connect(**{"host": variable("PGBOUNCER_HOST"), "port": variable("PGBOUNCER_PORT"), "user": "shop"} | options)
 
 
@@ -96,9 +96,9 @@ def close_idle_servers():
 
 
 def answering(answers, version="9.9"):
-    """Consoles that answer what no real one does: a patch of the probe.
+    """Return a patch of the probe: consoles with answers that no real one gives.
 
-    :param dict answers: endpoint -> command -> rows; a command that is not there has none
+    :param dict answers: endpoint -> command -> rows; a missing command has no rows
     """
 
     def run(questions, _timeout):
@@ -125,7 +125,7 @@ def endpoint_values(**values):
 
 
 def closed_port():
-    """A TCP port on which nobody listens."""
+    """Return a TCP port on which no server listens."""
     with closing(socket.socket()) as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
@@ -135,19 +135,19 @@ def wait_until(condition, seconds=10):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError("it did not happen in time")
+            raise AssertionError("timed out")
         time.sleep(0.05)
 
 
 def forget_silence(case):
-    """Let no test know which servers did not answer another one."""
+    """Share no state of servers with other tests."""
     folder = tempfile.TemporaryDirectory()
     case.addCleanup(folder.cleanup)
     case.patch(type(case.env["connection.endpoint"]), "_gate_folder", lambda _self: Path(folder.name))
 
 
 class ServerCase(TransactionCase):
-    """Brings an endpoint for the real PgBouncer, and clients that are closed by the end."""
+    """With an endpoint for the real PgBouncer, and clients that are closed at the end."""
 
     @classmethod
     def setUpClass(cls):
@@ -157,8 +157,8 @@ class ServerCase(TransactionCase):
 
     def setUp(self):
         super().setUp()
-        self.registry_enter_test_mode()  # what is written by a cursor of its own must not stay
-        # What is committed before it cannot be taken back must not stay, either.
+        self.registry_enter_test_mode()  # roll back what separate cursors write
+        # And what is committed.
         self.env.cr.flush()
         self.patch(self.env.cr, "commit", self.env.cr.flush)
         forget_silence(self)
@@ -168,20 +168,20 @@ class ServerCase(TransactionCase):
         return connection
 
     def silent_server(self):
-        """The port of a server that accepts connections and never says a word."""
+        """Return the port of a server that accepts connections and sends nothing."""
         server = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(server.close)
         return server.getsockname()[1]
 
     def look_again(self):
-        """What the next request sees: nothing is remembered, neither by us nor by PostgreSQL."""
+        """Clear the caches of Odoo and PostgreSQL, as at the start of the next request."""
         self.env.cr.cache.clear()
         self.env.invalidate_all()
         self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
 
 
 class TourCase(HttpCase):
-    """For pages in Chromium. Nothing is watched at first."""
+    """For pages in Chromium. At first, no endpoint is active."""
 
     def setUp(self):
         super().setUp()
@@ -190,5 +190,5 @@ class TourCase(HttpCase):
         self.look_again()
 
     def look_again(self):
-        """Within the class's one transaction PostgreSQL shows the sessions of the first look."""
+        """Clear PostgreSQL's snapshot: all tests of a class run in one transaction."""
         self.env.cr.execute("SELECT pg_stat_clear_snapshot()")

@@ -63,7 +63,7 @@ class TestAccess(HttpCase):
         forget_silence(self)
 
     def call_kw(self, model, method, *args, **kwargs):
-        """What the web client would get: the result, or the name of the exception."""
+        """Return what the web client gets: the result, or the name of the exception."""
         answer = self.url_open(
             "/web/dataset/call_kw",
             json={"params": {"model": model, "method": method, "args": args, "kwargs": kwargs}},
@@ -151,7 +151,7 @@ class TestAccess(HttpCase):
             for model, method in ACTIONS:
                 answer = self.call_kw(model, method, [ids[model]])
                 self.assertEqual(answer, "odoo.exceptions.AccessError", (login, model, method))
-        session.cursor().execute("SELECT 1")  # nobody has ended it
+        session.cursor().execute("SELECT 1")  # it was not terminated
         self.assertFalse(self.alert.acknowledged_at)
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
@@ -211,7 +211,7 @@ class TestAccess(HttpCase):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
-    def test_record_of_what_was_done_stays(self):
+    def test_log_of_actions_cannot_be_deleted(self):
         self.authenticate("manager", "manager")
         answer = self.call_kw("connection.endpoint", "unlink", [self.endpoint.id])
         self.assertEqual(answer, "odoo.exceptions.AccessError")
@@ -222,8 +222,8 @@ class TestAccess(HttpCase):
         answer = self.call_kw("connection.endpoint", "action_pause", [postgresql.id])
         self.assertEqual(answer, "odoo.exceptions.UserError")
 
-    def test_archived_endpoint_is_never_asked(self):
-        """Not even by somebody who asks for archived records, as in a neutralised copy."""
+    def test_archived_endpoint_is_never_queried(self):
+        """Not even with active_test=False, as in a neutralised copy."""
         self.endpoint.active = False
         with answering({}):
             for model in LIVE_MODELS:
@@ -235,7 +235,7 @@ class TestAccess(HttpCase):
         self.assertFalse(self.viewer.has_group("pgbouncer_monitor.group_manager"))
 
     def test_menus(self):
-        """A Viewer reaches the screens by their addresses; the Settings app stays closed."""
+        """A Viewer opens the screens by URL: the Settings app is not visible."""
         Menu = self.env["ir.ui.menu"]
         root = self.env.ref("pgbouncer_monitor.pgbouncer_monitor_menu_root")
         self.assertIn(root.id, Menu.with_user(self.env.ref("base.user_admin"))._visible_menu_ids(debug=True))

@@ -1,3 +1,5 @@
+"""The address and the credentials of an endpoint, and the fields that other files compute. Queries no server."""
+
 import logging
 
 from odoo import api, fields, models
@@ -9,18 +11,18 @@ from ...tools import LEVELS
 
 _logger = logging.getLogger(__name__)
 
-# The password of endpoints that store none, beside libpq's password file.
+# Environment variable with the password of endpoints that store none. libpq's password file is the alternative.
 PASSWORD_VARIABLE = "PGBOUNCER_MONITOR_PASSWORD"
-# With another one of these, an endpoint is another server.
+# If one of these changes, the endpoint is a different server.
 ADDRESS_FIELDS = ("host", "port", "user", "sslmode")
 
 
 class ConnectionEndpoint(models.Model):
-    """A server that is watched: the admin console of one PgBouncer process, or the PostgreSQL
-    of this Odoo, of which there is one record, made at installation.
+    """A monitored server: the admin console of one PgBouncer process, or the PostgreSQL of this Odoo, which has one
+    record that is created at installation.
 
-    What is not stored is asked from the console when it is read: ``state``, ``version`` and
-    all that follows them. ``level`` and its like are what the last sample found.
+    ``state``, ``version`` and the fields that follow them are not stored: reading them queries the console.
+    ``level`` and the figures next to it come from the last sample.
     """
 
     _name = "connection.endpoint"
@@ -36,11 +38,11 @@ class ConnectionEndpoint(models.Model):
     host = fields.Char(
         default="127.0.0.1",
         tracking=True,
-        help="A host name, an address, or the folder of PgBouncer's unix socket. An address needs no name server.",
+        help="A host name, an IP address, or the directory of PgBouncer's unix socket. An IP address needs no DNS.",
     )
     port = fields.Integer(default=6432, tracking=True)
-    user = fields.Char(default="pgbouncer", tracking=True, help="One of PgBouncer's stats_users or admin_users.")
-    # What the form writes; it can be read by nobody.
+    user = fields.Char(default="pgbouncer", tracking=True, help="A user in PgBouncer's stats_users or admin_users.")
+    # Written by the form. Nobody can read it.
     password = fields.Char(
         compute="_compute_password",
         inverse="_inverse_password",
@@ -50,17 +52,17 @@ class ConnectionEndpoint(models.Model):
         "(~/.pgpass, or PGPASSFILE) of the user that runs Odoo.",
     )
     stored_password = fields.Char(groups=fields.NO_ACCESS, copy=False, prefetch=False)
-    # Whether an administrator entered the address: only there may the passwords and the certificate
-    # of Odoo's surroundings go.
+    # Whether an administrator entered the address: no other address may receive the passwords and the certificate
+    # of Odoo's environment.
     is_trusted = fields.Boolean(groups=fields.NO_ACCESS, copy=False)
     has_password = fields.Boolean("Password Stored", compute="_compute_has_password", groups="base.group_system")
     sslmode = fields.Selection(
         [
             ("disable", "disable: never encrypt"),
-            ("prefer", "prefer: encrypt if the server can"),
+            ("prefer", "prefer: encrypt if the server supports it"),
             ("require", "require: always encrypt"),
-            ("verify-ca", "verify-ca: encrypt, and check the certificate's issuer"),
-            ("verify-full", "verify-full: encrypt, and check the certificate's issuer and host"),
+            ("verify-ca", "verify-ca: encrypt and verify the certificate's issuer"),
+            ("verify-full", "verify-full: encrypt and verify the certificate's issuer and host"),
         ],
         "SSL Mode",
         required=True,
@@ -72,16 +74,18 @@ class ConnectionEndpoint(models.Model):
         default=lambda self: self.env.user.filtered("active"),
         tracking=True,
         domain=[("share", "=", False)],
-        help="Who gets an activity while an alert lasts. If that user is archived or not a Viewer: the first Manager.",
+        help="Gets an activity while an alert lasts: the first Manager if this user is archived or not a Viewer.",
     )
 
-    # What the last sample found.
+    # The last sample.
     reading_ids = fields.One2many("connection.reading", "endpoint_id", groups=fields.NO_ACCESS, copy=False)
     level = fields.Selection(LEVELS, compute="_compute_reading", search="_search_level", compute_sudo=True)
     sampled_at = fields.Datetime(
-        "Last Sample", compute="_compute_reading", compute_sudo=True, help="When it was measured last."
+        "Last Sample", compute="_compute_reading", compute_sudo=True, help="Time of the last sample."
     )
-    last_seen = fields.Datetime(compute="_compute_reading", compute_sudo=True, help="When a sample last got an answer.")
+    last_seen = fields.Datetime(
+        compute="_compute_reading", compute_sudo=True, help="Time of the last sample that the server answered."
+    )
     last_error = fields.Text(
         "Reason",
         compute="_compute_last_error",
@@ -93,86 +97,86 @@ class ConnectionEndpoint(models.Model):
         compute="_compute_reading",
         compute_sudo=True,
         digits=(16, 1),
-        help="Used in percent of the capacity.",
+        help="Used connections in percent of the capacity.",
     )
     pool_pressure = NullableFloat(
         "Fullest Pool (%)",
         compute="_compute_reading",
         compute_sudo=True,
         digits=(16, 1),
-        help="Servers in use and clients waiting, in percent of the pool's size. Above 100 somebody waits.",
+        help="Servers in use plus waiting clients, in percent of the pool size. Above 100, clients wait.",
     )
     used = NullableInteger(
         compute="_compute_reading",
         compute_sudo=True,
-        help="PostgreSQL: client backends. PgBouncer: its clients.",
+        help="PostgreSQL: client backends. PgBouncer: client connections.",
     )
     capacity = NullableInteger(
         compute="_compute_reading",
         compute_sudo=True,
-        help="PostgreSQL: max_connections without the reserved slots. PgBouncer: max_client_conn.",
+        help="PostgreSQL: max_connections minus the reserved connections. PgBouncer: max_client_conn.",
     )
     waiting = NullableInteger(
-        compute="_compute_reading", compute_sudo=True, help="Clients that waited for a server, in all pools."
+        compute="_compute_reading", compute_sudo=True, help="Clients that waited for a server connection, in all pools."
     )
     maxwait = NullableFloat(
         "Longest Wait (s)",
         compute="_compute_reading",
         compute_sudo=True,
         digits=(16, 3),
-        help="How long the first client in a queue had waited.",
+        help="Longest wait of a client for a server connection.",
     )
 
-    # What the console says now.
-    console_error = fields.Text(compute="_compute_console", help="Why the console cannot be read, and what to do.")
+    # What the console reports now.
+    console_error = fields.Text(compute="_compute_console", help="Why the console cannot be queried, and what to do.")
     version = fields.Char(compute="_compute_console")
-    version_warning = fields.Text("Known Holes", compute="_compute_console")
+    version_warning = fields.Text("Known Vulnerabilities", compute="_compute_console")
     state = fields.Selection(
         [("active", "Active"), ("paused", "Paused"), ("suspended", "Suspended"), ("unknown", "Unknown")],
         compute="_compute_console",
-        help="Paused: no client of any database gets a server. Unknown: the console does not answer, or is older than "
-        "1.19, which does not tell.",
+        help="Paused: no client of any database gets a server connection. Unknown: the console does not answer, or "
+        "PgBouncer is older than 1.19, which does not report its state.",
     )
     started_at = fields.Datetime(
-        "Up Since", compute="_compute_console", help="Only a unix socket tells which process is at its other end."
+        "Up Since", compute="_compute_console", help="Start of the PgBouncer process. Only known over a unix socket."
     )
     is_admin = fields.Boolean(
         "Admin User",
         compute="_compute_console",
-        help="The user is one of PgBouncer's admin_users: it may pause, resume and reload.",
+        help="The user is in PgBouncer's admin_users, and may pause, resume and reload.",
     )
     max_client_conn = NullableInteger(
         "Maximum Clients",
         compute="_compute_console",
-        help="How many clients PgBouncer accepts. The next one is refused.",
+        help="max_client_conn: the maximum number of client connections.",
     )
-    used_clients = NullableInteger(compute="_compute_console", help="Clients that are connected now.")
+    used_clients = NullableInteger(compute="_compute_console", help="Connected clients.")
     login_clients = NullableInteger(
-        compute="_compute_console", help="Clients that are logging in: many for long means that no server answers."
+        compute="_compute_console", help="Clients that are logging in. If many stay in this state, no server answers."
     )
     free_clients = NullableInteger(
-        compute="_compute_console", help="Places in memory that are ready for clients: not how many may still come."
+        compute="_compute_console", help="Allocated entries for clients that are free. More clients may connect."
     )
     used_servers = NullableInteger(compute="_compute_console", help="Connections to PostgreSQL.")
     free_servers = NullableInteger(
-        compute="_compute_console", help="Places in memory that are ready for servers: not how many may still be made."
+        compute="_compute_console", help="Allocated entries for servers that are free. More servers may be opened."
     )
-    databases = NullableInteger(compute="_compute_console", help="Databases that PgBouncer knows, its own included.")
-    users = NullableInteger(compute="_compute_console", help="Users that PgBouncer knows.")
-    pools = NullableInteger(compute="_compute_console", help="Pools: a pair of a database and a user has one.")
+    databases = NullableInteger(compute="_compute_console", help="Databases in PgBouncer, including its own.")
+    users = NullableInteger(compute="_compute_console", help="Users in PgBouncer.")
+    pools = NullableInteger(compute="_compute_console", help="Pools, one for each pair of database and user.")
     peers = NullableInteger(
-        compute="_compute_console", help="Other processes that PgBouncer forwards cancels to. Since 1.19."
+        compute="_compute_console", help="Other PgBouncer processes that cancel requests are forwarded to. Since 1.19."
     )
-    peer_pools = NullableInteger(compute="_compute_console", help="Connections to peers, for cancels. Since 1.19.")
-    dns_names = NullableInteger("DNS Names", compute="_compute_console", help="Host names in PgBouncer's cache.")
-    dns_zones = NullableInteger("DNS Zones", compute="_compute_console", help="DNS zones in PgBouncer's cache.")
-    dns_queries = NullableInteger(
-        "DNS Queries", compute="_compute_console", help="Host names that are being looked up now."
+    peer_pools = NullableInteger(
+        compute="_compute_console", help="Connections to peers for cancel requests. Since 1.19."
     )
+    dns_names = NullableInteger("DNS Names", compute="_compute_console", help="Host names in PgBouncer's DNS cache.")
+    dns_zones = NullableInteger("DNS Zones", compute="_compute_console", help="DNS zones in PgBouncer's DNS cache.")
+    dns_queries = NullableInteger("DNS Queries", compute="_compute_console", help="DNS queries in progress.")
     dns_pending = NullableInteger("DNS Pending", compute="_compute_console", help="Not used by PgBouncer.")
 
     _one_postgresql = models.UniqueIndex(
-        "(kind) WHERE kind = 'postgresql'", "There is one endpoint for the PostgreSQL of this Odoo already."
+        "(kind) WHERE kind = 'postgresql'", "There is already an endpoint for the PostgreSQL of this Odoo."
     )
 
     @api.depends("stored_password")
@@ -189,7 +193,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.constrains("kind", "host", "port", "user")
     def _check_address(self):
-        # PostgreSQL needs no address: Odoo is connected to it.
+        # PostgreSQL needs no address: Odoo has a connection to it.
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer" or endpoint.host):
             if not endpoint.host or not endpoint.user:
                 raise ValidationError(self.env._("Enter the host and the user of %s.", endpoint.name))
@@ -197,18 +201,18 @@ class ConnectionEndpoint(models.Model):
             if folder and file.startswith(".s.PGSQL."):
                 raise ValidationError(
                     self.env._(
-                        "“%(host)s” is the socket itself. Enter its folder, %(folder)s, as the host, and the number at "
-                        "its end as the port.",
+                        "“%(host)s” is the socket itself. Enter its directory, %(folder)s, as the host, and the number "
+                        "at its end as the port.",
                         host=endpoint.host,
                         folder=folder,
                     )
                 )
             if endpoint.host.startswith("["):
                 raise ValidationError(
-                    self.env._("Enter an IPv6 address without brackets and port: not “%s”.", endpoint.host)
+                    self.env._("Enter an IPv6 address without brackets and port, not “%s”.", endpoint.host)
                 )
             if "," in endpoint.host or any(map(str.isspace, endpoint.host)):
-                raise ValidationError(self.env._("Enter one host, without commas and spaces: not “%s”.", endpoint.host))
+                raise ValidationError(self.env._("Enter one host without commas and spaces, not “%s”.", endpoint.host))
             if not 1 <= endpoint.port <= 65535:
                 raise ValidationError(self.env._("The port must be between 1 and 65535, not %s.", endpoint.port))
 
@@ -220,8 +224,8 @@ class ConnectionEndpoint(models.Model):
         return endpoints
 
     def write(self, vals):
-        """A password belongs to one address: with another one it is forgotten. Nobody can send a
-        password that he may not read to a server of his own by changing the host."""
+        """Remove the stored password if the address changes: nobody may send a password that they cannot read to a
+        server of their own by changing the host."""
         self.check_access("write")
         for endpoint in self:
             if any(name in vals and vals[name] != endpoint[name] for name in ADDRESS_FIELDS):
@@ -239,10 +243,12 @@ class ConnectionEndpoint(models.Model):
         self.password = False
 
     def _record(self, *texts):
-        """Write into the chatter what is about to be done to a server, for good: it cannot be taken back,
-        whatever becomes of this transaction. It is committed here, because there may be no second connection.
+        """Log in the chatter what is about to be done to a server, and commit it.
 
-        :return: the messages, whose bodies are to be completed by what came of it
+        What is done cannot be undone by a rollback, so its record must not be, either. There may be no free connection
+        for a transaction of its own.
+
+        :return: the messages; the caller adds the results to their bodies
         """
         messages = self.env["mail.message"].sudo().union(*(self._message_log(body=text) for text in texts))
         self._commit()
@@ -250,16 +256,18 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _commit(self):
-        """Commit, whether or not Odoo then finds a connection to wake up browsers and the mail queue. It wakes them
-        one by one, by a connection each, of which there may be none just now: they come by themselves later."""
+        """Commit, even if Odoo then has no free connection to notify browsers and the mail queue.
+
+        It notifies them one by one, each over a new connection. Without it, they follow by their own timers.
+        """
         cr = self.env.cr
-        cr.flush()  # what fails in there is not committed
+        cr.flush()  # an error in here is no error of a commit
         while True:
             try:
                 cr.commit()  # pylint: disable=invalid-commit
                 return
             except Exception as error:
-                if is_closed(cr) or getattr(error, "pgcode", None):  # it is not committed
+                if is_closed(cr) or getattr(error, "pgcode", None):  # not committed
                     raise
                 _logger.warning("Browsers and the mail queue are notified later: %s", error)
 
@@ -272,7 +280,9 @@ class ConnectionEndpoint(models.Model):
     def _keep_postgresql(self):
         if "postgresql" in self.mapped("kind"):
             raise UserError(
-                self.env._("The PostgreSQL of this Odoo cannot be deleted: it holds the record of what was done to it.")
+                self.env._(
+                    "The PostgreSQL of this Odoo cannot be deleted: its chatter is the log of the actions on it."
+                )
             )
 
     @api.onchange("host")

@@ -1,4 +1,4 @@
-"""What the console of a PgBouncer reports about itself."""
+"""What the console of a PgBouncer reports now. Queries consoles."""
 
 from datetime import timedelta
 
@@ -6,6 +6,7 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ...analysis import readings
+from ...probes.address import is_unix_socket
 from ...probes.errors import QueryError
 from ...tools import EPOCH
 
@@ -13,10 +14,11 @@ from ...tools import EPOCH
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
+    @api.depends_context("lang", "tz")
     def _compute_console(self):
-        # An archived endpoint is not asked, nor one that is not saved yet.
-        asked = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))
-        answered = asked._read("SHOW STATE", "SHOW LISTS", "SHOW CONFIG")
+        # Neither an archived endpoint nor an unsaved one is queried.
+        queried = self.filtered(lambda endpoint: endpoint.active and isinstance(endpoint.id, int))
+        answered = queried._read("SHOW STATE", "SHOW LISTS", "SHOW CONFIG")
         nothing = {name: False for name, field in self._fields.items() if field.compute == "_compute_console"}
         for endpoint in self:
             endpoint.update(nothing | {"state": "unknown"})
@@ -39,10 +41,15 @@ class ConnectionEndpoint(models.Model):
                 endpoint.max_client_conn = readings.whole(settings.get("max_client_conn"))
 
     def _is_admin(self, settings):
-        """May this endpoint's user do more than SHOW? Read from SHOW CONFIG: to try would be to do."""
-        # PgBouncer's own operating system user needs no entry, over a unix socket.
+        """Return whether the user of this endpoint may run more than SHOW.
+
+        Only the settings show it without running a command that changes something.
+
+        :param dict settings: SHOW CONFIG, name -> text
+        """
+        # Over a unix socket, the operating system user that runs PgBouncer needs no entry.
         is_stats_user = readings.is_listed(self.user, settings.get("stats_users"))
-        is_owner = self.user == "pgbouncer" and self.host.startswith(("/", "@")) and not is_stats_user
+        is_owner = self.user == "pgbouncer" and is_unix_socket(self.host) and not is_stats_user
         is_listed = readings.is_listed(self.user, settings.get("admin_users"))
         return is_listed or settings.get("auth_type") == "any" or is_owner
 
@@ -50,9 +57,9 @@ class ConnectionEndpoint(models.Model):
     def _version_warning(self, version):
         if (1, 24) <= readings.version_tuple(version) < (1, 25, 2):
             return self.env._(
-                "PgBouncer %s has a known hole (CVE-2026-6667): whoever may look at its console may also end the "
-                "connections of clients (KILL_CLIENT). It is closed in 1.25.2; distributions close it without "
-                "changing the number, so look at your package's changelog.",
+                "PgBouncer %s has a known vulnerability (CVE-2026-6667): every user of the console can also close "
+                "client connections (KILL_CLIENT). It is fixed in 1.25.2. Distributions fix it without a new version "
+                "number: check the changelog of your package.",
                 version,
             )
         return False

@@ -1,4 +1,4 @@
-"""Query the servers of endpoints."""
+"""Query the servers of endpoints, with deadlines. Stores nothing."""
 
 import os
 import time
@@ -23,8 +23,7 @@ from .connection_endpoint import PASSWORD_VARIABLE
 
 
 def understood(reading, kind="pgbouncer"):
-    """Return a Reading of a kind of endpoint with typed values, see `analysis.readings`, or its
-    QueryError."""
+    """Return a Reading of a kind of endpoint with typed values, see `analysis.readings`, or its QueryError."""
     reading = checked(reading)
     if isinstance(reading, QueryError):
         return reading
@@ -37,11 +36,12 @@ class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
     def _read(self, *commands):
-        """What the consoles of these endpoints answer, asked once in a transaction and side by
-        side, within CONSOLE_TIMEOUT. A console that could not be read is not asked again.
+        """Return what the consoles of these endpoints answer to commands.
 
-        :return: endpoint -> Reading or QueryError. A command that this
-            PgBouncer does not know has no rows.
+        The consoles are queried in parallel, within CONSOLE_TIMEOUT. In one transaction no command is sent to a
+        console twice, and none to a console that could not be read.
+
+        :return: endpoint -> Reading or QueryError. A command that this PgBouncer does not know has no rows.
         """
         known = self.env.cr.cache.setdefault(self._name, {})
         questions = {}
@@ -59,13 +59,12 @@ class ConnectionEndpoint(models.Model):
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
 
     def _measure(self, *more_commands, is_forced=False):
-        """Ask these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
+        """Query these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
 
-        :param more_commands: that PgBouncers are asked in addition, and others in this transaction need not ask
-        :param bool is_forced: whether a server is queried that did not answer a few seconds ago
-        :return: endpoint -> (answer, error): a Reading, or None if there was no answer, and the
-            QueryError, or None. A PostgreSQL whose own address fails has both: the answer then
-            comes over Odoo's own connection.
+        :param more_commands: additional commands for PgBouncers. Later queries in this transaction use their answers.
+        :param bool is_forced: whether to query servers that did not answer a few seconds ago
+        :return: endpoint -> (answer, error): a Reading, or None if there was no answer, and a QueryError, or None. A
+            PostgreSQL whose address failed has both: the answer then comes over Odoo's own connection.
         """
         questions = {}
         for endpoint in self:
@@ -95,8 +94,11 @@ class ConnectionEndpoint(models.Model):
         return (None, answer) if isinstance(answer, QueryError) else (answer, error)
 
     def _check_postgresql(self, answer, own):
-        """Whether the server at the address of its own is the one that Odoo works on. If it is not,
-        or does not answer, Odoo's own connection tells, and what is wrong is said beside it."""
+        """Return (answer, error) of a PostgreSQL with an address of its own.
+
+        If the server there is not the one that Odoo is connected to, or does not answer, the answer is that of Odoo's
+        own connection, and the error says why.
+        """
         if isinstance(own, QueryError):
             return answer, None
         if isinstance(answer, Reading):
@@ -114,8 +116,8 @@ class ConnectionEndpoint(models.Model):
 
     @contextmanager
     def _time_limit(self, seconds):
-        """PostgreSQL works no longer than so many seconds on each query of Odoo's own connection in here.
-        If one fails, those before it are undone, too."""
+        """Limit the time of each query of Odoo's own connection in this context. If one fails, all of them are rolled
+        back."""
         with self.env.cr.savepoint(flush=False):
             set_limit = "SELECT set_config('statement_timeout', %s, true)"
             before = self._own_connection("current_setting('statement_timeout')")
@@ -125,9 +127,8 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _read_own(self):
-        """:return: a Reading of this Odoo's PostgreSQL over Odoo's own connection, or a
-        QueryError"""
-        # The transaction is open already, and goes on.
+        """Return a Reading of this Odoo's PostgreSQL over Odoo's own connection, or a QueryError."""
+        # The transaction is open already, and stays open.
         _begin, _timeout, *queries, _commit = self._postgresql_queries(CONSOLE_TIMEOUT / 3)
         version = server_version_text(self.env.cr)
         try:
@@ -145,12 +146,12 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _own_connection(self, expression):
-        """:return: what PostgreSQL says of Odoo's own connection, e.g. current_user"""
+        """Return the value of an SQL expression on Odoo's own connection, e.g. current_user."""
         return self.env.execute_query(SQL("SELECT %s", SQL(expression)))[0][0]
 
     @api.model
     def _gate_folder(self):
-        """Where the processes of this Odoo on this host keep which servers do not answer."""
+        """Return the folder in which this Odoo's processes share which servers do not answer."""
         return Path(config["data_dir"]) / "pgbouncer_monitor" / self.env.cr.dbname
 
     def _address(self):
@@ -168,11 +169,11 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _timeout(self):
-        """CONSOLE_TIMEOUT as the user's language writes it."""
+        """Return CONSOLE_TIMEOUT in the format of the user's language."""
         return formatLang(self.env, CONSOLE_TIMEOUT, digits=1)
 
     def _lock(self):
-        """Those of the endpoints that nobody else measures, until the transaction ends."""
+        """Lock these endpoints for a measurement until the transaction ends; return those that were not locked."""
         query = SQL(
             "SELECT id FROM unnest(%s::int[]) AS id WHERE pg_try_advisory_xact_lock(hashtext(%s), id)",
             self.ids,
@@ -181,5 +182,5 @@ class ConnectionEndpoint(models.Model):
         return self.browse(row[0] for row in self.env.execute_query(query))
 
     def _wait_for_lock(self):
-        """Wait until nobody measures this endpoint, and let nobody measure it until the transaction ends."""
+        """Lock this endpoint for a measurement until the transaction ends. Wait if it is locked."""
         self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", self._table, self.id))

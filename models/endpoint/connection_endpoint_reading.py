@@ -1,4 +1,4 @@
-"""What the last sample of an endpoint found."""
+"""What an endpoint shows of its last sample. Reads connection.reading; queries no server."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from ...probes.console import CONSOLE_TIMEOUT
 from .connection_endpoint import ADDRESS_FIELDS
 from .connection_reading import READING_FIELDS
 
-# An endpoint of which no sample came for so many intervals is not watched any more.
+# After this many intervals without a sample, the level of an endpoint is unknown.
 MISSED_SAMPLES = 3
 
 
@@ -16,12 +16,15 @@ class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
     def _last_reading(self):
-        """What the sampler remembers of this endpoint, if that was of the same address."""
+        """Return the last sample of this endpoint, empty if it was taken at another address."""
         reading = self.sudo().reading_ids
         return reading if reading.address == self._address_key() else reading.browse()
 
     def _keep_reading(self, values):
-        """Let the sampler remember this of the endpoint."""
+        """Store the last sample of this endpoint.
+
+        :param dict values: of connection.reading
+        """
         values = values | {"endpoint_id": self.id, "address": self._address_key()}
         reading = self.sudo().reading_ids
         return reading.write(values) if reading else reading.create(values)
@@ -46,21 +49,21 @@ class ConnectionEndpoint(models.Model):
             endpoint.last_error = missing or endpoint._reason_text(endpoint._last_reading().reason)
 
     def _missing_sample(self):
-        """Why there is no sample of these minutes, in words; None if there is one."""
+        """Return in words why there is no recent sample; None if there is one."""
         sampled_at = self._last_reading().sampled_at
         if not sampled_at:
-            return self.env._("It was not measured yet at this address.")
+            return self.env._("Not sampled yet at this address.")
         if sampled_at >= fields.Datetime.now() - timedelta(seconds=self._sample_patience()):
             return None
         return self.env._(
-            "It was not measured since %s UTC. Check that “Log Connection Pressure” is on in the Settings, and that "
+            "Not sampled since %s UTC. Check that “Log Connection Pressure” is enabled in the Settings, and that "
             "Odoo's scheduled actions run.",
             sampled_at,
         )
 
     @api.model
     def _sample_patience(self):
-        """How many seconds after a sample the next one is missed."""
+        """Return how many seconds after a sample its successor counts as missing."""
         return MISSED_SAMPLES * self.env["connection.settings"]._interval("sample") + CONSOLE_TIMEOUT
 
     @api.model

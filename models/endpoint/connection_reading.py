@@ -1,35 +1,37 @@
-"""What is remembered of the last sample of an endpoint."""
+"""The last sample of an endpoint, in the database only: no server is queried here."""
 
 from odoo import fields, models
 
 from ...fields import NullableFloat
 from ...tools import LEVELS
 
-# What an endpoint shows of connection.reading: the figures of the last sample, and how it was taken.
+# The fields of connection.reading that an endpoint shows: the figures of the last sample, and when it was taken.
 FIGURES = ("level", "pressure", "pool_pressure", "used", "capacity", "waiting", "maxwait")
 READING_FIELDS = (*FIGURES, "sampled_at", "last_seen")
 
 
 class ConnectionReading(models.Model):
-    """What the last sample of an endpoint found, and the counters from which the next one
-    tells what happened in between. Written by the sampler alone."""
+    """The last sample of an endpoint, and the counters that the next sample is compared with.
+
+    Only the sampler writes it.
+    """
 
     _name = "connection.reading"
     _description = "Last Reading of an Endpoint"
     _log_access = False
 
     endpoint_id = fields.Many2one("connection.endpoint", required=True, ondelete="cascade")
-    address = fields.Char(help="Whose counters these are: with another address it is another server.")
-    sampled_at = fields.Datetime(help="When the last sample was taken.")
+    address = fields.Char(help="The address that was sampled. A different address is a different server.")
+    sampled_at = fields.Datetime(help="Time of the last sample.")
     level = fields.Selection(LEVELS)
-    last_seen = fields.Datetime(help="When a sample last got an answer.")
-    reason = fields.Json(help="Why the sample is unknown, or which threshold it reached: facts, not words.")
+    last_seen = fields.Datetime(help="Time of the last sample that the server answered.")
+    reason = fields.Json(help="Why the sample is unknown, or which threshold it reached, as facts.")
     pressure = NullableFloat()
     pool_pressure = NullableFloat()
     capacity = NullableFloat()
     used = NullableFloat()
     waiting = NullableFloat()
     maxwait = NullableFloat()
-    counters = fields.Text(prefetch=False, help="What the server had counted when it was read, as JSON.")
+    counters = fields.Text(prefetch=False, help="The counters of the server at that time, as JSON.")
 
     _endpoint_uniq = models.UniqueIndex("(endpoint_id)")

@@ -1,4 +1,4 @@
-"""The settings that the other models read: intervals of scheduled actions, and numbers kept as system parameters."""
+"""Settings that other models read: intervals of scheduled actions, and numbers. Touches system parameters and crons."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from ...odoo_internals import cron_interval
 
-# The numbers that are kept as system parameters, and what they are until somebody sets them.
+# Numbers that are stored as system parameters, and their defaults.
 DEFAULTS = {
     "minute_days": 7,
     "sample_days": 400,
@@ -17,46 +17,46 @@ DEFAULTS = {
 
 
 class ConnectionSettings(models.AbstractModel):
-    """What is set for all endpoints. The settings page shows it and stores it."""
+    """The settings of all endpoints. The settings page shows and changes them."""
 
     _name = "connection.settings"
     _description = "Settings of Database Connections"
 
     @api.model
     def _number(self, name):
-        """Return one of DEFAULTS as it is set now; False if it was emptied."""
+        """Return the current value of one of DEFAULTS, False if it is empty."""
         value = self.env["ir.config_parameter"].sudo().get_param(f"pgbouncer_monitor.{name}")
         if value == "False":
             return False
         try:
             return type(DEFAULTS[name])(value) if value else DEFAULTS[name]
-        except ValueError:  # somebody wrote something else into the parameter
+        except ValueError:  # the parameter can be edited by hand
             return DEFAULTS[name]
 
     @api.model
     def _set_number(self, name, value):
-        """Set one of DEFAULTS; False for none."""
-        # As texts: 0 and False are equal in Python.
+        """Set one of DEFAULTS. False is empty."""
+        # Compared as texts: 0 and False are equal in Python.
         if str(value) != str(self._number(name)):
             self.env["ir.config_parameter"].sudo().set_param(f"pgbouncer_monitor.{name}", str(value))
 
     @api.model
     def _cron(self, name):
-        """Return a scheduled action of this module, active or not; an empty record if somebody deleted it."""
+        """Return a scheduled action of this module, active or not; an empty recordset if it was deleted."""
         cron = self.env.ref(f"pgbouncer_monitor.ir_cron_{name}", raise_if_not_found=False)
         return cron.sudo() if cron else self.env["ir.cron"].sudo()
 
     @api.model
     def _interval(self, name):
-        """Return how many seconds lie between two runs of a scheduled action of this module."""
+        """Return the interval of a scheduled action of this module, in seconds."""
         return cron_interval(self._cron(name))
 
     @api.model
     def _delete_old(self, model, name):
-        """Delete records that are older than the history is kept, in batches, as Odoo's autovacuum wants it.
+        """Delete a batch of records that are older than the days of history, for Odoo's autovacuum.
 
-        :param str name: the field with the time of a record
-        :return: how many were deleted, and whether there are more
+        :param str name: the field with the time of the record
+        :return: how many records were deleted, and whether there are more
         """
         days = self._number("sample_days")
         if days is False:

@@ -1,6 +1,6 @@
-"""Why an endpoint could not be read, and what to do, in words.
+"""The words for why an endpoint could not be read, and what to do. Touches no server.
 
-A new reason is a row of PROBLEMS, and in `probes/errors.py` the text that a server reports it with.
+To add a reason, add a row to PROBLEMS, and the error message of the server to `probes/errors.py`.
 """
 
 from datetime import timedelta
@@ -14,41 +14,44 @@ from ...tools import EPOCH
 
 
 def _lt(text):
-    """Mark a text for the export of translations, which finds it by the name of this function."""
+    """Return a text as it is. The export of translations finds texts by the name of this function."""
     return text
 
 
-# The reason of a QueryError -> what is wrong, and what to do. All rows may use `where`, `user` and `seconds`.
+# There is no environment yet.
+# pylint: disable=prefer-env-translation
+
+# Reason of a QueryError -> (what is wrong, what to do). Each text may use `where`, `user` and `seconds`.
 PROBLEMS = {
     "unresolved": (
-        _lt("The host name of %(where)s cannot be resolved."),
+        _lt("The host name in %(where)s cannot be resolved."),
         _lt("Check the name, or enter the server's address instead."),
     ),
     "refused": (
-        _lt("Nobody listens at %(where)s."),
-        _lt("Check that PgBouncer is running, and its listen_addr, listen_port and unix_socket_dir."),
+        _lt("No server listens at %(where)s."),
+        _lt("Check that PgBouncer is running, and check its listen_addr, listen_port and unix_socket_dir."),
     ),
     "unreachable": (
-        _lt("There is no way in the network to %(where)s."),
-        _lt("Check the address, the routes and the firewall."),
+        _lt("The network has no route to %(where)s."),
+        _lt("Check the address, the routing and the firewall."),
     ),
     "timeout": (
         _lt("%(where)s did not answer within %(seconds)s s."),
         _lt(
-            "Something is there that is silent: a PgBouncer that is suspended, stopped or out of file descriptors, a "
-            "firewall that drops packets, or another service on this port."
+            "Possible causes: PgBouncer is suspended, stopped or out of file descriptors, a firewall drops packets, or "
+            "another service uses this port."
         ),
     ),
     "silent_login": (
-        _lt("%(where)s accepted the connection, and did not log in %(user)s within %(seconds)s s."),
+        _lt("%(where)s accepted the connection, but did not complete the login of %(user)s within %(seconds)s s."),
         _lt(
-            "With auth_query, PgBouncer looks up the password of a user that is not in its auth_file in PostgreSQL, "
-            "and waits if PostgreSQL does not answer. Add %(user)s to the auth_file, and reload PgBouncer."
+            "With auth_query, PgBouncer queries PostgreSQL for the password of a user that is not in its auth_file, "
+            "and waits if PostgreSQL does not answer. Add %(user)s to the auth_file and reload PgBouncer."
         ),
     ),
     "too_large": (
         _lt("%(where)s sent more than the addon reads."),
-        _lt("A PgBouncer with 10,000 clients sends about 3 MB. Check that PgBouncer listens there, and nothing else."),
+        _lt("A PgBouncer with 10,000 clients sends about 3 MB. Check that no other service uses this port."),
     ),
     "unusable": (
         _lt("%(where)s returned an answer that the addon cannot use."),
@@ -56,30 +59,30 @@ PROBLEMS = {
     ),
     "closed": (
         _lt("%(where)s closed the connection before it answered."),
-        _lt("Look into PgBouncer's log: was it stopped? Or is another service on this port?"),
+        _lt("Check PgBouncer's log: it may have been stopped. Or another service uses this port."),
     ),
     "no_password": (
-        _lt("%(where)s asks for a password of the user %(user)s, and there is none."),
+        _lt("%(where)s requires a password for the user %(user)s, but none is set."),
         _lt(
-            "Enter the password, or give it to the user that runs Odoo, in its environment or password file. Those "
+            "Enter the password, or set it in the environment or in the password file of the user that runs Odoo. Both "
             "are only used for an address that an administrator entered."
         ),
     ),
     "wrong_password": (
-        _lt("%(where)s refuses the user %(user)s or the password."),
+        _lt("%(where)s rejected the user %(user)s or the password."),
         _lt("Enter the password that PgBouncer's auth_file has for this user."),
     ),
     "unknown_user": (
         _lt("%(where)s does not know the user %(user)s."),
-        _lt("Add the user to PgBouncer's auth_file, and reload PgBouncer."),
+        _lt("Add the user to PgBouncer's auth_file and reload PgBouncer."),
     ),
     "not_allowed": (
         _lt("The user %(user)s may not use the console of %(where)s."),
-        _lt("Add %(user)s to the list stats_users in pgbouncer.ini, and reload PgBouncer."),
+        _lt("Add %(user)s to stats_users in pgbouncer.ini and reload PgBouncer."),
     ),
     "admin_needed": (
-        _lt("The user %(user)s may only look at the console of %(where)s."),
-        _lt("Add %(user)s to the list admin_users in pgbouncer.ini, and reload PgBouncer."),
+        _lt("The user %(user)s may only run SHOW commands on the console of %(where)s."),
+        _lt("Add %(user)s to admin_users in pgbouncer.ini and reload PgBouncer."),
     ),
     "tls_required": (
         _lt("%(where)s only accepts encrypted connections."),
@@ -87,58 +90,58 @@ PROBLEMS = {
     ),
     "tls_unavailable": (
         _lt("%(where)s does not offer encryption."),
-        _lt("Set client_tls_sslmode in pgbouncer.ini, or the SSL mode to “prefer”."),
+        _lt("Set client_tls_sslmode in pgbouncer.ini, or set the SSL mode to “prefer”."),
     ),
     "tls_failed": (
-        _lt("No encrypted connection to %(where)s could be made."),
+        _lt("An encrypted connection to %(where)s could not be established."),
         _lt(
-            "Check its certificate, and the files of the user that runs Odoo: whom to trust in "
-            "~/.postgresql/root.crt or PGSSLROOTCERT, and if PgBouncer asks for a client's certificate, that in "
-            "postgresql.crt and postgresql.key, or PGSSLCERT and PGSSLKEY. The latter are only used for an address "
-            "that an administrator entered."
+            "Check the server's certificate, and the files of the user that runs Odoo: trusted certificates in "
+            "~/.postgresql/root.crt or PGSSLROOTCERT; if PgBouncer requires a client certificate, postgresql.crt and "
+            "postgresql.key, or PGSSLCERT and PGSSLKEY. A client certificate is only used for an address that an "
+            "administrator entered."
         ),
     ),
     "wrong_server": (
-        _lt("What listens at %(where)s is not PgBouncer."),
-        _lt("Enter PgBouncer's own port: it is 6432 unless listen_port says otherwise."),
+        _lt("The server at %(where)s is not PgBouncer."),
+        _lt("Enter PgBouncer's port: the value of listen_port, by default 6432."),
     ),
     "other": (
         _lt("%(where)s could not be read."),
-        _lt("Look into its log."),
+        _lt("Check the log of the server."),
     ),
 }
 
-# What replaces a row for a PostgreSQL.
+# The rows that differ for PostgreSQL.
 POSTGRESQL_PROBLEMS = {
     "refused": (
         PROBLEMS["refused"][0],
-        _lt("Check that PostgreSQL is running, and its listen_addresses and port."),
+        _lt("Check that PostgreSQL is running, and check its listen_addresses and port."),
     ),
     "wrong_password": (
-        _lt("%(where)s refuses the role %(user)s or the password."),
+        _lt("%(where)s rejected the role %(user)s or the password."),
         _lt("Enter the password that this role has in PostgreSQL."),
     ),
     "not_allowed": (
-        _lt("%(where)s does not let the role %(user)s in from here."),
-        _lt("Add a line for it to pg_hba.conf, and reload PostgreSQL."),
+        _lt("%(where)s does not allow the role %(user)s to connect from this host."),
+        _lt("Add a line for the role to pg_hba.conf and reload PostgreSQL."),
     ),
     "full": (
         _lt("%(where)s has no connection left for the role %(user)s."),
         _lt(
-            "From PostgreSQL 16 on, a role with pg_use_reserved_connections finds a place if some are kept by "
-            "reserved_connections."
+            "Since PostgreSQL 16, a role with the privileges of pg_use_reserved_connections can use the connections "
+            "that reserved_connections keeps free."
         ),
     ),
     "silent_login": (
         PROBLEMS["silent_login"][0],
-        _lt("Check what its authentication waits for, such as LDAP, and whether it is overloaded."),
+        _lt("Check whether its authentication waits for a service such as LDAP, and whether the server is overloaded."),
     ),
     "tls_unavailable": (
         PROBLEMS["tls_unavailable"][0],
-        _lt("Set ssl in postgresql.conf, or the SSL mode to “prefer”."),
+        _lt("Set ssl in postgresql.conf, or set the SSL mode to “prefer”."),
     ),
     "wrong_server": (
-        _lt("What listens at %(where)s is not the PostgreSQL of this Odoo."),
+        _lt("The server at %(where)s is not the PostgreSQL of this Odoo."),
         _lt("Enter the address of the server that holds this Odoo's database."),
     ),
 }
@@ -148,10 +151,10 @@ class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
     def _reason(self, answer, error):
-        """Return the facts of what is wrong with an endpoint, {} if nothing is.
+        """Return the facts about what is wrong with an endpoint, {} if nothing is.
 
         :param answer: and error: see `connection.endpoint._measure`
-        :return: a dictionary that JSON can hold. ``error``: see `QueryError.facts`. ``server``: its address, which may
+        :return: a dictionary of JSON types. ``error``: see `QueryError.facts`. ``server``: the address, which may
             change later. ``is_own_connection``: the answer came over Odoo's own connection instead.
         """
         if not error:
@@ -171,15 +174,15 @@ class ConnectionEndpoint(models.Model):
         if reason.get("error"):
             lines += self._explain(QueryError.from_facts(reason["error"]), reason.get("server"))
         if reason.get("is_own_connection"):
-            lines.append(self.env._("Odoo's own connection told instead."))
+            lines.append(self.env._("Read over Odoo's own connection instead."))
         if reason.get("text"):
             lines.append(reason["text"])
         return "\n".join(lines) or None
 
     def _explain(self, error, server=None):
-        """Return in words what a QueryError of this endpoint means.
+        """Return the words for a QueryError of this endpoint.
 
-        :param dict server: the address that it is about, see `_reason`; the endpoint's own if not given
+        :param dict server: the address that was queried, see `_reason`; by default that of the endpoint
         :return: (what is wrong, what to do)
         """
         self.ensure_one()
@@ -190,7 +193,7 @@ class ConnectionEndpoint(models.Model):
         message = f"{message} ({error.detail})" if error.detail else message
         if error.since:
             since = format_datetime(self.env, EPOCH + timedelta(seconds=error.since), dt_format="medium")
-            message += " " + self.env._("First seen at %s. The server is queried again every few seconds.", since)
+            message += " " + self.env._("First seen at %s. The next query follows within a few seconds.", since)
         return message, remedy
 
     @api.model

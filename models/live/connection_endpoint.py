@@ -1,4 +1,4 @@
-"""Commands to the console of a PgBouncer."""
+"""Commands that change a PgBouncer: PAUSE, RESUME, RELOAD, RECONNECT. Sends them to its console, and logs them."""
 
 from markupsafe import escape
 
@@ -18,29 +18,29 @@ class ConnectionEndpoint(models.Model):
 
     def _check_console(self):
         if self.kind != "pgbouncer":
-            raise UserError(self.env._("%s is no PgBouncer: it has no console.", self.name))
+            raise UserError(self.env._("%s is not a PgBouncer: it has no console.", self.name))
 
     def action_reload(self):
-        """Have PgBouncer read its configuration files again."""
+        """Reload the configuration files of PgBouncer."""
         return self._command("RELOAD")
 
     def action_reconnect(self):
-        """Have PgBouncer replace its server connections, each when it is free."""
+        """Replace the server connections of PgBouncer, each as soon as it is released."""
         return self._command("RECONNECT")
 
     def action_pause(self):
-        """Have PgBouncer give no client a server any more."""
+        """Pause all databases of PgBouncer: no client gets a server connection."""
         return self._command("PAUSE")
 
     def action_resume(self):
-        """End a pause of the whole PgBouncer."""
+        """Resume all databases of PgBouncer."""
         return self._command("RESUME")
 
     def _command(self, verb, database=None):
-        """Send a command to the console, write what came of it into the chatter, and tell the user.
+        """Send a command to the console, log the result in the chatter, and notify the user.
 
         :param str verb: RELOAD, RECONNECT, PAUSE or RESUME
-        :param str database: a name that this console itself reported; all of them if not given
+        :param str database: a name that this console reported; by default all databases
         """
         self.ensure_one()
         self.check_access("write")
@@ -48,7 +48,7 @@ class ConnectionEndpoint(models.Model):
         if verb == "PAUSE" and self._carries_this_request(database):
             raise UserError(
                 self.env._(
-                    "Not paused: this Odoo works through it, and could not end the pause. Pause it in psql, in which "
+                    "Not paused: this Odoo is connected through it, and could not resume it. Pause it in psql, where "
                     "you can also resume it."
                 )
             )
@@ -60,14 +60,14 @@ class ConnectionEndpoint(models.Model):
         return notification(f"{self.name}: {command}", result, kind)
 
     def _argument(self, verb, database):
-        """Return a database's name as it is written in a command: a name cannot be a parameter on the console."""
+        """Return the name of a database, quoted for a command: the console has no parameters."""
         if name := readings.argument(database):
             return name
         raise UserError(
             self.env._(
-                "PgBouncer takes no command with a name of more than %(bytes)s bytes, its quotes included. Nothing "
-                "was sent. Send %(verb)s from the endpoint, for all databases, or give “%(database)s” a shorter "
-                "name in pgbouncer.ini.",
+                "PgBouncer accepts no command with a name of more than %(bytes)s bytes, including quotes. Nothing was "
+                "sent. Send %(verb)s from the endpoint, for all databases, or give “%(database)s” a shorter name in "
+                "pgbouncer.ini.",
                 bytes=readings.ARGUMENT_BYTES,
                 verb=verb,
                 database=database,
@@ -75,27 +75,27 @@ class ConnectionEndpoint(models.Model):
         )
 
     def _outcome(self, verb, command, reading):
-        """Return what to say of a command that was sent, and the kind of notification."""
+        """Return the result of a command in words, and the kind of notification."""
         if isinstance(reading, QueryError):
             return self._unanswered(verb, reading)
         error = reading.answers[command]
         if isinstance(error, QueryError):
             if error.reason == "admin_needed":
                 return " ".join(self._explain(error)), "danger"
-            return self.env._("PgBouncer refused it: %s", error.detail), "danger"
+            return self.env._("PgBouncer rejected it: %s", error.detail), "danger"
         if verb == "RELOAD" and readings.version_tuple(reading.version) < (1, 25):
             return (
                 self.env._(
-                    "PgBouncer %s says that it is done. It says so even if it could not read its files: before "
-                    "version 1.25 only its log tells.",
+                    "PgBouncer %s reports success. Before version 1.25, it does so even if it could not read its "
+                    "files: check its log.",
                     reading.version,
                 ),
                 "warning",
             )
-        return self.env._("PgBouncer says that it is done."), "success"
+        return self.env._("PgBouncer reports success."), "success"
 
     def _carries_this_request(self, database=None):
-        """Does a server of this PgBouncer, and of that database, work for this very request?"""
+        """Return whether this request uses a server connection of this PgBouncer, and of that database."""
         [(pid,)] = self.env.execute_query(SQL("SELECT pg_backend_pid()"))
         domain = [("endpoint_id", "=", self.id), ("remote_pid", "=", pid)]
         if database is not None:
@@ -103,16 +103,16 @@ class ConnectionEndpoint(models.Model):
         return bool(self.env["pgbouncer.server"].sudo().search_count(domain))
 
     def _unanswered(self, verb, error):
-        """:return: what to say of a command that got no answer, and the kind of notification"""
+        """Return the result of a command without an answer in words, and the kind of notification."""
         if not error.is_sent:
-            return self.env._("It was not sent. %s", " ".join(self._explain(error))), "danger"
+            return self.env._("Not sent. %s", " ".join(self._explain(error))), "danger"
         if verb == "PAUSE":
             return (
                 self.env._(
-                    "It was sent, and has not ended within %s s. PgBouncer goes on pausing: it waits for the servers "
-                    "that are in use, and gives them to nobody else. The databases show what is paused; RESUME ends "
-                    "it.",
-                    CONSOLE_TIMEOUT,
+                    "Sent, but not complete within %s s. PgBouncer is still pausing: it waits for the server "
+                    "connections in use, and assigns them to no other client. The databases show what is paused. Use "
+                    "Resume to end the pause.",
+                    self._timeout(),
                 ),
                 "warning",
             )

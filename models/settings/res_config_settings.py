@@ -1,4 +1,4 @@
-"""The settings page: it shows what other models read, and stores it."""
+"""The settings page. Shows and stores what `connection.settings` and the rules hold."""
 
 import math
 
@@ -12,23 +12,25 @@ from ..endpoint.connection_settings import DEFAULTS
 class ResConfigSettings(models.TransientModel):
     _inherit = "res.config.settings"
 
-    # Odoo's own `config_parameter` turns 0 and empty into the default: these are read and written here.
+    # With `config_parameter`, Odoo replaces 0 and empty by the default. So get_values and set_values handle these.
     is_sampling = fields.Boolean("Log Connection Pressure")
     sample_minutes = fields.Integer("Sampling Interval (minutes)")
-    minute_days = NullableInteger("Days of Minutes", help="After so many days the samples of an hour become one.")
+    minute_days = NullableInteger(
+        "Days of Minutes", help="After this many days, the samples of an hour are merged into one."
+    )
     sample_days = NullableInteger(
-        "Days of History", help="After so many days samples, and alerts that are over, are deleted."
+        "Days of History", help="After this many days, samples and resolved alerts are deleted."
     )
     is_checking = fields.Boolean("Check LISTEN Regularly")
     check_hours = fields.Integer("Hours between Checks")
     connection_rule_ids = fields.Many2many(
         "connection.rule", default=lambda self: self.env["connection.rule"].search([("endpoint_id", "=", False)])
     )
-    reminder_hours = NullableFloat("Hours until a Reminder", help="Empty: there are no reminders.")
+    reminder_hours = NullableFloat("Hours until a Reminder", help="Leave empty for no reminders.")
     alert_channel_id = fields.Many2one(
         "discuss.channel",
         config_parameter="pgbouncer_monitor.alert_channel_id",
-        help="All its members see the alerts there, without the sessions.",
+        help="Alerts are also posted in this channel, without the sessions. All its members can read them.",
     )
 
     @api.constrains("sample_minutes", "check_hours", "minute_days", "sample_days", "reminder_hours")
@@ -36,22 +38,20 @@ class ResConfigSettings(models.TransientModel):
         for settings in self:
             if settings.sample_minutes < 1:
                 raise ValidationError(
-                    self.env._("Connection pressure: enter an interval of at least 1 minute, or switch the log off.")
+                    self.env._("Connection pressure: enter an interval of at least 1 minute, or disable the log.")
                 )
             if settings.is_checking and settings.check_hours < 1:
                 raise ValidationError(
-                    self.env._("LISTEN check: enter at least 1 hour between checks, or switch them off.")
+                    self.env._("LISTEN check: enter at least 1 hour between checks, or disable them.")
                 )
             for name in ("minute_days", "sample_days"):
                 if settings[name] is not False and settings[name] < 1:
                     raise ValidationError(
-                        self.env._(
-                            "Connection pressure: enter at least 1 day, or nothing to keep the samples as they are."
-                        )
+                        self.env._("Connection pressure: enter at least 1 day, or leave it empty to keep all samples.")
                     )
             if settings.reminder_hours is not False and not 0 < settings.reminder_hours < math.inf:
                 raise ValidationError(
-                    self.env._("Alerts: enter more than 0 hours until a reminder, or nothing for no reminders.")
+                    self.env._("Alerts: enter more than 0 hours until a reminder, or leave it empty for no reminders.")
                 )
 
     @api.model

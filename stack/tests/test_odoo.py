@@ -54,9 +54,9 @@ def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair, web_server)
     assert shown == {"Healthy"}
     assert set(notices) == {"Frozen", "Killed", "Closed", "PostgreSQL", "Web", "Wrong"}
     assert "did not answer within" in notices["Frozen"]
-    assert "Nobody listens" in notices["Killed"]
+    assert "No server listens" in notices["Killed"]
     assert "is not PgBouncer" in notices["PostgreSQL"]
-    assert "refuses the user" in notices["Wrong"]
+    assert "rejected the user" in notices["Wrong"]
 
     assert "is not PgBouncer" in notices["Web"]
 

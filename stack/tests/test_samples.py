@@ -48,9 +48,9 @@ def test_killed_pgbouncer(sampler):
         shop.cursor().execute("SELECT 1")
     sampler.run()
     sampler.pair.pgbouncer.stop()
-    assert_not_responding(sampler, "Nobody listens", "listen_port")
+    assert_not_responding(sampler, "No server listens", "listen_port")
     samples = sampler.run()
-    assert_unknown(samples["PgBouncer"], "Nobody listens", "listen_port")
+    assert_unknown(samples["PgBouncer"], "No server listens", "listen_port")
     assert samples[POSTGRESQL]["level"] == "ok", "the others are measured as ever"
     sampler.pair.pgbouncer.start()
     back = sampler.run()["PgBouncer"]

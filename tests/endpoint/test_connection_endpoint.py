@@ -23,11 +23,11 @@ class TestConnectionEndpoint(ServerCase):
         self.endpoint.write({"port": closed_port(), "password": variable("PGBOUNCER_STATS_PASSWORD")})
         action = self.endpoint.action_test()
         self.assertEqual(action["params"]["type"], "danger")
-        self.assertIn("Nobody listens", self.endpoint.last_error)
+        self.assertIn("No server listens", self.endpoint.last_error)
         self.assertIn("listen_port", self.endpoint.last_error, "the remedy")
         self.assertFalse(self.endpoint.last_seen)
         self.endpoint.write({"port": port, "password": variable("PGBOUNCER_STATS_PASSWORD")})
-        self.assertIn("not measured yet", self.endpoint.last_error, "that was the other address")
+        self.assertIn("Not sampled yet", self.endpoint.last_error, "the sample was taken at the other address")
         self.endpoint.action_test()
         self.assertTrue(self.endpoint.last_seen)
 
@@ -50,7 +50,7 @@ class TestConnectionEndpoint(ServerCase):
         self.assertNotIn("secret", str(self.endpoint.message_ids.read(["body", "tracking_value_ids"])))
 
     def test_manager_does_not_get_the_password(self):
-        """A manager may change the host, but not to have the password sent to his own."""
+        """A Manager may change the host, but the stored password is not sent to the new one."""
         manager = new_test_user(self.env, "manager", groups="pgbouncer_monitor.group_manager")
         endpoint = self.endpoint.with_user(manager)
         self.assertNotIn("password", endpoint.fields_get())
@@ -64,7 +64,7 @@ class TestConnectionEndpoint(ServerCase):
             self.assertFalse(self.endpoint.sudo().stored_password, change)
 
     def test_password_file_is_for_addresses_of_administrators(self):
-        """An entry of that file may be for any host, and be Odoo's own database password."""
+        """An entry of the file may match any host, and be the password of Odoo's own database."""
         variable("PGPASSFILE")
         admin = self.endpoint.with_user(self.env.ref("base.user_admin"))
         by_admin = admin.create(endpoint_values(password=False))
@@ -74,11 +74,11 @@ class TestConnectionEndpoint(ServerCase):
         del values["password"]
         endpoints = by_admin.with_user(manager).copy() | by_admin.with_user(manager).create(values)
         for endpoint in endpoints:
-            self.assertIn("a password of the user", endpoint.action_test()["params"]["message"])
+            self.assertIn("a password for the user", endpoint.action_test()["params"]["message"])
         by_admin.with_user(manager).name = "Renamed"
         self.assertEqual(by_admin.action_test()["params"]["type"], "success")
         by_admin.with_user(manager).host = "localhost"
-        self.assertIn("a password of the user", by_admin.action_test()["params"]["message"])
+        self.assertIn("a password for the user", by_admin.action_test()["params"]["message"])
         by_admin.host = "127.0.0.1"
         self.assertEqual(by_admin.action_test()["params"]["type"], "success")
 
@@ -91,17 +91,17 @@ class TestConnectionEndpoint(ServerCase):
         nothing = {"PGPASSFILE": "/nonexistent", PASSWORD_VARIABLE: variable("PGBOUNCER_STATS_PASSWORD")}
         with patch.dict(os.environ, nothing):
             self.assertEqual(by_admin.action_test()["params"]["type"], "success")
-            self.assertIn("a password of the user", by_manager.action_test()["params"]["message"])
+            self.assertIn("a password for the user", by_manager.action_test()["params"]["message"])
 
     def test_own_database_is_not_paused(self):
-        """Odoo works through this PgBouncer: nobody could press Resume."""
+        """Odoo is connected through this PgBouncer: Resume would not work."""
         admin = {"user": variable("PGBOUNCER_ADMIN"), "password": variable("PGBOUNCER_ADMIN_PASSWORD")}
         self.endpoint.write({"user": admin["user"]})
         self.endpoint.write({"password": admin["password"]})
-        with self.assertRaisesRegex(UserError, "this Odoo works through it"):
+        with self.assertRaisesRegex(UserError, "this Odoo is connected through it"):
             self.endpoint.action_pause()
         own = self.env["pgbouncer.database"].search([("name", "=", self.env.cr.dbname)])
-        with self.assertRaisesRegex(UserError, "this Odoo works through it"):
+        with self.assertRaisesRegex(UserError, "this Odoo is connected through it"):
             own.action_pause()
 
     def test_remove_password(self):
@@ -129,13 +129,13 @@ class TestConnectionEndpoint(ServerCase):
             with self.assertRaisesRegex(ValidationError, "one host"):
                 self.endpoint.host = host
 
-    def test_host_that_is_nearly_right(self):
-        with self.assertRaisesRegex(ValidationError, "Enter its folder, /run/pgbouncer, as the host"):
+    def test_host_with_a_common_mistake(self):
+        with self.assertRaisesRegex(ValidationError, "Enter its directory, /run/pgbouncer, as the host"):
             self.endpoint.host = "/run/pgbouncer/.s.PGSQL.6432"
         with self.assertRaisesRegex(ValidationError, "without brackets"):
             self.endpoint.host = "[::1]"
 
-    def test_addresses_as_one_writes_them(self):
+    def test_format_of_addresses(self):
         for host, where in (
             ("::1", "[::1]:"),
             ("@no_such_pool", "@no_such_pool/.s.PGSQL."),
@@ -143,7 +143,7 @@ class TestConnectionEndpoint(ServerCase):
         ):
             self.endpoint.write({"host": host, "port": closed_port()})
             self.look_again()
-            self.assertIn(f"Nobody listens at {where}{self.endpoint.port}", self.endpoint.console_error)
+            self.assertIn(f"No server listens at {where}{self.endpoint.port}", self.endpoint.console_error)
 
     def test_numbers_in_the_users_language(self):
         self.env["res.lang"]._activate_lang("de_DE")

@@ -37,15 +37,15 @@ class TestOwnAddress(SampleCase):
     def test_if_it_fails_odoos_own_connection_tells(self):
         self.grant_monitor()
         for values, problem in (
-            ({"port": closed_port()}, "Nobody listens"),
-            ({"port": int(variable("PGBOUNCER_PORT")), "user": "nobody", "password": "x"}, "refuses the role"),
+            ({"port": closed_port()}, "No server listens"),
+            ({"port": int(variable("PGBOUNCER_PORT")), "user": "nobody", "password": "x"}, "rejected the role"),
             ({"port": self.silent_server()}, "did not answer"),
         ):
             self.postgresql.write(values)
             sample = self.take(self.postgresql)
             self.assertTrue(sample.used, problem)
             self.assertIn(problem, sample.reason)
-            self.assertIn("Odoo's own connection told instead", sample.reason)
+            self.assertIn("over Odoo's own connection instead", sample.reason)
             self.assertEqual(sample.level, "ok")
             self.assertIn(problem, self.postgresql.last_error)
             notification = self.postgresql.action_test()["params"]

@@ -172,9 +172,9 @@ class TestSampler(SampleCase):
         with self.clock_forward(600):
             self.env.invalidate_all()
             self.assertEqual(self.endpoint.level, "unknown")
-            self.assertIn("was not measured since", self.endpoint.last_error)
+            self.assertIn("Not sampled since", self.endpoint.last_error)
             self.assertNotIn(self.endpoint, self.env["connection.endpoint"].search([("level", "=", "ok")]))
-            self.assertIn("was not measured since", str(self.Sample.get_notices()))
+            self.assertIn("Not sampled since", str(self.Sample.get_notices()))
             # The clock stays there: what was counted was counted in that long time.
             whole = self.take()[0]
             self.assertAlmostEqual(whole.interval, 600, delta=5)

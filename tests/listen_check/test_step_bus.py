@@ -52,7 +52,7 @@ class TestBus(StepCase):
                 self.assertNotIn("is_bus", self.run_record.sudo()._read_answer(answer))
 
     def test_bus_process_that_cannot_be_asked(self):
-        """Nobody listens where it should be."""
+        """No server listens where it should be."""
         self.step("pooler")
         self.env["ir.config_parameter"].set_param("web.base.url", f"http://127.0.0.1:{closed_port()}")
         self.patch(config, "options", config.options.new_child({"http_port": closed_port()}))

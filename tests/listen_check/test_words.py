@@ -70,7 +70,7 @@ class TestWords(CheckCase):
         unread = {"id": self.endpoint.id, "name": "Test PgBouncer", "reason": "refused", "detail": ""}
         steps["listeners"]["unread"] = [unread]
         bus, _cron = self.conclude(steps)
-        self.assertIn("Test PgBouncer: Nobody listens at", bus.evidence)
+        self.assertIn("Test PgBouncer: No server listens at", bus.evidence)
         self.endpoint.unlink()
         self.env.invalidate_all()
         self.assertIn("Test PgBouncer: refused", bus.evidence)

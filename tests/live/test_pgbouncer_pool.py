@@ -131,10 +131,10 @@ class TestPgbouncerPool(ServerCase):
         """Side by side: two that hang cost one deadline."""
         postgresql = int(variable("TEST_PGPORT"))
         broken = {
-            "Refused": ({"port": closed_port()}, "Nobody listens"),
+            "Refused": ({"port": closed_port()}, "No server listens"),
             "Silent": ({"port": self.silent_server()}, "did not answer within"),
             "Silent too": ({"port": self.silent_server()}, "did not answer within"),
-            "Wrong password": ({"password": "wrong"}, "refuses the user"),
+            "Wrong password": ({"password": "wrong"}, "rejected the user"),
             "PostgreSQL": ({"port": postgresql}, "is not PgBouncer"),
             "No stats user": ({"user": "shop"}, "may not use the console"),
             "No such host": ({"host": "no-such-host.invalid"}, "cannot be resolved"),
@@ -157,7 +157,7 @@ class TestPgbouncerPool(ServerCase):
         self.endpoint.port = closed_port()
         result = self.Pool.web_read_group([], ["database"])
         self.assertFalse(result["groups"])
-        self.assertIn("Nobody listens", result["reading"]["notices"][0]["text"])
+        self.assertIn("No server listens", result["reading"]["notices"][0]["text"])
 
     def test_export_says_what_is_missing_too(self):
         pool = self.Pool.search([("database", "=", "pgbouncer")])
@@ -166,4 +166,4 @@ class TestPgbouncerPool(ServerCase):
         self.look_again()
         rows = self.Pool.search([("database", "=", "pgbouncer")]).export_data(["database", "cl_waiting"])["datas"]
         self.assertEqual(rows[0], ["pgbouncer", 0])
-        self.assertIn("Lost: Nobody listens", rows[1][0])
+        self.assertIn("Lost: No server listens", rows[1][0])

@@ -177,7 +177,7 @@ class TestTours(TourCase):
         self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_endpoint", login="admin", timeout=120)
         endpoint = self.env["connection.endpoint"].search([("kind", "=", "pgbouncer")])
         self.assertEqual(endpoint.name, "From the tour")
-        self.assertIn("Nobody listens", endpoint.last_error)
+        self.assertIn("No server listens", endpoint.last_error)
         endpoint.write(values)
         endpoint.action_test()
         self.assertFalse(endpoint.last_error)

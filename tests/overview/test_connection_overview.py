@@ -80,13 +80,13 @@ class TestConnectionOverview(OverviewCase):
         started = time.monotonic()
         overview = self.overview()
         self.assertLess(time.monotonic() - started, 3 + 1, "the servers are asked side by side")
-        for endpoint, reason in ((lost, "Nobody listens"), (silent, "did not answer within")):
+        for endpoint, reason in ((lost, "No server listens"), (silent, "did not answer within")):
             card = self.card(endpoint, overview)
             self.assertEqual((card["level"], card["is_answering"]), ("unknown", False))
             self.assertIn(reason, card["reason"])
             self.assertEqual([card[name] for name in ("used", "left", "pressure", "waiting")], [None] * 4)
             self.assertEqual(card["last_seen"], None)
-            self.assertIn("not measured yet", card["missing_sample"])
+            self.assertIn("Not sampled yet", card["missing_sample"])
         self.assertEqual(set(overview["silent"]), {"Lost", "Silent"})
         self.assertEqual(self.card(overview=overview)["level"], "ok", "the others are as they are")
         self.endpoint.port = closed_port()

@@ -12,7 +12,7 @@ tours.add("pgbouncer_monitor_pools", {
         {
             content: "The endpoint that does not answer is named, with the remedy",
             trigger:
-                ".o_live_notice.alert-danger:contains(Lost PgBouncer):contains(Nobody listens) .o_live_remedy:contains(listen_port)",
+                ".o_live_notice.alert-danger:contains(Lost PgBouncer):contains(No server listens) .o_live_remedy:contains(listen_port)",
         },
         {
             content: "The other endpoint's waiting client appears without a click",
@@ -97,8 +97,8 @@ tours.add("pgbouncer_monitor_endpoint", {
         { trigger: "div[name=port] input", run: "edit 1" },
         { trigger: "div[name=password] input[type=password]", run: "edit secret" },
         { trigger: "button[name=action_test]", run: "click" },
-        { trigger: ".o_notification:contains(Nobody listens)" },
-        { trigger: ".o_form_view .alert-danger:contains(Nobody listens)" },
+        { trigger: ".o_notification:contains(No server listens)" },
+        { trigger: ".o_form_view .alert-danger:contains(No server listens)" },
         { trigger: "button[name=action_remove_password]" },
     ],
 });
@@ -167,7 +167,7 @@ tours.add("pgbouncer_monitor_commands", {
         { trigger: ".o_data_row td[name=name]:contains(Test PgBouncer)", run: "click" },
         { trigger: ".o_form_view div[name=max_client_conn]:contains(1,000)" },
         ...confirmed("action_reload"),
-        { trigger: ".o_notification:contains(RELOAD):contains(only its log tells)" },
+        { trigger: ".o_notification:contains(RELOAD):contains(check its log)" },
         {
             content: "The chatter says what was done",
             trigger: ".o-mail-Message:contains(RELOAD)",

@@ -105,7 +105,7 @@ tours.add("pgbouncer_monitor_overview_stopped", {
         { trigger: ".o_live_status select", run: "select 5" },
         {
             content: "It stopped: why, what to do, and since when, without a click",
-            trigger: `${card("Test PgBouncer")}[data-level=unknown]:contains('Nobody listens'):contains('Check that PgBouncer is running')`,
+            trigger: `${card("Test PgBouncer")}[data-level=unknown]:contains('No server listens'):contains('Check that PgBouncer is running')`,
             timeout: 30000,
         },
         {
