@@ -269,7 +269,7 @@ For a shell: . {os.path.relpath(ENVIRONMENT)}
                 f"{BLOCK_CLIENTS} clients on {BLOCK_POOL_SIZE} server connections, for {BLOCK_SECONDS} s. Find the one"
             )
             print(
-                f"    that blocks the others: {self.url}/odoo/connection-overview, “Sessions that wait for a lock”\n"
+                f"    that blocks the others: {self.url}/odoo/connection-overview, “Sessions waiting for a lock”\n"
                 f"    It is {host}:{port}",
                 flush=True,
             )
