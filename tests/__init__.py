@@ -8,4 +8,6 @@ from .listen_check import test_connection_check
 from .alerts import test_connection_alert
 from .history import test_connection_sample
 from .overview import test_connection_overview
+from .overview import test_connection_overview_now
+from .overview import test_hoot
 from .overview import test_overview_tours

@@ -25,10 +25,10 @@ export const texts = {
         if (left === null) {
             return _t("%s connected, limit unknown", number(used));
         }
-        const told = { used: number(used), capacity: number(capacity), left: number(left) };
+        const params = { used: number(used), capacity: number(capacity), left: number(left) };
         return kind === "postgresql"
-            ? _t("%(used)s of %(capacity)s connections, %(left)s left", told)
-            : _t("%(used)s of %(capacity)s clients, %(left)s left", told);
+            ? _t("%(used)s of %(capacity)s connections, %(left)s left", params)
+            : _t("%(used)s of %(capacity)s clients, %(left)s left", params);
     },
     waiting({ waiting, maxwait, waiting_mean }) {
         if (waiting === null) {
@@ -121,12 +121,12 @@ export const texts = {
 
     // An alert
     alert({ is_open, opened_at, duration, worst }) {
-        const told = { time: formatDateTime(deserializeDateTime(opened_at)), duration, worst };
+        const params = { time: formatDateTime(deserializeDateTime(opened_at)), duration, worst };
         return is_open
-            ? _t("Open since %(time)s (%(duration)s). Worst value: %(worst)s.", told)
+            ? _t("Open since %(time)s (%(duration)s). Worst value: %(worst)s.", params)
             : _t(
                   "Resolved. Opened at %(time)s, lasted %(duration)s. Worst value: %(worst)s.",
-                  told,
+                  params,
               );
     },
     advice: (advice) => _t("Recommendation: %s", advice),
