@@ -67,7 +67,7 @@ class Shop:
                 f"{BLOCK_CLIENTS} clients on {BLOCK_POOL_SIZE} server connections, for {BLOCK_SECONDS} s. Find the one"
             )
             print(
-                f"    that blocks the others: {self.url}, “Sessions that wait for a lock”\n    It is {host}:{port}",
+                f"    that blocks the others: {self.url}, “Sessions waiting for a lock”\n    It is {host}:{port}",
                 flush=True,
             )
             time.sleep(BLOCK_SECONDS)

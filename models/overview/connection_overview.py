@@ -65,7 +65,7 @@ class ConnectionOverview(models.AbstractModel):
                 return self._sessions(measured)
         except psycopg2.Error as error:
             problem = self.env._(
-                "PostgreSQL did not tell its sessions within %(seconds)s s: %(error)s. The next look tries again.",
+                "PostgreSQL did not return its sessions within %(seconds)s s: %(error)s. The next refresh tries again.",
                 seconds=formatLang(self.env, CONSOLE_TIMEOUT / 3, digits=1),
                 error=str(error).strip(),
             )

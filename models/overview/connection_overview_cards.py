@@ -89,7 +89,9 @@ class ConnectionOverview(models.AbstractModel):
         fullest = max(pools, key=lambda row: row["pressure"], default=None)
         waiting = [*of_endpoint, ("database", "!=", CONSOLE), ("state", "=", "waiting")]
         return {
-            "used_link": link("pgbouncer.client", of_endpoint, self.env._("Clients of %s, its console included", name)),
+            "used_link": link(
+                "pgbouncer.client", of_endpoint, self.env._("Clients of %s, including its console", name)
+            ),
             "waiting": instance.get("waiting"),
             "waiting_mean": instance.get("waiting_mean"),
             "maxwait": format_seconds(self.env, instance.get("maxwait")),
@@ -106,7 +108,7 @@ class ConnectionOverview(models.AbstractModel):
             if not check:
                 label = self.env._("%s: Not Checked", selection_label(Check, "listener", listener))
             elif check._is_old():
-                label = self.env._("%s, but that is old", check.display_name)
+                label = self.env._("%s (outdated)", check.display_name)
             else:
                 label = check.display_name
             level = check.level if check and not check._is_old() else "unknown"

@@ -161,7 +161,7 @@ class ConnectionOverview(models.AbstractModel):
         if root[0] == PREPARED:
             behind = [pid for pid, blockers in waits_for.items() if PREPARED in blockers]
             nodes[0]["who"] = " ".join(Session._explain_prepared(behind))
-        label = self.env._("PID %s and whom it blocks", root[0])
+        label = self.env._("PID %s and the sessions that it blocks", root[0])
         tree_link = link("pg.stat.activity", [("pid", "in", pids)], label)
         return {"nodes": nodes, "more": len(tree) - len(nodes), "link": tree_link}
 
@@ -175,7 +175,7 @@ class ConnectionOverview(models.AbstractModel):
             do: cancel its query, or terminate it
         """
         if not session:
-            return {"id": None, "pid": pid, "who": self.env._("It is gone.")}
+            return {"id": None, "pid": pid, "who": self.env._("The session has ended.")}
         is_client = session.backend_type == "client backend"
         state = self.env._("unknown, because track_activities is off") if session.is_untracked else session.state
         role = "/".join(filter(None, (session.usename, session.datname)))
@@ -183,7 +183,7 @@ class ConnectionOverview(models.AbstractModel):
         return {
             "id": session.id,
             "pid": pid,
-            "who": who or session.backend_type or self.env._("a process of PostgreSQL's own"),
+            "who": who or session.backend_type or self.env._("background process"),
             "client": session._client() if is_client and not session.is_hidden else None,
             "client_id": session.client_id.id or None,
             "pool": pools.get(session.pool_id.id),

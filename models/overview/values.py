@@ -70,6 +70,6 @@ def pool_values(endpoint, row):
         "waiting": row["waiting"],
         "maxwait": format_seconds(env, row["maxwait"]),
         "bottleneck": bottleneck and env["pgbouncer.pool"]._explain_bottleneck(bottleneck),
-        "clients_link": link("pgbouncer.client", waiting, env._("Waiting for %s", name)),
+        "clients_link": link("pgbouncer.client", waiting, env._("Waiting in %s", name)),
         "servers_link": link("pgbouncer.server", active, env._("In use: %s", name)),
     }

@@ -1,7 +1,7 @@
-"""What the first screen costs with 1,000 clients in as many pools, on as many backends, in one run:
-its request beside the bare queries whose answers it shows, and beside two lists. `make bench`
-prints milliseconds, the median and in brackets the minimum and maximum; then how long PgBouncer and
-Odoo's backend of PostgreSQL worked for each of them, on average.
+"""What the Overview costs with 1,000 clients in as many pools, on as many backends, in one run:
+its request, the bare queries whose answers it shows, and two lists. `make bench` prints
+milliseconds, the median and in brackets the minimum and maximum; then how long PgBouncer and
+Odoo's PostgreSQL backend worked for each of them, on average.
 """
 
 from crowd import crowd
@@ -15,7 +15,7 @@ POOLS = 1000
 def main():
     with crowd(POOLS) as servers:
         servers.grow(POOLS)
-        step("Measuring the first screen")
+        step("Measuring the Overview")
         parameters = {"console": servers.console, "endpoint": servers.endpoint}
         pid = servers.pair.pgbouncer.process().pid
         measured = servers.run_in_odoo("overview_in_odoo.py", parameters | {"pgbouncer": pid})

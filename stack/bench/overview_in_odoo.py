@@ -12,7 +12,7 @@ def bare():
     env.cr.fetchall()
 
 
-def first_screen():
+def overview():
     json.dumps(env["connection.overview"].get_overview())
 
 
@@ -23,12 +23,12 @@ def two_lists():
 
 
 def worked(pid):
-    """For how many milliseconds a process has worked."""
+    """Return for how many milliseconds a process has run on a CPU."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
 
 
 def measure_with_servers(call):
-    """The times of `measure`, and the mean work of each server for one call."""
+    """Return the times of `measure`, and the mean CPU time of each server for one call."""
     env.cr.execute("SELECT pg_backend_pid()")
     pids = {"pgbouncer": parameters["pgbouncer"], "postgresql": env.cr.fetchone()[0]}
     before = {name: worked(pid) for name, pid in pids.items()}
@@ -41,7 +41,7 @@ watch()
 finish(
     {
         "bare queries": measure_with_servers(bare),
-        "first screen": measure_with_servers(first_screen),
+        "Overview": measure_with_servers(overview),
         "two lists: sessions, pools": measure_with_servers(two_lists),
     }
 )

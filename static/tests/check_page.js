@@ -1,5 +1,5 @@
 /* global axe */
-// Run in the page of the first screen, after axe-core.
+// Runs in the Overview, after axe-core.
 
 (async () => {
     const problems = [];
@@ -22,7 +22,7 @@
         }
     }
     if (passes.length < 10) {
-        problems.push("axe-core has looked at nothing");
+        problems.push("axe-core has checked nothing");
     }
 
     const interval = only(".o_live_status select");
@@ -54,13 +54,13 @@
     const before = readAt();
     await sleep(6000);
     if (readAt() !== before) {
-        problems.push("it was read while the page was hidden");
+        problems.push("it refreshed while the page was hidden");
     }
     isHidden = false;
     document.dispatchEvent(new Event("visibilitychange"));
     await sleep(2000);
     if (readAt() === before) {
-        problems.push("it was not read when the page was shown again");
+        problems.push("it did not refresh when the page was shown again");
     }
 
     if (problems.length) {

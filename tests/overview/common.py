@@ -15,7 +15,7 @@ class OverviewCase(SampleCase):
         close_idle_servers()
 
     def overview(self, user=None):
-        """What the screen gets: through JSON, as it would arrive there."""
+        """Return what the page gets, converted to JSON and back."""
         self.look_again()
         Overview = self.env["connection.overview"]
         return json.loads(json.dumps((Overview.with_user(user) if user else Overview).get_overview()))
@@ -25,7 +25,7 @@ class OverviewCase(SampleCase):
         return next(card for card in cards if card["id"] == (endpoint or self.endpoint).id)
 
     def waiter(self, *commands, connect=connect, **options):
-        """A session that runs commands, and stays in the last one."""
+        """Open a session that runs commands and waits in the last one."""
         waiter = self.client(connect(user="odoo", async_=True, connect_timeout=None, **options))
         wait_select(waiter)
         cursor = waiter.cursor()
@@ -37,7 +37,7 @@ class OverviewCase(SampleCase):
         return waiter
 
     def lock_tree(self):
-        """Three sessions, each of which waits for the one before: a tree of depth three."""
+        """Open three sessions, each of which waits for the one before. Return their PIDs."""
         lock = "SELECT pg_advisory_xact_lock(%s)"
         first = self.client(connect(user="odoo", application_name="first"))
         first.cursor().execute(f"BEGIN; {lock % 701}")
@@ -54,7 +54,7 @@ class OverviewCase(SampleCase):
         return [connection.info.backend_pid for connection in sessions]
 
     def pairs(self, part):
-        """All numbers with a link in a part of the answer."""
+        """Return all (count, link) pairs in a part of the answer."""
         if isinstance(part, list):
             return [pair for item in part for pair in self.pairs(item)]
         if not isinstance(part, dict):

@@ -15,7 +15,7 @@ class TestConnectionOverviewNow(OverviewCase):
     def test_lock_tree(self):
         first, second, third = self.lock_tree()
         with patch.object(connection_overview_now, "MIN_AGE", 60):
-            self.assertEqual(self.overview()["blocked"]["trees"], [], "not for long")
+            self.assertEqual(self.overview()["blocked"]["trees"], [], "too short")
         time.sleep(1.1)
         self.set_rule("blocked_age", warning=0, critical=1000)
         overview = self.overview()
@@ -50,7 +50,7 @@ class TestConnectionOverviewNow(OverviewCase):
         idle = self.client(connect(user="odoo", application_name="idle"))
         idle.cursor().execute("BEGIN; SELECT 1")
         with patch.object(connection_overview_now, "MIN_AGE", 60):
-            self.assertEqual(self.overview()["idle_in_transaction"]["sessions"], [], "not for long")
+            self.assertEqual(self.overview()["idle_in_transaction"]["sessions"], [], "too short")
         time.sleep(1.1)
         self.set_rule("idle_in_transaction_age", warning=1, critical=1000)
         overview = self.overview()
@@ -71,7 +71,7 @@ class TestConnectionOverviewNow(OverviewCase):
         self.assertIn("PgBouncer Pool: Test PgBouncer", [row["label"] for row in self.overview()["holders"]["rows"]])
 
     def test_hidden_sessions(self):
-        """Odoo's role may not see what the shop's does: that is not "nobody waits"."""
+        """Odoo's role may not see the sessions of the role shop: it is unknown whether they wait."""
         self.assertEqual(self.overview()["hidden"], 0)
         self.client(connect(user="shop", dbname="shop"))
         overview = self.overview()
@@ -80,7 +80,7 @@ class TestConnectionOverviewNow(OverviewCase):
         self.assertEqual(self.card(self.postgresql, overview)["level"], "unknown")
 
     def test_sessions_that_cannot_be_read(self):
-        """If PostgreSQL does not tell in time, the rest is there, and the reason."""
+        """If PostgreSQL does not answer in time, the page shows the rest and the reason."""
         limits = "SELECT pg_sleep(10)"
         Session = self.env.registry["pg.stat.activity"]
         with patch.object(Session, "_activity", lambda self: self.env.cr.execute(limits)), mute_logger("odoo.sql_db"):
@@ -89,24 +89,24 @@ class TestConnectionOverviewNow(OverviewCase):
         self.assertEqual(self.card(self.postgresql, overview)["level"], "ok")
         self.assertNotIn("holders", overview)
 
-    def test_process_that_tells_nothing_of_itself(self):
-        """Of autovacuum and its like a role without rights sees neither kind nor name."""
+    def test_process_without_a_visible_type(self):
+        """A role without privileges sees neither type nor role of background processes."""
         Session = self.env["pg.stat.activity"]
         launcher = Session.search([("usesysid", "=", False), ("is_hidden", "=", True)], limit=1)
         self.assertFalse(launcher.backend_type)
-        told = self.env["connection.overview"]._session(launcher, launcher.pid, {})
-        self.assertEqual((told["who"], told["client"]), ("a process of PostgreSQL's own", None))
+        shown = self.env["connection.overview"]._session(launcher, launcher.pid, {})
+        self.assertEqual((shown["who"], shown["client"]), ("background process", None))
         self.client(connect(user="shop", dbname="shop"))
         self.look_again()
         hidden = Session.search([("usename", "=", "shop"), ("is_hidden", "=", True)], limit=1)
-        told = self.env["connection.overview"]._session(hidden, hidden.pid, {})
-        self.assertEqual((told["who"], told["client"]), ("shop/shop", None), "where the client is cannot be seen")
+        shown = self.env["connection.overview"]._session(hidden, hidden.pid, {})
+        self.assertEqual((shown["who"], shown["client"]), ("shop/shop", None), "the client's address is hidden")
 
     def test_rule_that_is_off_makes_no_level(self):
         for name in ("postgresql_pressure", "blocked_age", "xact_age"):
             self.set_rule(name, is_on=False)
         overview = self.overview()
         levels = [overview[name]["level"] for name in ("holders", "blocked", "transactions")]
-        self.assertEqual(levels, [None] * 3, "nobody says that it is OK")
+        self.assertEqual(levels, [None] * 3, "not OK, either")
         self.postgresql.active = False
         self.assertIsNone(self.overview()["holders"]["level"])

@@ -3,11 +3,11 @@ import { browser } from "@web/core/browser/browser";
 import { deserializeDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
 
-// How long to wait before servers are read again, in milliseconds.
+// Milliseconds between two readings.
 export const REFRESH_DELAY = 5000;
-// A slow reading is followed by so many times its own duration: it must not keep Odoo's workers busy.
+// The pause after a slow reading is this many times its duration, so that Odoo's workers stay free.
 const REFRESH_DELAY_FACTOR = 2;
-// After so many milliseconds without an answer the user is told that what is shown is old.
+// After this many milliseconds without an answer the page says so.
 const PATIENCE = 15000;
 
 /** The time of a reading on the user's clock, e.g. 14:03:05. */
@@ -16,15 +16,15 @@ export function timeOfDay(utc) {
 }
 
 /**
- * Reads again and again what a component shows. It rests while the page is hidden; what was read
- * stays if a reading fails.
+ * Refreshes what a component shows. It pauses while the page is hidden; if a reading fails, the
+ * last data stays.
  *
  * @param {Object} params
  * @param {() => Promise} params.read
  * @param {() => boolean} [params.isPaused]
  * @param {() => number} [params.delay] milliseconds between two readings
  * @returns {{on: boolean, failure: string, refresh: () => Promise, restart: () => void}} whether it
- *      reads by itself; why the last reading failed; reads now; waits for the next reading anew
+ *      refreshes; why the last reading failed; reads now; restarts the delay before the next reading
  */
 export function useLive({ read, isPaused = () => false, delay = () => REFRESH_DELAY }) {
     let timer = null;
@@ -44,7 +44,7 @@ export function useLive({ read, isPaused = () => false, delay = () => REFRESH_DE
         }
     }
 
-    /** One reading at a time: all who ask meanwhile get the next one. */
+    /** One reading at a time: all calls during a reading share the next one. */
     async function refresh() {
         await reading;
         reading ||= readInTime().finally(() => (reading = null));
@@ -58,7 +58,7 @@ export function useLive({ read, isPaused = () => false, delay = () => REFRESH_DE
                 await refresh();
             }
             if (timer === own) {
-                // A computer that slept meanwhile was not busy.
+                // The time that the computer slept does not count.
                 const took = Math.min(Date.now() - started, PATIENCE);
                 refreshIn(Math.max(delay(), took * REFRESH_DELAY_FACTOR));
             }

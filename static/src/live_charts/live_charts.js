@@ -8,7 +8,7 @@ import { graphView } from "@web/views/graph/graph_view";
 import { PivotController } from "@web/views/pivot/pivot_controller";
 import { pivotView } from "@web/views/pivot/pivot_view";
 
-/** Shows above a chart of live rows what is missing from them: see connection.notices. */
+/** Shows above a chart the notices about its rows: see connection.notices. */
 const withNotices = (Controller) =>
     class extends Controller {
         setup() {
@@ -24,9 +24,9 @@ class LiveGraphController extends withNotices(GraphController) {
     static template = "pgbouncer_monitor.LiveGraphView";
 }
 
-/** What is unknown stays empty: Odoo's own graph draws 0 where it has no value. */
+/** Leaves a gap for what is unknown: Odoo's own graph draws 0 where it has no value. */
 class HistoryGraphModel extends GraphModel {
-    /** A time without samples belongs to no line of its own. */
+    /** A time without samples must not get a line of its own. */
     _getProcessedDataPoints() {
         const points = super._getProcessedDataPoints();
         const known = points.find((point) => point.count);
@@ -40,7 +40,7 @@ class HistoryGraphModel extends GraphModel {
     _getData() {
         const data = super._getData(...arguments);
         for (const dataset of data.datasets) {
-            // Each point has a domain; where none is, there is no point.
+            // Each point has a domain; without one there is no point.
             dataset.data = dataset.data.map((value, index) =>
                 dataset.domains[index].length && value !== false ? value : null,
             );
@@ -53,7 +53,7 @@ class LivePivotController extends withNotices(PivotController) {
     static template = "pgbouncer_monitor.LivePivotView";
 }
 
-/** Straight lines between what was measured: Odoo's own bulge. */
+/** Draws straight lines between measurements: Odoo's own curves overshoot. */
 class HistoryGraphRenderer extends GraphRenderer {
     getLineChartData() {
         const data = super.getLineChartData();

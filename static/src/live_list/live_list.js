@@ -5,7 +5,7 @@ import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
 import { timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
 
-/** Keeps what the server says about its reading beside the rows: see connection.notices. */
+/** Keeps the time and the notices of the rows beside them: see connection.notices. */
 export class LiveListModel extends RelationalModel {
     setup() {
         super.setup(...arguments);
@@ -35,13 +35,13 @@ export class LiveListModel extends RelationalModel {
     }
 
     /**
-     * Reads the same page again. The rows are dropped if the user did anything meanwhile:
-     * searched, turned the page, opened a group, selected a row. That comes first.
+     * Reads the same page again. The new rows are dropped if the user did anything meanwhile:
+     * searched, turned the page, opened a group, selected a row.
      */
     async refresh() {
         const { root, userLoads } = this;
         const config = { ...root.config };
-        // Otherwise groups that are gone would stay, with 0 in each column.
+        // Otherwise groups that no longer exist would stay, with 0 in each column.
         delete config.currentGroups;
         const data = await this._loadData(config);
         if (this.userLoads === userLoads && !root.selection.length) {
@@ -52,8 +52,8 @@ export class LiveListModel extends RelationalModel {
 }
 
 /**
- * A list that reads its rows again by itself, says of when they are, and shows what is
- * missing from them. It rests while the page is hidden or rows are selected.
+ * A list that refreshes itself, with the time of its rows and notices about missing ones.
+ * It pauses while the page is hidden or rows are selected.
  */
 export class LiveListController extends ListController {
     static template = "pgbouncer_monitor.LiveListView";
@@ -77,13 +77,13 @@ export class LiveListController extends ListController {
         return this.model.root.config.reading;
     }
 
-    /** What the rows do not show: the server's notices, and that it did not answer at all. */
+    /** What the rows do not show: the server's notices, and a failed refresh. */
     get notices() {
         const notices = this.reading?.notices || [];
         if (!this.live.failure) {
             return notices;
         }
-        const text = _t("These are the rows of %(time)s. They could not be read again: %(error)s", {
+        const text = _t("Rows from %(time)s. Refresh failed: %(error)s", {
             time: this.readAt,
             error: this.live.failure,
         });

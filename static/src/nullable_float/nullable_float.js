@@ -1,7 +1,7 @@
 import { registry } from "@web/core/registry";
 import { FloatField, floatField } from "@web/views/fields/float/float_field";
 
-/** A number that may be emptied: Odoo's own turns an empty input into 0. */
+/** A number that can be cleared: Odoo's own field turns an empty input into 0. */
 export class NullableFloatField extends FloatField {
     parse(value) {
         return value.trim() ? super.parse(value) : false;

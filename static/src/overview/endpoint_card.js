@@ -8,7 +8,7 @@ import { OpenLink } from "./open_link";
 import { PressureChart } from "./pressure_chart";
 import { texts } from "./texts";
 
-/** How near one endpoint is to its limit: a card of connection.overview. */
+/** How close an endpoint is to its limits: a card of connection.overview. */
 export class EndpointCard extends Component {
     static template = "pgbouncer_monitor.EndpointCard";
     static components = { OpenLink, PressureChart };
@@ -20,7 +20,7 @@ export class EndpointCard extends Component {
     }
 }
 
-/** A card that reads itself. */
+/** A card that loads and refreshes itself. */
 class LiveEndpointCard extends Component {
     static template = "pgbouncer_monitor.LiveEndpointCard";
     static components = { EndpointCard };
@@ -39,7 +39,7 @@ class LiveEndpointCard extends Component {
                 );
             },
         });
-        // The form does not wait for a server that hangs.
+        // The form opens without waiting for a server that hangs.
         onMounted(this.live.refresh);
     }
 }

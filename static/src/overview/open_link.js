@@ -14,7 +14,8 @@ export class OpenLink extends Component {
         class: { type: String, optional: true },
         label: { type: String, optional: true }, // if the text alone does not say what it opens
         title: { type: String, optional: true },
-        slots: Object,
+        text: { optional: true }, // unless there is a slot
+        slots: { type: Object, optional: true },
     };
 
     setup() {

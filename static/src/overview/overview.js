@@ -14,12 +14,12 @@ import { EndpointCard } from "./endpoint_card";
 import { OpenLink } from "./open_link";
 import { texts } from "./texts";
 
-// The choices for the time between two readings, in seconds; 0 is never.
+// The choices for the refresh interval, in seconds; 0 is never.
 const INTERVALS = [5, 10, 30, 60, 0];
 const DEFAULT_INTERVAL = 10;
 const INTERVAL_KEY = "pgbouncer_monitor.overview_interval";
 
-// So many milliseconds it waits for the first reading before it is shown empty.
+// How many milliseconds to wait for the first answer before the page opens without it.
 const FIRST_PATIENCE = 2000;
 
 const SIGNALS = {
@@ -27,14 +27,14 @@ const SIGNALS = {
         method: "action_cancel",
         label: _t("Cancel Query"),
         body: _t(
-            "If the session runs a query now, it ends with an error, and its transaction is undone. The session stays connected.",
+            "The query that the session is running fails, and its transaction is rolled back. The session stays connected.",
         ),
     },
     terminate: {
         method: "action_terminate",
         label: _t("Terminate"),
         body: _t(
-            "The session ends: its transaction is undone, and its client gets an error. Behind PgBouncer this is the client that works in the session right now.",
+            "The session ends, its transaction is rolled back, and its client gets an error. Behind PgBouncer this is the client that is using the server connection at this moment.",
         ),
     },
 };
@@ -45,7 +45,7 @@ function storedInterval() {
     return INTERVALS.includes(interval) ? interval : DEFAULT_INTERVAL;
 }
 
-/** The first screen: are we in danger, and who is it? See connection.overview. */
+/** The first screen: limits, waits, and who holds the connections. See connection.overview. */
 export class Overview extends Component {
     static template = "pgbouncer_monitor.Overview";
     static components = { Layout, EndpointCard, OpenLink };
@@ -81,7 +81,7 @@ export class Overview extends Component {
         this.state.data = await this.orm.silent.call("connection.overview", "get_overview", []);
     }
 
-    /** Also of what is moved, because the largest comes first: the browser would forget it. */
+    /** Keep the focus also when rows change places, where the browser would lose it. */
     keepFocus() {
         let focused;
         onWillPatch(() => (focused = document.activeElement));
@@ -118,7 +118,7 @@ export class Overview extends Component {
         this.live.restart();
     }
 
-    /** Asks whether to cancel or terminate a session, and does it. */
+    /** Cancels or terminates a session, after a confirmation. */
     signal({ id, pid, action }) {
         const { method, label, body } = SIGNALS[action];
         this.dialog.add(ConfirmationDialog, {
@@ -126,10 +126,10 @@ export class Overview extends Component {
             body,
             confirmLabel: label,
             confirm: async () => {
-                const told = await this.orm.call("pg.stat.activity", method, [[id]]);
-                // This screen reads again by itself, and keeps its place.
-                delete told.params.next;
-                await this.action.doAction(told);
+                const notification = await this.orm.call("pg.stat.activity", method, [[id]]);
+                // This page refreshes itself, and keeps its scroll position.
+                delete notification.params.next;
+                await this.action.doAction(notification);
                 this.live.refresh();
             },
             cancel: () => {},

@@ -10,7 +10,7 @@ const { DateTime } = luxon;
 const colorScheme = cookie.get("color_scheme");
 const GRID_COLOR = getCustomColor(colorScheme, "#d8dadd", "#3C3E4B");
 const LABEL_COLOR = getCustomColor(colorScheme, "#374151", "#E4E4E4");
-// Told apart by more than their colors, as CSS and as Chart.js says it.
+// Lines differ by more than their colors: the styles for CSS and for Chart.js.
 const LINE_STYLES = ["solid", "dotted"];
 const LINE_DASHES = [[], [2, 2]];
 const LINE_COLORS = [getColor(0, colorScheme, "md"), getColor(8, colorScheme, "md")];
@@ -59,14 +59,14 @@ export class PressureChart extends Component {
 
     /** What the lines show, in words. */
     get description() {
-        const told = this.props.chart.lines.map(({ label, points }) => {
+        const described = this.props.chart.lines.map(({ label, points }) => {
             const known = points
                 .map(([, percent]) => percent)
                 .filter((percent) => percent !== null);
             if (!known.length) {
                 return _t("%s: unknown", label);
             }
-            return _t("%(label)s: %(lowest)s to %(highest)s, at last %(last)s", {
+            return _t("%(label)s: %(lowest)s to %(highest)s, last %(last)s", {
                 label,
                 lowest: Math.round(Math.min(...known)),
                 highest: Math.round(Math.max(...known)),
@@ -76,7 +76,7 @@ export class PressureChart extends Component {
         const thresholds = this.props.chart.thresholds.map(
             ({ label, percent }) => `${label} ${percent}`,
         );
-        return _t("The last hour. %s", [...told, ...thresholds].join(". "));
+        return _t("Last hour. %s", [...described, ...thresholds].join(". "));
     }
 
     get config() {

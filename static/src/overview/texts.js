@@ -5,7 +5,7 @@ import { timeOfDay } from "@pgbouncer_monitor/live/live";
 
 const number = (value) => (value === null ? "?" : formatInteger(value));
 
-/** The sentences of the first screen, each as a whole, for the sake of other languages. */
+/** The texts of the Overview. Each is a complete sentence, so that it can be translated. */
 export const texts = {
     number,
     ofNumber: (part, whole) =>
@@ -14,7 +14,7 @@ export const texts = {
         const digits = [16, percent >= 10 ? 0 : 1];
         return _t("%s %", percent === null ? "?" : formatFloat(percent, { digits }));
     },
-    // Of what not all can be seen: "?" or "3+".
+    // If not everything is visible: "?" or "3+".
     atLeast: (count, isCertain) => (isCertain ? number(count) : count ? `${number(count)}+` : "?"),
 
     // A card
@@ -23,28 +23,28 @@ export const texts = {
             return _t("Connections: unknown");
         }
         if (left === null) {
-            return _t("%s connected, the limit is unknown", number(used));
+            return _t("%s connected, limit unknown", number(used));
         }
-        const told = { used: number(used), capacity: number(capacity), left: number(left) };
+        const params = { used: number(used), capacity: number(capacity), left: number(left) };
         return kind === "postgresql"
-            ? _t("%(used)s of %(capacity)s usable, %(left)s left", told)
-            : _t("%(used)s of %(capacity)s clients, %(left)s left", told);
+            ? _t("%(used)s of %(capacity)s connections, %(left)s left", params)
+            : _t("%(used)s of %(capacity)s clients, %(left)s left", params);
     },
     waiting({ waiting, maxwait, waiting_mean }) {
         if (waiting === null) {
             return _t("Waiting clients: unknown");
         }
         return waiting
-            ? _t("%(waiting)s waiting, the longest for %(maxwait)s", {
+            ? _t("%(waiting)s waiting, longest wait %(maxwait)s", {
                   waiting: number(waiting),
                   maxwait: maxwait ?? "?",
               })
             : waiting_mean >= 1
               ? _t(
-                    "Nobody waits now; on average %s did since the last sample",
+                    "No clients waiting now; %s on average since the last sample",
                     number(Math.round(waiting_mean)),
                 )
-              : _t("Nobody waits");
+              : _t("No clients waiting");
     },
     fullestPool: ({ name, used, capacity, pressure }) =>
         _t("Fullest pool: %(name)s, %(used)s of %(capacity)s servers, %(percent)s", {
@@ -55,37 +55,34 @@ export const texts = {
         }),
     silence: ({ last_seen, last_seen_age }) =>
         last_seen
-            ? _t("No answer now. The last was at %(time)s, %(age)s ago.", {
+            ? _t("No answer. Last answer at %(time)s, %(age)s ago.", {
                   time: timeOfDay(last_seen),
                   age: last_seen_age,
               })
-            : _t("No answer now, and no sample ever got one."),
+            : _t("No answer. No sample has succeeded so far."),
     lastSample: ({ sample_age }) => _t("Last sample: %s ago", sample_age),
 
     // The screen
     interval: (seconds) => (seconds ? _t("Every %s s", seconds) : _t("Paused")),
     failure: (data, failure) =>
         data
-            ? _t("This is of %(time)s. It could not be read again: %(failure)s", {
+            ? _t("Data from %(time)s. Refresh failed: %(failure)s", {
                   time: timeOfDay(data.read_at),
                   failure,
               })
-            : _t("It could not be read: %s", failure),
+            : _t("Loading failed: %s", failure),
     levelCount: (count, word) => `${number(count)} ${word}`,
     openAlerts: (count) => _t("Open alerts: %s", number(count)),
     showAll: (count) => _t("Show All %s Endpoints", number(count)),
     more: (count) => _t("… and %s more", number(count)),
     none: (unseen) =>
         unseen
-            ? _t("None that can be seen. What %s sessions do is unknown.", number(unseen))
-            : _t("None for a second or longer"),
+            ? _t("None visible. The activity of %s sessions is unknown.", number(unseen))
+            : _t("None for 1 s or longer"),
     unknownPools: (count) => _t("Unknown for %s pools", number(count)),
-    silent: (names) => _t("Unknown, because there is no answer: %s", names.join(", ")),
-    untold: (names) =>
-        _t(
-            "There is no answer, so that their connections cannot be told from others: %s",
-            names.join(", "),
-        ),
+    silent: (names) => _t("Unknown for PgBouncers that do not answer: %s", names.join(", ")),
+    unassigned: (names) =>
+        _t("Counted under other components, because they do not answer: %s", names.join(", ")),
 
     // A session
     pid: (pid) => _t("PID %s", pid),
@@ -95,7 +92,7 @@ export const texts = {
     pool: (pool) => _t("pool %s", pool),
     state({ parent, blocked_age, state, state_age, xact_age }) {
         if (Number.isInteger(parent)) {
-            return _t("waits for PID %(parent)s, for %(blocked_age)s", {
+            return _t("waiting for PID %(parent)s for %(blocked_age)s", {
                 parent,
                 blocked_age: blocked_age ?? "?",
             });
@@ -104,7 +101,7 @@ export const texts = {
             return state || "";
         }
         return xact_age
-            ? _t("%(state)s for %(state_age)s, its transaction is open for %(xact_age)s", {
+            ? _t("%(state)s for %(state_age)s, transaction open for %(xact_age)s", {
                   state,
                   state_age,
                   xact_age,
@@ -118,17 +115,20 @@ export const texts = {
             max_connections: number(max_connections),
             reserved: number(reserved),
         }),
-    behind: (name) => _t("Behind %s", name),
+    clientsOf: (name) => _t("Clients of %s", name),
     clients: (count) => _t("Clients: %s", number(count)),
-    servers: (count) => _t("Server connections that they share: %s", number(count)),
+    servers: (count) => _t("Server connections: %s", number(count)),
 
     // An alert
     alert({ is_open, opened_at, duration, worst }) {
-        const told = { time: formatDateTime(deserializeDateTime(opened_at)), duration, worst };
+        const params = { time: formatDateTime(deserializeDateTime(opened_at)), duration, worst };
         return is_open
-            ? _t("Open since %(time)s, for %(duration)s. Worst: %(worst)s.", told)
-            : _t("Over. It opened at %(time)s and lasted %(duration)s. Worst: %(worst)s.", told);
+            ? _t("Open since %(time)s (%(duration)s). Worst value: %(worst)s.", params)
+            : _t(
+                  "Resolved. Opened at %(time)s, lasted %(duration)s. Worst value: %(worst)s.",
+                  params,
+              );
     },
-    advice: (advice) => _t("What to do first: %s", advice),
+    advice: (advice) => _t("Recommendation: %s", advice),
     acknowledged: (name) => _t("Acknowledged by %s", name),
 };

@@ -15,7 +15,7 @@ import { REFRESH_DELAY, useLive } from "@pgbouncer_monitor/live/live";
 
 describe.current.tags("headless");
 
-/** Mounts a component that is live, and counts its readings as steps. */
+/** Mounts a component with the hook. Each reading is a step. */
 async function mountLive({ read = () => {}, ...options } = {}) {
     allowTranslations();
     class Live extends Component {
