@@ -92,7 +92,8 @@ class ConnectionCheck(models.Model):
     @api.model
     def _search_summary(self, operator, value):
         # Few checks are kept, and the database does not have their words.
-        return [("id", "in", self.search([]).filtered_domain([("summary", operator, value)]).ids)]
+        checks = self.search([("conclusion", "!=", False)])
+        return [("id", "in", checks.filtered_domain([("summary", operator, value)]).ids)]
 
     @api.depends("step_facts")
     @api.depends_context("lang")
