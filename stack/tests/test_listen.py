@@ -61,7 +61,7 @@ def odoo_info(pair, port, **values):
 
 @pytest.mark.timeout(300)
 def test_override_is_taken_away_and_pasted(new_site):
-    """Listeners that have connected before may still hear, or be deaf: the verdict is about the next ones, too."""
+    """Older connections of listeners may still work, or not: the verdict is also about the next ones."""
     site = new_site(deaf("override lost", later="reload"))
     before = site.page.check()
     assert [before[name]["verdict"] for name in ("bus", "cron")] == ["deaf", "deaf"]
@@ -83,8 +83,8 @@ def test_override_is_taken_away_and_pasted(new_site):
     assert [(after[name]["verdict"], after[name]["level"]) for name in ("bus", "cron")] == [("session", "ok")] * 2
 
 
-def test_bus_alone_is_led_around_by_the_lines_for_it(results):
-    """What is told for bus_alt_connection is what that topology is made of."""
+def test_remedy_for_the_bus_alone(results):
+    """The lines for bus_alt_connection are those of that topology."""
     remedy = results[by_name("transaction mode")].checks["bus"]["remedy"]
     options = dict(re.findall(r"^(server_wide_modules|imdispatcher_db_\w+) = (.*)$", remedy, re.MULTILINE))
     assert options["server_wide_modules"] == "base,rpc,web,bus_alt_connection"
@@ -94,7 +94,7 @@ def test_bus_alone_is_led_around_by_the_lines_for_it(results):
 
 @pytest.mark.timeout(300)
 def test_watch_without_a_browser(new_site):
-    """The scheduled check, which the cron worker ends."""
+    """The scheduled check, which the cron worker finishes."""
     site = new_site(by_name("transaction mode, postgres in session mode"))
     cron = site.page.call("ir.model.data", "search_read", [["name", "=", "ir_cron_check"]], ["res_id"])[0]["res_id"]
     site.page.call("ir.cron", "method_direct_trigger", [cron])
@@ -110,12 +110,12 @@ def test_probes_leave_nothing_behind(pair, new_pgbouncer):
     server = new_pgbouncer(databases={"postgres": line}, server_round_robin=1)
     info = odoo_info(pair, server.port)
     with ThreadPoolExecutor(25) as pool:
-        hearings = [hearing for hearing, _looked in pool.map(lambda _number: listen.probe(info), range(CHECKS))]
-    assert {hearing.outcome for hearing in hearings} <= {"lost", "blocked"}
-    assert not any(hearing.leftover for hearing in hearings)
+        found = [result for result, _found in pool.map(lambda _number: listen.probe(info), range(CHECKS))]
+    assert {result.outcome for result in found} <= {"lost", "blocked"}
+    assert not any(result.leftover for result in found)
     with ExitStack() as sessions:
         listening = {}
-        for _number in range(POOL_SIZE):  # each holds its server, so that all are looked at
+        for _number in range(POOL_SIZE):  # each keeps its server, so that all are read
             session = sessions.enter_context(closing(psycopg2.connect(**info)))
             cursor = session.cursor()
             cursor.execute("SELECT pg_backend_pid(), ARRAY(SELECT pg_listening_channels())")
@@ -124,7 +124,7 @@ def test_probes_leave_nothing_behind(pair, new_pgbouncer):
     assert len(listening) == POOL_SIZE
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbouncer_monitor' AND usename = 'odoo'"
     for port in (pair.postgresql.port, pair.pgbouncer.port):
-        assert listen.probe(odoo_info(pair, port))[0].outcome == "heard"
+        assert listen.probe(odoo_info(pair, port))[0].outcome == "delivered"
     assert pair.postgresql.execute(query) == [(0,)]
 
 
@@ -132,7 +132,7 @@ def test_full_pool(pair, new_pgbouncer):
     line = f"host={LOCALHOST} port={pair.postgresql.port} pool_mode=session pool_size=1"
     server = new_pgbouncer(databases={"postgres": line})
     info = odoo_info(pair, server.port)
-    assert listen.probe(info)[0].outcome == "blocked", "nothing is left for the NOTIFY"
+    assert listen.probe(info)[0].outcome == "blocked", "no server is left for the NOTIFY"
     with closing(psycopg2.connect(**info)) as listener:
         listener.cursor().execute("LISTEN somebody")
         started = time.monotonic()
@@ -141,13 +141,13 @@ def test_full_pool(pair, new_pgbouncer):
 
 
 @pytest.mark.parametrize("port", [1, "frozen"])
-def test_nobody_is_there(pair, new_pgbouncer, port):
+def test_unreachable(pair, new_pgbouncer, port):
     if port == "frozen":
         server = new_pgbouncer()
         server.freeze()
         port = server.port
     started = time.monotonic()
-    hearing, _looked = listen.probe(odoo_info(pair, port))
-    assert hearing.outcome == "unreachable"
-    assert hearing.route == (LOCALHOST, port)
+    result, _found = listen.probe(odoo_info(pair, port))
+    assert result.outcome == "unreachable"
+    assert result.route == (LOCALHOST, port)
     assert time.monotonic() - started < listen.OPEN_SECONDS + 1
