@@ -112,10 +112,7 @@ export class ListenCheck extends Component {
             await this.orm.call("connection.check.run", "finish", [[run.id]]);
             await this.load();
         } catch (error) {
-            this.state.failure = _t(
-                "The check failed: %s",
-                error.data?.message || error.message,
-            );
+            this.state.failure = _t("The check failed: %s", error.data?.message || error.message);
         } finally {
             this.state.isRunning = false;
             this.state.steps = [];
