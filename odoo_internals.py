@@ -23,8 +23,8 @@ from datetime import timedelta
 import psutil
 
 import odoo
+import odoo.service.model
 import odoo.service.server
-from odoo.service.model import retrying  # noqa: F401
 from odoo.sql_db import connection_info_for
 from odoo.tools import config
 
@@ -39,6 +39,9 @@ from .tools import EPOCH
 # How long the dispatcher may take to receive a notification, its first connection included, and the pause between two.
 DISPATCH_SECONDS = 3
 DISPATCH_PAUSE = 0.5
+
+# Calls a function, again after a serialization failure, and commits.
+retrying = odoo.service.model.retrying
 
 
 def system_database():

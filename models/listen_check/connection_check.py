@@ -47,24 +47,28 @@ class ConnectionCheck(models.Model):
         ],
         required=True,
         readonly=True,
-        help="Direct: listens on PostgreSQL itself. Session Mode: through a pooler, where it works as long as the pool "
-        "has servers. Deaf: looks connected, and hears nothing. Unreachable: cannot connect to the database postgres.",
+        help="Direct: listens on PostgreSQL directly. Session Mode: listens through a pooler in session mode, which "
+        "works as long as the pool has free servers. Deaf: looks connected but receives no notifications. "
+        "Unreachable: cannot connect to the database postgres.",
     )
-    level = fields.Selection(LEVELS, required=True, readonly=True, help="OK: it works, and will go on working.")
+    level = fields.Selection(LEVELS, required=True, readonly=True, help="OK: it works, and will continue to work.")
     checked_at = fields.Datetime("Checked", required=True, readonly=True, default=fields.Datetime.now)
-    host = fields.Char("Odoo Server", readonly=True, help="The host whose listener was checked. Others may differ.")
+    host = fields.Char(
+        "Odoo Server", readonly=True, help="The host of the listener that was checked. Other hosts may differ."
+    )
     is_live = fields.Selection(
         [("yes", "Yes"), ("no", "No")],
         "Reaches the Browser",
         readonly=True,
-        help="Whether notifications arrived at the browser that took part, in this check or the last one that had one.",
+        help="Whether notifications arrived at the browser, in this check or the last one in which a browser took "
+        "part.",
     )
     delay = NullableFloat(
-        "Job Waited (s)",
+        "Job Delay (s)",
         readonly=True,
         digits=(16, 3),
-        help="The longest that a triggered job waited for its start: less than a second where the cron workers hear, "
-        "up to a minute where they do not. Empty: it has not started yet.",
+        help="The longest time that a triggered job waited for its start: less than a second if the cron workers "
+        "receive notifications, up to a minute if they do not. Empty: it has not started yet.",
     )
     # Facts: see `_conclusion_text`, `connection.check.run._step_words` and `_remedy_words`.
     conclusion = fields.Json(readonly=True)
@@ -92,7 +96,8 @@ class ConnectionCheck(models.Model):
     @api.model
     def _search_summary(self, operator, value):
         # Few checks are kept, and the database does not have their words.
-        return [("id", "in", self.search([]).filtered_domain([("summary", operator, value)]).ids)]
+        checks = self.search([("conclusion", "!=", False)])
+        return [("id", "in", checks.filtered_domain([("summary", operator, value)]).ids)]
 
     @api.depends("step_facts")
     @api.depends_context("lang")

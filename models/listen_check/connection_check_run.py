@@ -77,7 +77,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
 
     def _check_order(self, names):
         if set(names) - (self.steps or {}).keys():
-            raise UserError(self.env._("The steps of a check must be done in their order."))
+            raise UserError(self.env._("The steps of a check must be done in order."))
 
     def finish(self):
         """Store what the steps found, once.
@@ -100,11 +100,11 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         return {
             "configuration": self.env._("Configuration"),
             "pooler": self.env._("Is a pooler in the path?"),
-            "listen": self.env._("Does LISTEN survive?"),
-            "bus": self.env._("What does the bus process do?"),
-            "browser": self.env._("Does it reach this browser?"),
-            "listeners": self.env._("Who else listens through a pool?"),
-            "slots": self.env._("Will it stay so?"),
+            "listen": self.env._("Does LISTEN work?"),
+            "bus": self.env._("Does the bus process receive notifications?"),
+            "browser": self.env._("Do notifications reach this browser?"),
+            "listeners": self.env._("Which other listeners use a pool?"),
+            "slots": self.env._("Is the pool large enough?"),
             "cron": self.env._("How long does a triggered job wait?"),
         }
 

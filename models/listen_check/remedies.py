@@ -135,28 +135,31 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _remedy_titles(self):
-        proxy = self.env._("In the server block of nginx, with the host where the bus process is:")
+        proxy = self.env._("In nginx's server block, with the host of the bus process:")
         return {
             "override": self.env._(
-                "In pgbouncer.ini, under [databases]. If there is a line for postgres, add what is missing in it:"
+                "In pgbouncer.ini, section [databases]. If it has a line for postgres, add what is missing there:"
             ),
-            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL itself:"),
+            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL directly:"),
             "alt_connection": self.env._(
-                "Or lead the bus alone to PostgreSQL, with the OCA's module bus_alt_connection in the addons path. "
-                "In odoo.conf, under [options]:"
+                "Or connect only the bus to PostgreSQL directly, with the OCA's module bus_alt_connection in the "
+                "addons path. In odoo.conf, section [options]:"
             ),
             "service": self.env._(
-                "Or run the bus as a service of its own on a direct connection, in "
+                "Or run the bus as a separate service with a direct connection, in "
                 "/etc/systemd/system/odoo-bus.service:"
             ),
             "service_proxy": proxy,
             "proxy": proxy,
-            "restart": self.env._("Restart Odoo: its listeners then connect anew. Check again when no long job runs."),
+            "restart": self.env._(
+                "Restart Odoo, so that its listeners reconnect. Check again when no long job is running."
+            ),
             "role": self.env._(
-                "Let Odoo's role connect to the database postgres: see the reason above, and pg_hba.conf of PostgreSQL."
+                "Allow Odoo's role to connect to the database postgres: see the reason above, and PostgreSQL's "
+                "pg_hba.conf."
             ),
             "logs": self.env._(
-                "Look into the logs of PgBouncer and PostgreSQL for why a connection to postgres gets no answer, add "
+                "Find out from the logs of PgBouncer and PostgreSQL why connections to postgres get no answer, add "
                 "the PgBouncer to the endpoints, and check again."
             ),
         }
@@ -167,14 +170,14 @@ class ConnectionCheck(models.Model):
         reload_nginx = self.env._("Then run nginx -s reload.")
         return {
             "override": self.env._(
-                "Then run RELOAD in PgBouncer's console, and restart Odoo: its listeners must connect anew. This mends "
-                "the bus and cron."
+                "Then run RELOAD in PgBouncer's console and restart Odoo, because its listeners must reconnect. This "
+                "fixes the bus and cron."
             ),
             "queue_job": self.env._("Then restart Odoo."),
-            "alt_connection": self.env._("Then restart Odoo. The cron workers stay where they are."),
+            "alt_connection": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
             "service": self.env._(
-                "Then run systemctl enable --now odoo-bus, and lead /websocket there, as below. The cron workers "
-                "stay where they are."
+                "Then run systemctl enable --now odoo-bus, and pass /websocket to it, as below. The cron workers "
+                "still listen through the pooler."
             ),
             "service_proxy": reload_nginx,
             "proxy": reload_nginx,

@@ -32,14 +32,16 @@ class ConnectionCheckRun(models.TransientModel):
             return (
                 self.env._("Nothing."),
                 self.env._("No browser took part."),
-                self.env._("Press “Check Now” on the page to see whether notifications reach a browser."),
+                self.env._("Press “Check Now” on the page to test whether notifications reach a browser."),
             )
-        done = self.env._("Sent %s notifications to this browser, over its websocket.", ECHOES)
+        done = self.env._("Sent %s notifications to this browser over its websocket.", ECHOES)
         if facts["is_live"]:
-            seen = self.env._("They arrived after %s ms.", ", ".join(format_ms(self.env, delay) for delay in delays))
+            seen = self.env._("Received after %s ms.", ", ".join(format_ms(self.env, delay) for delay in delays))
             return done, seen, self.env._("Chat and notifications are live here.")
         arrived = sum(delay is not None for delay in delays)
-        seen = self.env._("%(arrived)s of them arrived within %(seconds)s s.", arrived=arrived, seconds=ECHO_SECONDS)
+        seen = self.env._(
+            "%(arrived)s of them were received within %(seconds)s s.", arrived=arrived, seconds=ECHO_SECONDS
+        )
         return done, seen, self.env._("Chat and notifications are not live here.")
 
     def echo(self, nonce):

@@ -62,7 +62,7 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _describe_bus(self, facts):
         done = self.env._(
-            "Asked the process that holds the websockets: it tried LISTEN over its own route, and called its own "
+            "Queried the process that holds the websockets: it tested LISTEN over its own route, and notified its own "
             "dispatcher on the channel imbus."
         )
         bus = facts.get("bus")
@@ -71,8 +71,8 @@ class ConnectionCheckRun(models.TransientModel):
                 f"{self._source_text(name)}: {self._answer_text(found)}" for name, found in facts["answers"]
             )
             means = self.env._(
-                "What the bus does is not known. Its process must answer at one of these addresses: check "
-                "web.base.url, and that the reverse proxy passes /websocket on to the gevent port."
+                "The state of the bus is unknown. Its process must answer at one of these addresses: check "
+                "web.base.url, and that the reverse proxy passes /websocket to the gevent port."
             )
             return done, seen, means
         parts = [
@@ -82,9 +82,9 @@ class ConnectionCheckRun(models.TransientModel):
                 url=self._source_text(facts["source"]),
                 seen=self._describe_result(bus["result"])[0],
             ),
-            self.env._("Its dispatcher was not called within %s s.", DISPATCH_SECONDS)
+            self.env._("Its dispatcher received no notification within %s s.", DISPATCH_SECONDS)
             if bus["delay"] is None
-            else self.env._("Its dispatcher was called after %s ms.", format_ms(self.env, bus["delay"])),
+            else self.env._("Its dispatcher received a notification after %s ms.", format_ms(self.env, bus["delay"])),
             *map(self._socket_text, facts["sockets"]),
         ]
         return done, " ".join(parts), self._bus_meaning(bus, facts["misled"])
@@ -93,16 +93,18 @@ class ConnectionCheckRun(models.TransientModel):
     def _bus_meaning(self, bus, misled):
         means = self._describe_result(bus["result"])[1]
         if bus["delay"] is not None and not is_delivered(bus["result"]):
-            means = self.env._("The bus still hears over a connection that was made before. The next one will be deaf.")
+            means = self.env._(
+                "The bus still receives notifications over an older connection. Its next connection will not."
+            )
         elif bus["delay"] is None and is_delivered(bus["result"]):
             means = self.env._(
-                "The route is good now, but the bus is deaf: its connection was made before, or was lost, which "
-                "Odoo notices after 50 s."
+                "LISTEN works on this route now, but the bus receives no notifications: its connection is older, or "
+                "was lost, which Odoo notices after 50 s."
             )
         if misled:
             means += " " + self.env._(
-                "But /websocket at %s leads to a process that has no websockets: notifications do not reach the "
-                "browser. Have the reverse proxy pass /websocket on to the gevent port.",
+                "But /websocket at %s is passed to a process without websockets, so notifications do not reach the "
+                "browser. Configure the reverse proxy to pass /websocket to the gevent port.",
                 ", ".join(map(self._source_text, misled)),
             )
         return means
@@ -126,8 +128,8 @@ class ConnectionCheckRun(models.TransientModel):
             "timeout": self.env._("no answer"),
             "refused": self.env._("no connection"),
             "tls_failed": self.env._("its certificate is not trusted here"),
-            "foreign": self.env._("the answer was not of this Odoo"),
-            "redirect": self.env._("it leads on to %s", detail),
+            "foreign": self.env._("the answer is not from this Odoo"),
+            "redirect": self.env._("it redirects to %s", detail),
             "http": f"HTTP {detail}",
         }.get(found["problem"], detail)
 
@@ -193,7 +195,7 @@ class ConnectionCheckRun(models.TransientModel):
         is_id = type(run_id) is int and 0 < run_id < 1 << 31
         run = is_id and self.sudo().search([("id", "=", run_id), ("create_date", ">=", since)])
         if not run or run.check_ids or not consteq(run.token.encode(), str(token).encode()):
-            raise AccessError(self.env._("This is answered to a LISTEN check only."))
+            raise AccessError(self.env._("Only a LISTEN check may query this."))
         found = {"run": run.id, "host": socket.gethostname(), "pid": os.getpid(), "is_bus": has_websockets()}
         if found["is_bus"]:
             self._commit_before_waiting()
@@ -222,8 +224,8 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _socket_text(self, found):
         if "pid" in found:
-            return self.env._("PostgreSQL sees it on port %(port)s, as PID %(pid)s.", **found)
+            return self.env._("PostgreSQL shows its connection: client port %(port)s, PID %(pid)s.", **found)
         names = {name: found[name] for name in ("endpoint", "client")}
         if found["has_server"]:
-            return self.env._("%(endpoint)s sees it as the client %(client)s, with a server.", **names)
-        return self.env._("%(endpoint)s sees it as the client %(client)s, without a server.", **names)
+            return self.env._("%(endpoint)s shows it as the client %(client)s, with a server.", **names)
+        return self.env._("%(endpoint)s shows it as the client %(client)s, without a server.", **names)

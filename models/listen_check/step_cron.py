@@ -59,21 +59,21 @@ class ConnectionCheckRun(models.TransientModel):
     def _describe_cron(self, facts):
         code, means = facts["code"], self._cron_meanings()
         if code == "cannot_notify":
-            seen = self.env._("To trigger a job sends a NOTIFY, for which there is no connection now.")
+            seen = self.env._("Triggering a job sends a NOTIFY, and there is no connection for it now.")
             return self.env._("Nothing."), seen, means[code]
         done = self.env._(
             "Triggered a scheduled action that does nothing, %s times in a row, and measured how long it waited.",
             facts["count"],
         )
         seen = {
-            "switched_off": self.env._("The scheduled action “LISTEN check: start” is switched off, or deleted."),
+            "switched_off": self.env._("The scheduled action “LISTEN check: start” is inactive or deleted."),
             "pending": self.env._("Waiting for the job."),
             "not_started": self.env._("The job did not start within %s s.", WOKEN_SECONDS),
         }.get(code)
         if not seen:
             workers = dict.fromkeys(map(tuple, facts["workers"]))
             seen = self.env._(
-                "It started after %(delays)s ms, in %(workers)s. LISTEN in the last of these: %(seen)s",
+                "It started after %(delays)s ms in %(workers)s. LISTEN in the last of these: %(seen)s",
                 delays=", ".join(format_ms(self.env, delay) for delay in facts["delays"]),
                 workers=", ".join(
                     self.env._("PID %(pid)s on %(host)s", pid=pid, host=host) for host, pid, _thread in workers
@@ -85,16 +85,16 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _cron_meanings(self):
         return {
-            "cannot_notify": self.env._("Whatever triggers a job hangs or fails."),
-            "switched_off": self.env._("How long a triggered job waits is not known. Switch the action on."),
+            "cannot_notify": self.env._("Every request that triggers a job blocks or fails."),
+            "switched_off": self.env._("How long a triggered job waits is unknown. Activate the scheduled action."),
             "not_started": self.env._(
-                "The cron workers are deaf and wait for their timer of a minute, or they are all busy, or there "
-                "are none."
+                "The cron workers receive no notifications and wait for their timer of one minute, or all of them are "
+                "busy, or there are none."
             ),
-            "not_woken": self.env._("The cron workers are deaf, or they were all busy."),
-            "woken": self.env._("The cron workers are woken up."),
+            "not_woken": self.env._("The cron workers receive no notifications, or all of them were busy."),
+            "woken": self.env._("Notifications wake the cron workers."),
             "old_connections": self.env._(
-                "The cron workers still hear over connections that were made before. The next ones will be deaf."
+                "The cron workers still receive notifications over older connections. Their next connections will not."
             ),
         }
 

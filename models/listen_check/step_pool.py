@@ -46,10 +46,10 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _describe_listeners(self, facts):
         seen = [
-            self.env._("%s connections of Odoo's to postgres are direct.", facts["direct"]),
+            self.env._("%s connections of Odoo to postgres are direct.", facts["direct"]),
             self.env._(
-                "%(count)s clients of PgBouncer have been connected to postgres for more than %(seconds)s s, of which "
-                "%(deaf)s have no server.",
+                "%(count)s clients of PgBouncer have been connected to postgres for more than %(seconds)s s. %(deaf)s "
+                "of them have no server.",
                 count=facts["count"],
                 seconds=LISTENER_SECONDS,
                 deaf=facts["deaf"],
@@ -57,7 +57,11 @@ class ConnectionCheckRun(models.TransientModel):
         ]
         means = []
         if facts["deaf"]:
-            means.append(self.env._("If these listen, they are deaf: %s.", ", ".join(facts["deaf_clients"])))
+            means.append(
+                self.env._(
+                    "If these clients listen, they receive no notifications: %s.", ", ".join(facts["deaf_clients"])
+                )
+            )
         means += map(self._unread_text, facts["unread"])
         if facts["queue_job"]:
             result = facts["queue_job"]["result"]
@@ -65,15 +69,20 @@ class ConnectionCheckRun(models.TransientModel):
             if not is_delivered(result):
                 means.append(
                     self.env._(
-                        "queue_job listens on the database %(database)s over %(where)s: its jobs wait for a timer. Set "
+                        "queue_job listens on the database %(database)s over %(where)s and receives no notifications, "
+                        "so its jobs wait for a timer. Set "
                         "jobrunner_db_host and jobrunner_db_port in the section [queue_job] of odoo.conf to "
                         "PostgreSQL's own address.",
                         database=facts["queue_job"]["database"],
                         where=address_text(facts["queue_job"]["route"]),
                     )
                 )
-        done = self.env._("Looked for long-lived connections to postgres, and for queue_job.")
-        return done, " ".join(seen), " ".join(means) or self.env._("Nobody else is seen to be deaf.")
+        done = self.env._("Searched for long-lived connections to postgres, and for queue_job.")
+        return (
+            done,
+            " ".join(seen),
+            " ".join(means) or self.env._("No other listener was found that receives no notifications."),
+        )
 
     @api.model
     def _unread_text(self, unread):
@@ -121,15 +130,15 @@ class ConnectionCheckRun(models.TransientModel):
 
     @api.model
     def _describe_slots(self, facts):
-        done = self.env._("Compared the size of the pool of postgres with the connections that it needs.")
+        done = self.env._("Compared the pool size of postgres with the number of connections that are needed.")
         means = self._slots_meanings(facts)[facts["code"]]
         if facts["code"] in ("unneeded", "unwatched"):
-            return done, self.env._("There is no pool in session mode that is watched here."), means
+            return done, self.env._("None of the monitored pools of postgres is in session mode."), means
         size = facts["pool_size"]
         seen = self.env._(
-            "pool_size is %(size)s. This Odoo's listeners hold %(listeners)s for good: one for each cron worker, and "
-            "one for the bus. Clients that listen there now: %(count)s. For a moment each, up to %(at_once)s more "
-            "are needed: each HTTP and cron worker may send a NOTIFY or be asked for its health.",
+            "pool_size is %(size)s. This Odoo's listeners occupy %(listeners)s servers permanently: one for each cron "
+            "worker, and one for the bus. Clients that listen there now: %(count)s. Up to %(at_once)s more "
+            "connections are needed briefly: each HTTP and cron worker may send a NOTIFY or answer a health check.",
             size="?" if size is None else size,
             listeners=facts["listeners"],
             count=facts["count"],
@@ -137,25 +146,26 @@ class ConnectionCheckRun(models.TransientModel):
         )
         if facts["has_filter"]:
             seen += " " + self.env._(
-                "And with a db_filter each page of a visitor who is not signed in asks postgres for the databases."
+                "With dbfilter, each page of a visitor who is not signed in also reads the list of databases from "
+                "postgres."
             )
         return done, seen, means
 
     @api.model
     def _slots_meanings(self, facts):
         return {
-            "unneeded": self.env._("Nothing: only there listeners hold servers for good."),
-            "unwatched": self.env._("Not known: add the PgBouncer to the endpoints."),
+            "unneeded": self.env._("Not relevant: listeners occupy servers permanently in session mode only."),
+            "unwatched": self.env._("Unknown: add the PgBouncer to the endpoints."),
             "cut_off": self.env._(
-                "client_idle_timeout is %s s: PgBouncer cuts off listeners, which are idle. Then Odoo's bus is deaf "
-                "for 50 s. Set it to 0.",
+                "client_idle_timeout is %s s: PgBouncer disconnects idle clients, such as listeners. Odoo's bus then "
+                "receives no notifications for 50 s. Set it to 0.",
                 facts["client_idle_timeout"],
             ),
             "too_small": self.env._(
-                "The pool is too small: when all listeners are connected, a NOTIFY finds no server, and whoever sends "
-                "it, which may be any page, waits until query_wait_timeout. Raise pool_size."
+                "The pool is too small: when all listeners are connected, a NOTIFY gets no server, and the request "
+                "that sends it waits until query_wait_timeout. Any page may send one. Raise pool_size."
             ),
-            "unknown": self.env._("The size of the pool is not known."),
-            "tight": self.env._("It will stay so. When many work at once some of them wait for a moment."),
-            "enough": self.env._("It will stay so."),
+            "unknown": self.env._("The pool size is unknown."),
+            "tight": self.env._("The pool is large enough. Under load, some connections wait for a moment."),
+            "enough": self.env._("The pool is large enough."),
         }

@@ -47,30 +47,30 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _describe_configuration(self, facts):
         where, user = address_text(facts["route"]), facts["user"]
-        seen = self.env._("Odoo connects to postgres at %(where)s as %(user)s.", where=where, user=user)
+        seen = self.env._("Odoo connects to the database postgres at %(where)s as %(user)s.", where=where, user=user)
         if facts["bus_route"]:
             where = address_text(facts["bus_route"])
-            seen += " " + self.env._("bus_alt_connection leads the bus to %s.", where)
+            seen += " " + self.env._("bus_alt_connection connects the bus to %s.", where)
         problems = []
         if facts["is_alt_missing"]:
             problems.append(
                 self.env._(
-                    "imdispatcher_db_host or imdispatcher_db_port is set, and does nothing: bus_alt_connection is not "
+                    "imdispatcher_db_host or imdispatcher_db_port is set but has no effect: bus_alt_connection is not "
                     "loaded. Add it to server_wide_modules."
                 )
             )
         for name in facts["wrong_variables"]:
             problems.append(
                 self.env._(
-                    "The environment variable %(name)s does nothing, whatever the readme of bus_alt_connection "
-                    "says: its name is ODOO_%(name)s.",
+                    "The environment variable %(name)s has no effect, despite the readme of bus_alt_connection: its "
+                    "name is ODOO_%(name)s.",
                     name=name,
                 )
             )
         return (
-            self.env._("Read where Odoo's settings lead its listeners: to the database postgres."),
+            self.env._("Read the settings of Odoo's listeners, which connect to the database postgres."),
             seen,
-            " ".join(problems) or self.env._("These are settings only. What they do is proven below."),
+            " ".join(problems) or self.env._("These are settings only. The next steps prove what they do."),
         )
 
     def _step_pooler(self):
@@ -105,13 +105,13 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _describe_pooler(self, facts):
         result, pool = facts["result"], facts["pool"]
-        seen, means = self.env._("It could not be seen."), self._failure_text(result)
+        seen, means = self.env._("They could not be compared."), self._failure_text(result)
         if result["is_pooled"] is not None:
             seen = self.env._("They are equal.")
             means = self.env._("This is a direct connection to PostgreSQL.")
         if result["is_pooled"]:
             seen = self.env._("They differ.")
-            means = self.env._("A pooler is in between.")
+            means = self.env._("A pooler is in the path.")
         if pool:
             means += " " + self.env._(
                 "It is %(endpoint)s, and the pool is in %(pool_mode)s mode.",
@@ -120,12 +120,9 @@ class ConnectionCheckRun(models.TransientModel):
             )
         elif result["is_pooled"]:
             means += " " + self.env._(
-                "It is none of the endpoints that are watched here, so that nobody knows its mode and its size: add it "
-                "to the endpoints."
+                "It is none of the endpoints here, so its pool mode and pool size are unknown. Add it to the endpoints."
             )
-        done = self.env._(
-            "Connected to postgres as Odoo does, and compared the PID of the protocol with pg_backend_pid()."
-        )
+        done = self.env._("Connected to postgres as Odoo does, and compared the protocol's PID with pg_backend_pid().")
         return done, seen, means
 
     def _step_listen(self):
@@ -136,7 +133,7 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _describe_listen(self, facts):
         done = self.env._(
-            "LISTEN on a random channel over this route, then NOTIFY from another connection, as Odoo does."
+            "Sent LISTEN on a random channel over this route, then NOTIFY over another connection, as Odoo does."
         )
         return done, *self._describe_result(facts["result"])
 
@@ -147,9 +144,9 @@ class ConnectionCheckRun(models.TransientModel):
         :param dict failure: ``reason`` and ``detail`` of a listen.ListenResult
         """
         words = {
-            "timeout": self.env._("There was no answer in time."),
+            "timeout": self.env._("It timed out."),
             "unresolved": self.env._("The host name cannot be resolved."),
-            "no_password": self.env._("A password is asked for, and Odoo has none."),
+            "no_password": self.env._("The server requests a password, and Odoo has none."),
         }
         return failure["detail"] or words.get(failure["reason"], failure["reason"]) or ""
 
@@ -159,35 +156,36 @@ class ConnectionCheckRun(models.TransientModel):
         outcome, why = result["outcome"], self._failure_text(result)
         if result["leftover"]:
             why += " " + self.env._(
-                "The random channel stays with the backend of PID %s until its connection ends: nobody will call it.",
+                "The backend with PID %s listens on the random channel until its connection ends, which is harmless.",
                 result["leftover"],
             )
         if outcome == "delivered":
-            seen = self.env._("It arrived after %s ms.", format_ms(self.env, result["seconds"] or 0))
+            seen = self.env._("Notification received after %s ms.", format_ms(self.env, result["seconds"] or 0))
         elif outcome == "lost" and result["reason"]:
-            seen = self.env._("LISTEN was refused: %s", why)
+            seen = self.env._("LISTEN was rejected: %s", why)
         elif outcome == "lost":
             seconds = listen.DELIVERY_SECONDS
-            seen = self.env._("It did not arrive within %(seconds)s s. %(why)s", seconds=seconds, why=why)
+            seen = self.env._("No notification within %(seconds)s s. %(why)s", seconds=seconds, why=why)
         elif outcome == "blocked":
-            seen = self.env._("The connection was accepted, and then got no server in time. %s", why)
+            seen = self.env._("The connection was accepted but got no server in time. %s", why)
         elif outcome == "unreachable":
             where = address_text(result["route"])
             seen = self.env._("No connection to %(where)s: %(why)s", where=where, why=why)
         else:
-            seen = self.env._("It failed: %s", why)
+            seen = self.env._("Failed: %s", why)
         return seen, self._outcome_meanings()[outcome]
 
     @api.model
     def _outcome_meanings(self):
         return {
             "delivered": self.env._("LISTEN works on this route."),
-            "lost": self.env._("Whoever listens over this route is deaf: it looks connected, and hears nothing."),
+            "lost": self.env._("A listener on this route looks connected but receives no notifications."),
             "blocked": self.env._(
-                "All servers of the pool are taken, or PostgreSQL gives PgBouncer none. Odoo blocks, too."
+                "All servers of the pool are in use, or PostgreSQL rejects new connections of PgBouncer. Odoo is "
+                "blocked, too."
             ),
-            "failed": self.env._("Whether LISTEN works is not known."),
+            "failed": self.env._("Whether LISTEN works is unknown."),
             "unreachable": self.env._(
-                "Odoo cannot connect to the database postgres, and so can neither listen nor notify."
+                "Odoo cannot connect to the database postgres, so it can neither LISTEN nor NOTIFY."
             ),
         }

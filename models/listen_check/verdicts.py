@@ -21,73 +21,78 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _sentence(self, listener, facts):
-        if facts["code"] == "step":
+        code = facts["code"]
+        if code == "step":
             return self.env["connection.check.run"]._step_words(facts["step"])["means"]
         why = self.env["connection.check.run"]._failure_text(facts) if "reason" in facts else ""
         took = format_ms(self.env, facts["delay"]) if "delay" in facts else ""
-        sentences = self._bus_sentences(why, took) if listener == "bus" else self._cron_sentences(took)
-        who = self.env._("The bus") if listener == "bus" else self.env._("The cron workers")
-        return (sentences | self._route_sentences(listener, who, why))[facts["code"]]
+        sentences = self._bus_sentences(why, took) if listener == "bus" else self._cron_sentences(why, took)
+        if code.startswith("deaf_"):
+            return f"{sentences['deaf']} {self._deaf_causes(why)[code]} {sentences['effect']}"
+        return (sentences | self._pool_sentences())[code]
 
     @api.model
     def _bus_sentences(self, why, took):
         return {
-            "direct": self.env._("The bus listens on PostgreSQL itself, and hears within %s ms.", took),
-            "session": self.env._("The bus listens through a pooler in session mode, and hears within %s ms.", took),
-            "cannot_notify": self.env._(
-                "The bus would hear, but nobody can tell it anything: no NOTIFY is sent. %s", why
-            ),
-            "old_connection": self.env._(
-                "The bus is deaf, though a new connection would hear. Chat and notifications are not live."
-            ),
-            "not_in_browser": self.env._("But it does not reach the browser: chat and notifications are not live."),
-            "no_browser": self.env._(
-                "It was asked on its own host: whether browsers are led to it is not known. Press “Check Now” on the "
-                "page."
-            ),
-        }
-
-    @api.model
-    def _cron_sentences(self, took):
-        return {
             "direct": self.env._(
-                "The cron workers listen on PostgreSQL itself: a triggered job waits no longer than %s ms.", took
+                "The bus listens on PostgreSQL directly and receives notifications within %s ms.", took
             ),
             "session": self.env._(
-                "The cron workers listen through a pooler in session mode: a triggered job waits no longer than %s ms.",
-                took,
+                "The bus listens through a pooler in session mode and receives notifications within %s ms.", took
             ),
-            "not_woken": self.env._(
-                "A new connection would hear, but a triggered job was not started at once: the cron workers were all "
-                "busy, or their connections were made before and are deaf."
+            "cannot_notify": self.env._(
+                "The bus could receive notifications, but none can be sent, because NOTIFY fails. %s", why
             ),
+            "old_connection": self.env._(
+                "The bus receives no notifications, although a new connection would. Chat and notifications are not "
+                "live."
+            ),
+            "not_in_browser": self.env._("But they do not reach the browser: chat and notifications are not live."),
+            "no_browser": self.env._(
+                "The bus process was queried on its own host. Whether browsers reach it is unknown: press “Check Now” "
+                "on the page."
+            ),
+            "deaf": self.env._("The bus receives no notifications."),
+            "effect": self.env._("Chat and notifications are not live."),
+            "unreachable": self.env._("The bus cannot connect to the database postgres. %s", why),
+            "unknown": self.env._("Whether the bus receives notifications is unknown. %s", why),
         }
 
     @api.model
-    def _route_sentences(self, listener, who, why):
-        """Return the sentences about a route over which a listener receives nothing."""
-        causes = {
-            "deaf_rejected": self.env._("LISTEN is refused: %s", why),
-            "deaf_pooled": self.env._("LISTEN is lost on the way, by a pooler that is not in session mode."),
-            "deaf_lost": self.env._("LISTEN is lost on the way."),
-        }
-        effect = self.env._("Triggered jobs wait for up to a minute.")
-        if listener == "bus":
-            effect = self.env._("Chat and notifications are not live.")
+    def _cron_sentences(self, why, took):
         return {
-            code: self.env._("%(who)s: deaf. %(why)s %(effect)s", who=who, why=cause, effect=effect)
-            for code, cause in causes.items()
-        } | {
-            "unreachable": self.env._("%(who)s: no connection to the database postgres. %(why)s", who=who, why=why),
-            "unknown": self.env._("%(who)s: it could not be found out. %(why)s", who=who, why=why),
+            "direct": self.env._(
+                "The cron workers listen on PostgreSQL directly. A triggered job starts within %s ms.", took
+            ),
+            "session": self.env._(
+                "The cron workers listen through a pooler in session mode. A triggered job starts within %s ms.", took
+            ),
+            "not_woken": self.env._(
+                "A new connection would receive notifications, but a triggered job did not start at once: all cron "
+                "workers were busy, or their older connections receive none."
+            ),
+            "deaf": self.env._("The cron workers receive no notifications."),
+            "effect": self.env._("Triggered jobs wait for up to a minute."),
+            "unreachable": self.env._("The cron workers cannot connect to the database postgres. %s", why),
+            "unknown": self.env._("Whether the cron workers receive notifications is unknown. %s", why),
+        }
+
+    @api.model
+    def _deaf_causes(self, why):
+        return {
+            "deaf_rejected": self.env._("LISTEN is rejected: %s", why),
+            "deaf_pooled": self.env._("They are lost in a pooler that is not in session mode."),
+            "deaf_lost": self.env._("They are lost on the route."),
+        }
+
+    @api.model
+    def _pool_sentences(self):
+        return {
             "full": self.env._(
-                "%s: the pool of postgres is in session mode, and full. It blocks: whoever listens or sends a NOTIFY "
-                "there waits for a server.",
-                who,
+                "The pool of postgres is in session mode and full. Listeners and requests that send a NOTIFY wait for "
+                "a server."
             ),
             "nearly_full": self.env._(
-                "%s: the pool of postgres is in session mode, works, and is nearly full. It will block: another "
-                "connection waits for a server.",
-                who,
+                "The pool of postgres is in session mode and works, but has no free server: the next connection waits."
             ),
         }

@@ -110,9 +110,9 @@ def test_probes_leave_nothing_behind(pair, new_pgbouncer):
     server = new_pgbouncer(databases={"postgres": line}, server_round_robin=1)
     info = odoo_info(pair, server.port)
     with ThreadPoolExecutor(25) as pool:
-        hearings = [hearing for hearing, _looked in pool.map(lambda _number: listen.probe(info), range(CHECKS))]
-    assert {hearing.outcome for hearing in hearings} <= {"lost", "blocked"}
-    assert not any(hearing.leftover for hearing in hearings)
+        found = [result for result, _found in pool.map(lambda _number: listen.probe(info), range(CHECKS))]
+    assert {result.outcome for result in found} <= {"lost", "blocked"}
+    assert not any(result.leftover for result in found)
     with ExitStack() as sessions:
         listening = {}
         for _number in range(POOL_SIZE):  # each keeps its server, so that all are read
@@ -124,7 +124,7 @@ def test_probes_leave_nothing_behind(pair, new_pgbouncer):
     assert len(listening) == POOL_SIZE
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbouncer_monitor' AND usename = 'odoo'"
     for port in (pair.postgresql.port, pair.pgbouncer.port):
-        assert listen.probe(odoo_info(pair, port))[0].outcome == "heard"
+        assert listen.probe(odoo_info(pair, port))[0].outcome == "delivered"
     assert pair.postgresql.execute(query) == [(0,)]
 
 
@@ -132,7 +132,7 @@ def test_full_pool(pair, new_pgbouncer):
     line = f"host={LOCALHOST} port={pair.postgresql.port} pool_mode=session pool_size=1"
     server = new_pgbouncer(databases={"postgres": line})
     info = odoo_info(pair, server.port)
-    assert listen.probe(info)[0].outcome == "blocked", "nothing is left for the NOTIFY"
+    assert listen.probe(info)[0].outcome == "blocked", "no server is left for the NOTIFY"
     with closing(psycopg2.connect(**info)) as listener:
         listener.cursor().execute("LISTEN somebody")
         started = time.monotonic()
@@ -147,7 +147,7 @@ def test_unreachable(pair, new_pgbouncer, port):
         server.freeze()
         port = server.port
     started = time.monotonic()
-    hearing, _looked = listen.probe(odoo_info(pair, port))
-    assert hearing.outcome == "unreachable"
-    assert hearing.route == (LOCALHOST, port)
+    result, _found = listen.probe(odoo_info(pair, port))
+    assert result.outcome == "unreachable"
+    assert result.route == (LOCALHOST, port)
     assert time.monotonic() - started < listen.OPEN_SECONDS + 1

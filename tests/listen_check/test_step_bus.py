@@ -18,17 +18,17 @@ from .cases import StepCase
 @tagged("-at_install", "post_install")
 class TestBus(StepCase):
     def test_bus_process(self):
-        """Without workers it is this very process."""
+        """Without workers it is this process."""
         answer = self.Run.sudo()._answer_as_bus_process(self.run_id, self.token)
         self.assertNotIn("password", answer["text"])
         words = self.step("pooler") and self.step("bus", answer)
         self.assertIn("answered this browser", words["seen"])
         self.assertEqual(words["level"], "ok")
-        self.assertIsNotNone(self.figures("bus")["bus"]["delay"], "the dispatcher was called")
+        self.assertIsNotNone(self.figures("bus")["bus"]["delay"], "the dispatcher received a notification")
         self.assertFalse([channel for channel in dispatch._channels_to_ws if "pgbouncer_monitor" in str(channel)])
 
-    def test_dispatcher_that_is_called_by_others_only(self):
-        """Not the check's own channel: that is no proof."""
+    def test_dispatcher_that_receives_other_notifications_only(self):
+        """One of another channel is no proof."""
         with patch.object(listen, "notify"), connect() as session:
             session.autocommit = True
             payload = json.dumps([channel_with_db(self.env.cr.dbname, "broadcast")])
@@ -51,8 +51,8 @@ class TestBus(StepCase):
             with self.subTest(answer=str(answer)[:40]):
                 self.assertNotIn("is_bus", self.run_record.sudo()._read_answer(answer))
 
-    def test_bus_process_that_cannot_be_asked(self):
-        """No server listens where it should be."""
+    def test_bus_process_that_cannot_be_queried(self):
+        """No process listens at its address."""
         self.step("pooler")
         self.env["ir.config_parameter"].set_param("web.base.url", f"http://127.0.0.1:{closed_port()}")
         self.patch(config, "options", config.options.new_child({"http_port": closed_port()}))

@@ -10,7 +10,7 @@ from .cases import StepCase
 
 @tagged("-at_install", "post_install")
 class TestCron(StepCase):
-    def test_job_that_nobody_starts(self):
+    def test_job_that_does_not_start(self):
         """There are no cron workers in these tests."""
         self.step("pooler")
         self.assertTrue(self.step("cron")["is_pending"])
@@ -30,7 +30,7 @@ class TestCron(StepCase):
         self.assertLess(self.figures("cron")["delay"], 5)
 
     def test_each_job_is_started_by_another_worker(self):
-        """Each of them may have started it by its timer: that is no proof."""
+        """Each of them may have started it by its timer, so nothing is proven."""
         self.step("pooler")
         self.step("cron")
         for pid in range(config["max_cron_threads"] + 2):
@@ -41,7 +41,7 @@ class TestCron(StepCase):
         self.assertFalse(self.figures("cron")["is_woken"])
 
     def test_late_job(self):
-        """It is words when the verdict is there already."""
+        """It is recorded although the verdict is stored already."""
         for name in self.names:
             self.step(name, *([None] if name in ("bus", "browser") else []))
         checks = self.run_record.finish()
@@ -54,13 +54,13 @@ class TestCron(StepCase):
         self.assertIn("It started after 43", cron.evidence)
         self.assertEqual(self.run_record.finish(), checks, "once")
 
-    def test_action_that_is_switched_off(self):
+    def test_inactive_action(self):
         self.step("pooler")
         self.env.ref("pgbouncer_monitor.ir_cron_listen").active = False
         words = self.step("cron")
         self.assertEqual((words["level"], words["is_pending"]), ("unknown", None))
 
-    def test_nothing_is_sent_that_would_block(self):
+    def test_no_notify_that_would_block(self):
         """A NOTIFY without a connection for it would keep the request waiting."""
         self.run_record.sudo().steps = {"pooler": {"result": BLOCKED, "pool": None}}
         self.patch(config, "options", config.options.new_child({"db_port": closed_port()}))

@@ -11,7 +11,7 @@ from .cases import StepCase
 @tagged("-at_install", "post_install")
 class TestPool(StepCase):
     def test_listeners_that_are_deaf(self):
-        """A client of postgres that is connected for long, and has no server."""
+        """A client of postgres that has been connected for long and has no server."""
         idle = self.client(connect_pooled(dbname="postgres", user="odoo", password=config["db_password"]))
         port = self.own_port(idle)
         of_idle = [("port", "=", port)]
@@ -40,11 +40,11 @@ class TestPool(StepCase):
         self.patch(config, "options", config.options.new_child({"max_cron_threads": 19, "workers": 0}))
         self.assertEqual(self.step("slots")["level"], "warning", "19 cron workers and the bus take all 20 servers")
         self.patch(config, "options", config.options.new_child({"max_cron_threads": 18}))
-        self.assertIn("some of them wait for a moment", self.step("slots")["means"])
+        self.assertIn("some connections wait for a moment", self.step("slots")["means"])
         self.patch(config, "options", config.options.new_child({"max_cron_threads": 2}))
         self.assertEqual(self.step("slots")["level"], "ok")
 
-    def test_listeners_that_are_cut_off(self):
+    def test_listeners_that_are_disconnected(self):
         self.step("pooler")
         self.step("listeners")
         run = self.run_record.sudo()

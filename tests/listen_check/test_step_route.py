@@ -17,9 +17,9 @@ class TestRoute(StepCase):
             with self.assertRaisesRegex(UserError, "no step"):
                 self.step(name)
         for name in ("listen", "slots", "cron"):
-            with self.assertRaisesRegex(UserError, "in their order"):
+            with self.assertRaisesRegex(UserError, "in order"):
                 self.step(name)
-        with self.assertRaisesRegex(UserError, "in their order"):
+        with self.assertRaisesRegex(UserError, "in order"):
             self.run_record.finish()
 
     def test_route(self):
@@ -29,15 +29,15 @@ class TestRoute(StepCase):
         self.assertEqual(self.figures("pooler")["pool"]["pool_size"], 20)
         words = self.step("listen")
         self.assertEqual(words["level"], "ok")
-        self.assertRegex(words["seen"], r"^It arrived after [\d.]+ ms")
+        self.assertRegex(words["seen"], r"^Notification received after [\d.]+ ms")
         self.assertFalse(words["is_pending"])
 
-    def test_pooler_that_is_not_watched(self):
+    def test_pooler_that_is_not_an_endpoint(self):
         self.endpoint.active = False
         self.assertIn("none of the endpoints", self.step("pooler")["means"])
 
     def test_endpoint_that_does_not_answer(self):
-        """It costs no verdict."""
+        """The verdict does not depend on it."""
         self.endpoint.port = self.silent_server()
         self.step("pooler")
         self.assertEqual(self.figures("pooler")["result"]["outcome"], "delivered")
@@ -45,7 +45,7 @@ class TestRoute(StepCase):
         self.assertEqual(words["level"], "warning")
         self.assertIn("did not answer", words["means"])
 
-    def test_traps(self):
+    def test_settings_without_effect(self):
         with patch.dict(os.environ, {"IMDISPATCHER_DB_PORT": "5432"}):
             words = self.step("configuration")
         self.assertEqual(words["level"], "warning")

@@ -13,7 +13,7 @@ from ..cases import AlertCase
 
 @tagged("-at_install", "post_install")
 class TestWatch(AlertCase):
-    """What is kept an eye on without a browser."""
+    """Checks without a browser, and the alerts that follow from them."""
 
     def check(self, listener, level, verdict="deaf"):
         values = {"listener": listener, "verdict": verdict, "level": level, "host": "h"}
@@ -31,7 +31,7 @@ class TestWatch(AlertCase):
         alert = self.env["connection.alert"].search([("rule", "=", "deaf_bus_samples")])
         self.assertIn("What was found.", alert.situation)
         self.check("bus", "unknown", "unknown")
-        self.assertEqual(self.sample(2), [], "nobody knows whether it is over")
+        self.assertEqual(self.sample(2), [], "whether it is over is unknown")
         self.check("bus", "ok", "session")
         self.assertEqual(self.sample(3), [f"Over: Deaf Bus: {self.postgresql.name}"])
 
@@ -53,18 +53,18 @@ class TestWatch(AlertCase):
         cron = self.env.ref("pgbouncer_monitor.ir_cron_check")
 
         def is_claimed(seconds):
-            """So many seconds from now, when the process of the tests is a server that has started before."""
+            """Claim the start a number of seconds from now, as if the process of the tests were a server."""
             with patch.object(odoo.service.server, "server", server), self.clock_forward(seconds):
                 return self.env["connection.check"]._claim_start(cron.active)
 
         cron.active = False
         self.assertFalse(is_claimed(3600))
         cron.active = True
-        self.assertFalse(is_claimed(-3600), "it is only starting")
+        self.assertFalse(is_claimed(-3600), "it has not finished starting")
         self.assertTrue(is_claimed(3600))
         self.assertFalse(is_claimed(3600), "once")
         with patch.object(psutil.Process, "create_time", lambda _process: 1_000_000):
-            self.assertTrue(is_claimed(3600), "it was started anew")
+            self.assertTrue(is_claimed(3600), "it was restarted")
 
     def test_scheduled_check_whose_job_never_starts(self):
         """It has no verdict on cron, but one on the bus."""

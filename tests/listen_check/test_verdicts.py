@@ -20,12 +20,12 @@ class TestVerdicts(CheckCase):
                 self.assertEqual([f"{check.verdict} {check.level}" for check in checks], expected)
                 for check in checks:
                     self.assertTrue(check.summary)
-                    self.assertEqual(check.level == "ok", not check.remedy, "what is not well has a remedy")
+                    self.assertEqual(check.level == "ok", not check.remedy, "whatever is not OK has a remedy")
                 bus, cron = checks
                 self.assertEqual(bus.host, "bus-host" if steps["bus"].get("bus") else socket.gethostname())
                 self.assertEqual(cron.host, "cron-host" if steps["cron"]["result"] else socket.gethostname())
 
-    def test_proxy_that_leads_elsewhere(self):
+    def test_reverse_proxy_that_passes_to_another_process(self):
         steps = found()
         steps["bus"]["misled"] = ["https://odoo.example.com"]
         bus, _cron = self.conclude(steps)
@@ -40,18 +40,18 @@ class TestVerdicts(CheckCase):
             self.assertIn("The pool is too small", check.summary)
             self.assertIn("postgres = host=10.0.0.1 port=5432 pool_mode=session pool_size=5", check.remedy)
 
-    def test_not_known_whether_it_will_stay(self):
+    def test_pool_of_unknown_size(self):
         steps = found()
         steps["slots"]["level"] = "unknown"
         self.assertEqual(self.conclude(steps).mapped("level"), ["warning", "warning"])
 
-    def test_others_that_are_deaf(self):
-        """One worker that hears is not all of them."""
+    def test_other_clients_without_a_server(self):
+        """One worker that receives notifications does not prove it for all."""
         steps = found(DIRECT, bus=DIRECT, job=DIRECT)
         steps["listeners"] |= {"deaf": 1, "deaf_clients": ["10.0.0.9:4711"]}
         for check in self.conclude(steps):
             self.assertEqual(check.level, "warning")
-            self.assertIn("If these listen, they are deaf: 10.0.0.9:4711.", check.summary)
+            self.assertIn("If these clients listen, they receive no notifications: 10.0.0.9:4711.", check.summary)
 
     def test_queue_job(self):
         steps = found()
@@ -62,20 +62,20 @@ class TestVerdicts(CheckCase):
         self.assertIn("jobrunner_db_host = 10.0.0.1\njobrunner_db_port = 5432", cron.remedy)
 
     def test_without_a_browser(self):
-        """What the last browser saw stays true until another one sees something else."""
+        """The result of the last browser is valid until another one has a different result."""
         for live, level in ((None, "ok"), (False, "critical"), (None, "critical"), (True, "ok"), (None, "ok")):
             bus = self.Check._conclude(found(live=live))[0]
             self.assertEqual(bus.level, level)
 
     def test_browser_of_a_deaf_bus(self):
-        """When that is mended, nobody needs to open a page for the watch to see it."""
+        """When the bus is fixed, a scheduled check notices it without a browser."""
         for live in (True, False):
             self.Check._conclude(found(LOST, bus=LOST, delay=None, live=live))
             bus = self.Check._conclude(found(live=None))[0]
             self.assertEqual((bus.verdict, bus.level), ("session", "ok"))
 
-    def test_asked_on_its_own_host(self):
-        """Nobody knows whether browsers are led to that process, unless one of them tells."""
+    def test_queried_on_its_own_host(self):
+        """Only a browser can prove that the reverse proxy passes requests to that process."""
         for live, level in ((None, "warning"), (True, "ok")):
             steps = found(live=live)
             steps["bus"]["is_direct"] = True
@@ -92,13 +92,13 @@ class TestVerdicts(CheckCase):
         self.assertEqual(self.Check._worst("bus").level, "ok")
         good.checked_at -= timedelta(hours=49)
         bad.checked_at -= timedelta(hours=50)
-        self.assertEqual(self.Check._worst("bus").host, "two", "of a host that is gone nobody knows")
+        self.assertEqual(self.Check._worst("bus").host, "two", "a host without recent checks does not count")
         self.Check.search([]).checked_at = fields.Datetime.now() - timedelta(hours=49)
         self.assertFalse(self.Check._worst("bus"))
         self.assertTrue(self.Check.last()[0]["is_old"])
 
     def test_old_checks_are_deleted(self):
-        """Those of hosts that are gone, too; with the history."""
+        """Also those of hosts that no longer exist, after the same time as the history."""
         old, new = self.conclude(found())
         old.checked_at -= timedelta(days=401)
         self.Check._gc_checks()
@@ -106,13 +106,13 @@ class TestVerdicts(CheckCase):
         self.assertTrue(new.exists())
 
     def test_user_without_a_name(self):
-        """As in a container: the lines are there all the same."""
+        """As in a container: the remedy has lines all the same."""
         with patch("getpass.getuser", side_effect=KeyError):
             bus, _cron = self.conclude(found(LOST, bus=LOST, delay=None, job=None))
         self.assertIn("User=odoo", bus.remedy)
 
     def test_no_lines_for_a_direct_connection(self):
-        """That cannot reach postgres: a line for a PgBouncer that is not there would lead nowhere."""
+        """Without a PgBouncer in the path, a line for pgbouncer.ini would be useless."""
         for is_pooled in (False, True):
             with patch.object(type(self.Check), "_is_pooled", lambda _self, is_pooled=is_pooled: is_pooled):
                 _bus, cron = self.conclude(found(UNREACHABLE, bus=UNREACHABLE, delay=None, job=None))
@@ -120,7 +120,7 @@ class TestVerdicts(CheckCase):
                 self.assertIn("no such database: postgres", cron.summary)
 
     def test_direct_address_from_another_host(self):
-        """A loopback address of PostgreSQL's is that of PgBouncer's host."""
+        """A loopback address of PostgreSQL means PgBouncer's host."""
         self.patch(config, "options", config.options.new_child({"db_host": "db.example.com"}))
         bus, _cron = self.conclude(found(bus=LOST | {"server": ("127.0.0.1", 5433)}))
         self.assertIn("imdispatcher_db_host = db.example.com\nimdispatcher_db_port = 5433", bus.remedy)

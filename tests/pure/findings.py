@@ -27,50 +27,52 @@ TRANSACTION_POOL = {
 SESSION_POOL = TRANSACTION_POOL | {"pool_mode": "session"}
 
 
+CONFIGURATION = {
+    "level": "ok",
+    "route": ["db", 6432],
+    "user": "odoo",
+    "bus_route": None,
+    "is_alt_missing": False,
+    "wrong_variables": [],
+}
+LISTENERS = {
+    "level": "ok",
+    "direct": 0,
+    "count": 3,
+    "deaf": 0,
+    "deaf_clients": [],
+    "unread": [],
+    "queue_job": None,
+}
+SLOTS = {
+    "level": "ok",
+    "code": "enough",
+    "needed": 5,
+    "listeners": 3,
+    "count": 3,
+    "at_once": 2,
+    "has_filter": False,
+    "pool_size": 20,
+    "client_idle_timeout": "0",
+}
+
+
 def found(*here_and_pool, live=True, delay=0.003, waited=0.2, **results):
     """Return what the steps of a check found: on the route from here, in the bus process, and in the job."""
     here, pool = (*here_and_pool, *(DELIVERED, None)[len(here_and_pool) :])
     bus, job = results.get("bus", DELIVERED), results.get("job", DELIVERED)
     bus = bus and {"result": bus, "delay": delay, "host": "bus-host", "pid": 7, "is_bus": True}
+    delays = None if live is None else [0.01, 0.02, 0.03 if live else None]
     is_woken = bool(job) and waited < 5
     return {
-        "configuration": {
-            "level": "ok",
-            "route": ["db", 6432],
-            "user": "odoo",
-            "bus_route": None,
-            "is_alt_missing": False,
-            "wrong_variables": [],
-        },
+        "configuration": {**CONFIGURATION},
         "pooler": {"level": "ok", "result": here, "pool": pool},
         "listen": {"level": "ok", "result": here},
         "bus": {"level": "ok", "source": "browser", "misled": [], "is_direct": False}
         | ({"bus": bus, "sockets": []} if bus else {"answers": [["browser", {"problem": "timeout"}]]}),
-        "browser": {
-            "level": "ok",
-            "delays": None if live is None else [0.01, 0.02, 0.03 if live else None],
-            "is_live": live,
-        },
-        "listeners": {
-            "level": "ok",
-            "direct": 0,
-            "count": 3,
-            "deaf": 0,
-            "deaf_clients": [],
-            "unread": [],
-            "queue_job": None,
-        },
-        "slots": {
-            "level": "ok",
-            "code": "enough",
-            "needed": 5,
-            "listeners": 3,
-            "count": 3,
-            "at_once": 2,
-            "has_filter": False,
-            "pool_size": 20,
-            "client_idle_timeout": "0",
-        },
+        "browser": {"level": "ok", "delays": delays, "is_live": live},
+        "listeners": {**LISTENERS},
+        "slots": {**SLOTS},
         "cron": {
             "level": "ok" if is_woken else "critical",
             "code": "woken" if is_woken else "not_woken" if job else "not_started",

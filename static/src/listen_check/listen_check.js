@@ -12,7 +12,7 @@ import { standardActionServiceProps } from "@web/webclient/actions/action_servic
 import { standardWidgetProps } from "@web/views/widgets/standard_widget_props";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
 
-// In milliseconds. The last of them is longer than what the server allows itself.
+// In milliseconds. The last one is longer than the server's own deadline.
 const POLL_DELAY = 500;
 const CONNECT_PATIENCE = 5000;
 const ECHO_PATIENCE = 3000;
@@ -20,10 +20,10 @@ const BUS_PATIENCE = 15000;
 
 const sleep = (delay) => new Promise((resolve) => browser.setTimeout(resolve, delay));
 
-/** What a promise gives, or null if that takes longer than so many milliseconds. */
+/** Return the value of a promise, or null if it takes longer than a number of milliseconds. */
 const within = (delay, promise) => Promise.race([promise, sleep(delay).then(() => null)]);
 
-/** The last LISTEN check, and a button that does one, a step after the other. */
+/** The last LISTEN check, and a button that starts one and shows its steps. */
 export class ListenCheck extends Component {
     static template = "pgbouncer_monitor.ListenCheck";
     static components = { CopyButton };
@@ -63,7 +63,7 @@ export class ListenCheck extends Component {
         this.state.checks = checks;
     }
 
-    /** The steps of the check that runs, or of the last one: those of the bus, and then of cron. */
+    /** Return the steps of the running check, or of the last one: those of the bus, then those of cron. */
     get steps() {
         if (this.state.steps.length) {
             return this.state.steps;
@@ -74,7 +74,7 @@ export class ListenCheck extends Component {
         );
     }
 
-    /** Each remedy to mend something once: one may mend both. */
+    /** Return each remedy once: one may fix both the bus and cron. */
     get remedies() {
         const remedies = this.state.checks.flatMap((check) => check.remedies || []);
         const key = ({ title, lines }) => `${title} ${lines}`;
@@ -83,7 +83,7 @@ export class ListenCheck extends Component {
         );
     }
 
-    /** The whole as text, for a ticket. */
+    /** Return the last checks as text, for a ticket. */
     get text() {
         return this.state.checks
             .map(({ listener_label, verdict_label, summary, checked_at, host, evidence, remedy }) =>
@@ -112,10 +112,7 @@ export class ListenCheck extends Component {
             await this.orm.call("connection.check.run", "finish", [[run.id]]);
             await this.load();
         } catch (error) {
-            this.state.failure = _t(
-                "The check could not be ended: %s",
-                error.data?.message || error.message,
-            );
+            this.state.failure = _t("The check failed: %s", error.data?.message || error.message);
         } finally {
             this.state.isRunning = false;
             this.state.steps = [];
@@ -126,7 +123,7 @@ export class ListenCheck extends Component {
         step.isRunning = true;
         let answer = null;
         if (step.name === "bus") {
-            answer = await this.askBusProcess(run);
+            answer = await this.queryBusProcess(run);
         } else if (step.name === "browser") {
             answer = await this.listenToEchoes(run);
         }
@@ -142,8 +139,8 @@ export class ListenCheck extends Component {
         step.isRunning = false;
     }
 
-    /** What the process says that this browser's websocket leads to, null if it says nothing. */
-    async askBusProcess({ id, token }) {
+    /** Return the answer of the process behind this browser's websocket, null if there is none. */
+    async queryBusProcess({ id, token }) {
         const params = { run_id: id, token };
         const answer = rpc("/websocket/pgbouncer_monitor/listen", params, { silent: true });
         return within(
@@ -152,7 +149,7 @@ export class ListenCheck extends Component {
         );
     }
 
-    /** After how many seconds each of some notifications arrived, null for those that were lost. */
+    /** Return the seconds that each of some notifications took, null for one that was lost. */
     async listenToEchoes(run) {
         await within(CONNECT_PATIENCE, this.connected());
         const delays = [];
@@ -179,7 +176,7 @@ export class ListenCheck extends Component {
         try {
             isSent = await this.orm.call("connection.check.run", "echo", [[run.id], nonce]);
         } catch {
-            // A notification that fails is not live either.
+            // A notification that cannot be sent counts as lost.
         }
         const at = isSent ? await within(ECHO_PATIENCE, arrived) : null;
         delete this.echoes[nonce];

@@ -353,14 +353,14 @@ tours.add("pgbouncer_monitor_alert_is_over", {
 
 tours.add("pgbouncer_monitor_listen_check", {
     steps: () => [
-        { trigger: ".o_listen_check:contains('Nothing was checked yet')" },
+        { trigger: ".o_listen_check:contains('No checks yet')" },
         { trigger: ".o_listen_check_now", run: "click" },
         { trigger: ".o_listen_check_now:disabled:contains('Checking')" },
         {
             content:
-                "The steps come one after the other, each with what was seen and what it means",
+                "The steps appear one after the other, each with what was seen and what it means",
             trigger:
-                ".o_listen_check_step[data-step=listen][data-level=ok]:contains('It arrived after'):contains('LISTEN works')",
+                ".o_listen_check_step[data-step=listen][data-level=ok]:contains('Notification received after'):contains('LISTEN works')",
             timeout: 30000,
         },
         {
