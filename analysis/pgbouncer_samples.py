@@ -75,7 +75,7 @@ def pgbouncer_samples(answers, read_at, before, rules, memory):
     console = _Console(answers)
     counters = {
         "read_at": read_at,
-        "counts": {row.get("database"): [row.get(name) for name in POOL_COUNTERS] for row in console.stats},
+        "counts": {row.get("database"): list(map(row.get, POOL_COUNTERS)) for row in console.stats},
     }
     interval, grown = growth(counters, before, times=1)
     timeout = readings.whole(console.settings.get("query_wait_timeout"))

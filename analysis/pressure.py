@@ -62,11 +62,16 @@ def increase(now, before, times=0):
         return None
     increases = {}
     for name, values in now.items():
-        old = before.get(name, [0] * len(values))
-        grown = [None if None in pair else pair[0] - pair[1] for pair in zip(values, old, strict=True)]
-        if any(growth is not None and growth < 0 for growth in grown[: len(grown) - times]):
-            return None
-        increases[name] = [None if growth is None or growth < 0 else growth for growth in grown]
+        old = before.get(name) or [0] * len(values)
+        grown = [
+            None if value is None or past is None else value - past for value, past in zip(values, old, strict=True)
+        ]
+        for number, growth in enumerate(grown):
+            if growth is not None and growth < 0:
+                if number < len(grown) - times:
+                    return None
+                grown[number] = None
+        increases[name] = grown
     return increases
 
 

@@ -86,10 +86,10 @@ class ConnectionSample(models.Model):
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._lasting(watched)
-        now = fields.Datetime.now()
+        now, clock = fields.Datetime.now(), self._clock()
         snapshots, stored, changed = {}, [], Alert.browse()
         for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
-            snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint])
+            snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock)
             snapshots[endpoint] = snapshot
             snapshot.tables[0].values |= self._other_values(endpoint, snapshots)
             changed |= self._follow(endpoint, snapshot, alerts[endpoint])
@@ -108,19 +108,30 @@ class ConnectionSample(models.Model):
         :return: endpoint -> Snapshot
         """
         measured = endpoints._measure(*more_commands)
-        rules = self.env["connection.rule"]._in_force(endpoints)
-        return {endpoint: self._snapshot(endpoint, *measured[endpoint], rules[endpoint]) for endpoint in endpoints}
+        rules, clock = self.env["connection.rule"]._in_force(endpoints), self._clock()
+        return {
+            endpoint: self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock) for endpoint in endpoints
+        }
 
     @api.model
-    def _snapshot(self, endpoint, answer, error, rules):
+    def _clock(self):
+        """:return: ``now``, ``every`` and ``patience`` of incidents.Memory"""
+        return {
+            "now": (fields.Datetime.now() - EPOCH).total_seconds(),
+            "every": self.env["res.config.settings"]._interval("sample"),
+            "patience": self.env["connection.endpoint"]._sample_patience(),
+        }
+
+    @api.model
+    def _snapshot(self, endpoint, answer, error, rules, clock):
         """Return the Snapshot of what an endpoint answered.
 
         :param answer: and error: see `connection.endpoint._measure`
         :param dict rules: name -> incidents.Rule
+        :param dict clock: of `_clock`
         """
-        settings, now = self.env["res.config.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
         before = json.loads(endpoint._last_reading().counters or "{}")
-        memory = incidents.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
+        memory = incidents.Memory(before.get("memory"), **clock)
         problem, tables, counters = endpoint._reason(answer, error), None, before
         if answer:
             try:

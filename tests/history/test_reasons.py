@@ -44,11 +44,9 @@ class TestReasons(SampleCase):
 
         self.patch(code_translations, "get_python_translations", translations)
 
-    def read(self, user, record, *names):
+    def read_as(self, user, record, name):
         self.env.invalidate_all()
-        record = record.with_user(user).with_context(lang=user.lang)
-        values = [record[name] for name in names]
-        return values[0] if len(values) == 1 else values
+        return record.with_user(user).with_context(lang=user.lang)[name]
 
     def test_each_reads_his_language(self):
         """Whatever the language of the user who runs the cron."""
@@ -58,7 +56,7 @@ class TestReasons(SampleCase):
                 instance = self.take()[0]
             self.assertIn('reason="The server did not tell enough to judge: PgBouncer\'s Connections"', self.line)
             for record, name in ((instance, "reason"), (self.endpoint, "last_error")):
-                reasons = [self.read(user, record, name) for user in (self.english, self.french)]
+                reasons = [self.read_as(user, record, name) for user in (self.english, self.french)]
                 english, french = reasons
                 self.assertEqual(english, "The server did not tell enough to judge: PgBouncer's Connections")
                 self.assertEqual(french, "Le serveur ne rapporte pas assez : Connexions de PgBouncer")
@@ -66,8 +64,8 @@ class TestReasons(SampleCase):
     def test_no_answer(self):
         with patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
             [instance] = self.take()
-        self.assertIn("did not answer within 3.0 s.", self.read(self.english, instance, "reason"))
-        self.assertIn("n'a pas répondu en 3,0 s.", self.read(self.french, instance, "reason"))
+        self.assertIn("did not answer within 3.0 s.", self.read_as(self.english, instance, "reason"))
+        self.assertIn("n'a pas répondu en 3,0 s.", self.read_as(self.french, instance, "reason"))
         self.assertIn("did not answer within 3.0 s.", self.line)
         self.assertEqual(instance.reason_facts["error"]["reason"], "timeout")
 
@@ -90,7 +88,7 @@ class TestReasons(SampleCase):
         self.assertEqual(instance.reason_facts, {"rule": "pgbouncer_pressure", "value": 80, "database": "shop"})
         self.assertEqual(instance.reason, "shop: PgBouncer's Connections: 80 %")
         self.assertEqual(self.endpoint.last_error, instance.reason)
-        self.assertEqual(self.read(self.french, database, "reason"), "Connexions de PgBouncer: 80 %")
+        self.assertEqual(self.read_as(self.french, database, "reason"), "Connexions de PgBouncer: 80 %")
         with self.console():
             for sample in self.take():
                 self.assertEqual((sample.rule, sample.reason_facts, sample.reason), (False, False, False))
@@ -153,5 +151,5 @@ class TestReasons(SampleCase):
             migration.migrate(self.env.cr, "19.0.1.1.0")
         self.env.invalidate_all()
         self.assertEqual(samples[:2].mapped("reason"), ["It was “frozen”.", False])
-        self.assertEqual(self.read(self.french, samples[0], "reason"), "It was “frozen”.")
+        self.assertEqual(self.read_as(self.french, samples[0], "reason"), "It was “frozen”.")
         self.assertFalse(samples[1].reason_facts)
