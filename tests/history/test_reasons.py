@@ -11,9 +11,9 @@ from ...probes import session
 from ..cases import DATABASE, POOL, SampleCase, insert_samples
 
 FRENCH = {
-    "The server did not tell enough to judge: %s": "Le serveur ne rapporte pas assez : %s",
+    "Not enough data to determine: %s": "Données insuffisantes : %s",
     "%(where)s did not answer within %(seconds)s s.": "%(where)s n'a pas répondu en %(seconds)s s.",
-    "The last sample is of %s.": "Dernier échantillon : %s.",
+    "Last sample: %s": "Dernier échantillon : %s",
 }
 
 
@@ -48,18 +48,18 @@ class TestReasons(SampleCase):
         self.env.invalidate_all()
         return record.with_user(user).with_context(lang=user.lang)[name]
 
-    def test_each_reads_his_language(self):
+    def test_words_in_the_readers_language(self):
         """Whatever the language of the user who runs the cron."""
         for lang in ("en_US", "fr_FR"):
             self.Sample = self.Sample.with_context(lang=lang)
             with self.console(lists=[]):
                 instance = self.take()[0]
-            self.assertIn('reason="The server did not tell enough to judge: PgBouncer\'s Connections"', self.line)
+            self.assertIn('reason="Not enough data to determine: PgBouncer\'s Connections"', self.line)
             for record, name in ((instance, "reason"), (self.endpoint, "last_error")):
                 reasons = [self.read_as(user, record, name) for user in (self.english, self.french)]
                 english, french = reasons
-                self.assertEqual(english, "The server did not tell enough to judge: PgBouncer's Connections")
-                self.assertEqual(french, "Le serveur ne rapporte pas assez : Connexions de PgBouncer")
+                self.assertEqual(english, "Not enough data to determine: PgBouncer's Connections")
+                self.assertEqual(french, "Données insuffisantes : Connexions de PgBouncer")
 
     def test_no_answer(self):
         with patch.object(session, "_ask", side_effect=session.SessionError("timeout")):
@@ -73,8 +73,8 @@ class TestReasons(SampleCase):
         with self.console(lists=[]):
             self.take()
         for user, texts in (
-            (self.english, ("The last sample is of", "The server did not tell enough")),
-            (self.french, ("Dernier échantillon :", "Le serveur ne rapporte pas assez")),
+            (self.english, ("Last sample: ", "Not enough data to determine")),
+            (self.french, ("Dernier échantillon :", "Données insuffisantes")),
         ):
             self.env.invalidate_all()
             notices = self.Sample.with_user(user).with_context(lang=user.lang).get_notices()
@@ -104,9 +104,9 @@ class TestReasons(SampleCase):
     def test_words_of_each_code(self):
         login = POOL | {"sv_active": 0, "sv_login": 1, "cl_waiting": 1}
         for pools, databases, texts in (
-            ([POOL], [], ("did not tell enough to judge: Pressure (%)", "takes this database for unused")),
+            ([POOL], [], ("Not enough data to determine: Pressure (%)", "treats this database as unused")),
             ([login], [DATABASE], ("PostgreSQL does not answer",)),
-            ([login], [], ("PostgreSQL does not answer", "takes this database for unused")),
+            ([login], [], ("PostgreSQL does not answer", "treats this database as unused")),
         ):
             with self.console(pools=pools, databases=databases):
                 instance, pool = self.take()
@@ -114,8 +114,8 @@ class TestReasons(SampleCase):
                 self.assertIn(text, pool.reason)
             self.assertEqual(instance.reason, f"shop/shop: {pool.reason}")
         for code, params, text in (
-            ("hidden", {"count": 2, "role": "odoo"}, "2 session(s) belong to other roles"),
-            ("untracked", {"count": 1, "remedy": "ALTER ROLE x;"}, "their next sessions: ALTER ROLE x;"),
+            ("hidden", {"count": 2, "role": "odoo"}, "2 session(s) of other roles are hidden"),
+            ("untracked", {"count": 1, "remedy": "ALTER ROLE x;"}, "takes effect in new sessions: ALTER ROLE x;"),
         ):
             reason = self.postgresql._reason_text({"rule": "xact_age", "code": code, "params": params})
             self.assertIn(text, reason)
