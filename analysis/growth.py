@@ -1,17 +1,17 @@
-"""How many servers PgBouncer's pools may still open to one PostgreSQL."""
+"""The number of servers that pools of PgBouncer may still open to one PostgreSQL."""
 
 from . import readings
 from .pgbouncer_samples import POOL_COLUMNS
 
-# The servers that a pool has.
+# Columns that add up to the servers of a pool.
 POOL_SERVERS = ("used", *(name for name in POOL_COLUMNS if name.startswith("sv_")))
 
 
 def databases_here(servers, backends):
-    """Return the names of PgBouncer's databases that have a server at this PostgreSQL.
+    """Return the names of PgBouncer's databases that have a server connection to this PostgreSQL.
 
     :param list servers: the rows of SHOW SERVERS
-    :param dict backends: PID -> (port of the client, role); the port is -1 for a unix socket, None if it is hidden
+    :param dict backends: PID -> (client port, role); the port is -1 for a unix socket, None if it is hidden
     """
     return {
         server.get("database")
@@ -23,8 +23,8 @@ def databases_here(servers, backends):
 
 
 def pool_growth(tables, here):
-    """Return how many more servers the pools of one PgBouncer may open without their reserves, None if that is
-    unknown or without a limit.
+    """Return the number of servers that the pools of one PgBouncer may still open without their reserves, None if it
+    is unknown or unlimited.
 
     :param list tables: the Samples of the instance, its pools and its databases
     :param set here: the names of the databases that count

@@ -1,4 +1,4 @@
-"""The samples of a PgBouncer: the answers of its console, as `analysis.readings` types them."""
+"""The samples of a PgBouncer instance, its pools and its databases, from typed answers of its console."""
 
 from . import readings
 from .bottleneck import bottleneck, pool_size, servers_of_users
@@ -6,7 +6,7 @@ from .pressure import mean_waiting, pressure, severity
 from .readings import CONSOLE
 from .samples import Samples, growth, judge, known
 
-# Columns of SHOW POOLS that a sample holds as they are; sv_active and cl_waiting are `used` and `waiting`.
+# Columns of SHOW POOLS that a sample stores under their own name; sv_active and cl_waiting are `used` and `waiting`.
 POOL_COLUMNS = (
     "cl_active",
     "cl_active_cancel_req",
@@ -18,7 +18,7 @@ POOL_COLUMNS = (
     "sv_tested",
     "sv_login",
 )
-# Columns of SHOW STATS that only grow, and the fields that hold by how much. The wait is in microseconds.
+# Counters in SHOW STATS, and the fields that store their growth. total_wait_time is in microseconds.
 POOL_COUNTERS = {
     "total_xact_count": "xact_count",
     "total_query_count": "query_count",
@@ -26,13 +26,13 @@ POOL_COUNTERS = {
     "total_sent": "sent",
     "total_wait_time": "wait_time",
 }
-# What is known by the growth of counters.
+# Fields that depend on the growth of counters.
 COUNTED = (*POOL_COUNTERS.values(), "interval", "waiting_mean")
 NOT_COUNTED = (None,) * len(COUNTED)
 
 
 class _Console:
-    """The answers of a console, by name."""
+    """The answers of a console, indexed by name."""
 
     def __init__(self, answers):
         if missing := readings.missing_key("SHOW POOLS", answers["SHOW POOLS"]):
@@ -53,7 +53,7 @@ class _Console:
         self.states = {
             name: readings.database_state(self.databases.get(name, {}), self.state) for name in self.pools_of
         }
-        # SHOW STATS counts a database, not its pools: those that have a sample of their own beside that of their pool.
+        # Databases with a sample of their own: they have a limit, or several pools, which SHOW STATS does not split.
         self.measured = [name for name in self.pools_of if self.limit(name) or len(self.pools_of[name]) > 1]
 
     def limit(self, database):
@@ -61,21 +61,21 @@ class _Console:
 
 
 def pgbouncer_samples(answers, read_at, before, rules, memory):
-    """Return the samples of a PgBouncer, of its pools, and of its databases that have a limit or several pools; and
-    the counters that the next samples need.
+    """Return the samples of a PgBouncer instance, of its pools, and of its databases that have a limit or several
+    pools; and the counters that the next samples need.
 
     :param dict answers: command -> rows, of ``SAMPLE_COMMANDS``
-    :param float read_at: when it answered, in seconds since the epoch
-    :param dict before: the counters of the samples before, {} if there were none
+    :param float read_at: time of the answers, in seconds since the epoch
+    :param dict before: the counters of the previous samples, {} if there were none
     :param dict rules: name -> incidents.Rule
-    :param incidents.Memory memory: of the samples before
-    :return: (list of three Samples, counters)
-    :raise ValueError: SHOW POOLS lacks a column without which nothing can be said
+    :param incidents.Memory memory: of the previous samples
+    :return: ([Samples of the instance, of the pools, of the databases], counters)
+    :raise ValueError: SHOW POOLS lacks a key column
     """
     console = _Console(answers)
     counters = {
         "read_at": read_at,
-        "counts": {row.get("database"): [row.get(name) for name in POOL_COUNTERS] for row in console.stats},
+        "counts": {row.get("database"): list(map(row.get, POOL_COUNTERS)) for row in console.stats},
     }
     interval, grown = growth(counters, before, times=1)
     timeout = readings.whole(console.settings.get("query_wait_timeout"))
@@ -132,7 +132,7 @@ def _databases(console, pools):
 
 
 def _add_growth(samples, interval, grown, console):
-    """Add the columns COUNTED: to a pool only if its database has no sample."""
+    """Add the columns COUNTED. A pool has them only if its database has no sample."""
     measured = set(console.measured)
     rows = [
         NOT_COUNTED if user is not None and name in measured else _counted(interval, grown.get(name))
@@ -144,7 +144,7 @@ def _add_growth(samples, interval, grown, console):
 def _counted(interval, counts):
     """Return the values of COUNTED.
 
-    :param list counts: by how much each of POOL_COUNTERS grew; None or empty if that is unknown
+    :param list counts: growth of each of POOL_COUNTERS; None if it is unknown
     """
     if not counts:
         return NOT_COUNTED
@@ -157,7 +157,7 @@ def _judge_pools(pools, rules, memory, console):
     columns = pools.columns
     _judge(pools, columns["waiting"], memory, console)
     figures = zip(columns["pressure"], columns["capacity"], columns["used"], columns["waiting"], strict=True)
-    # SHOW DATABASES leaves out those that “*” made and nobody uses: nothing presses there.
+    # SHOW DATABASES omits unused databases that “*” created: they have no pressure.
     unknown = [
         number
         for number, (percent, capacity, *used_and_waiting) in enumerate(figures)
@@ -169,7 +169,7 @@ def _judge_pools(pools, rules, memory, console):
 
 def _judge_databases(databases, rules, memory, console):
     columns = databases.columns
-    _judge(databases, [0] * databases.count, memory, console)  # at one moment the queue of each pool is its own
+    _judge(databases, [0] * databases.count, memory, console)  # each pool has its own queue
     limited = zip(columns["pressure"], columns["capacity"], strict=True)
     databases.values["pgbouncer_pressure"] = [0 if capacity == 0 else percent for percent, capacity in limited]
     judge(databases, rules)
@@ -177,14 +177,14 @@ def _judge_databases(databases, rules, memory, console):
 
 
 def _judge(samples, waiting, memory, console):
-    """Add the values that rules judge in pools and in databases.
+    """Add the values that are the same for pools and databases.
 
-    :param list waiting: how many clients wait for the same server
+    :param list waiting: number of clients in the queue of each sample
     """
     columns = samples.columns
     keys = list(zip(columns["database"], columns["user"], strict=True))
     columns["is_paused"] = [console.states[name] == "paused" for name in columns["database"]]
-    # Also a queue that was over in both samples, if on average one client waited between them.
+    # A queue also counts if it was gone in both samples, but one client waited on average between them.
     have_waited = [count or (mean or 0) >= 1 for count, mean in zip(waiting, columns["waiting_mean"], strict=True)]
     samples.values = {
         "maxwait": columns["maxwait"],
@@ -194,7 +194,7 @@ def _judge(samples, waiting, memory, console):
 
 
 def _explain_unknown(samples, console):
-    """Add to the reasons why levels are unknown."""
+    """Add to the facts why levels are unknown."""
     columns = samples.columns
     for number, level in enumerate(columns["level"]):
         if level != "unknown":
@@ -203,7 +203,7 @@ def _explain_unknown(samples, console):
         if columns["bottleneck"][number] == "login":
             facts["code"] = "login"
         if columns["database"][number] not in console.databases:
-            # PgBouncer looked for unused databases just when the only client logged in.
+            # PgBouncer collected unused databases while the only client logged in.
             facts |= {"code": "unused_database", "params": {"is_login": facts.get("code") == "login"}}
 
 
@@ -230,7 +230,7 @@ def _instance(console, pools, interval, grown, rules, memory):
 
 
 def _take_worst(instance, parts):
-    """Make the level of the instance as bad as that of its worst part."""
+    """Raise the level of the instance to that of its worst part."""
     for samples in parts:
         levels = samples.columns["level"]
         number = levels.index(max(levels, key=severity)) if levels else None
@@ -241,7 +241,7 @@ def _take_worst(instance, parts):
 
 
 def _totals(grown):
-    """Return by how much the counters of all databases together grew, None if that is unknown."""
+    """Return the growth of the counters of all databases together, None if it is unknown."""
     if not grown:
         return None
     of_databases = [counts for name, counts in grown.items() if name != CONSOLE]

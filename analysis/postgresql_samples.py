@@ -1,11 +1,11 @@
-"""The sample of a PostgreSQL: its answers to the queries of ``probes.postgres``, as `analysis.readings` types them."""
+"""The sample of a PostgreSQL instance, from typed answers to the queries of ``probes.postgres``."""
 
 from . import pressure
 from .samples import Samples, growth, judge, known
 
-# Columns of pg_stat_database that only grow, since PostgreSQL 14.
+# Counters in pg_stat_database, since PostgreSQL 14.
 SESSION_COUNTERS = ("sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed")
-# Columns that are unknown while some sessions are hidden or not tracked.
+# Columns that are unknown while sessions are hidden or not tracked.
 ACTIVITY_COLUMNS = (
     "active_backends",
     "idle_backends",
@@ -23,8 +23,8 @@ def postgresql_samples(row, databases, read_at, before, rules):
 
     :param dict row: the answer to ``postgres.ACTIVITY``
     :param list databases: the answer to ``postgres.SESSIONS``
-    :param float read_at: when it answered, in seconds since the epoch
-    :param dict before: the counters of the sample before, {} if there was none
+    :param float read_at: time of the answer, in seconds since the epoch
+    :param dict before: the counters of the previous sample, {} if there was none
     :param dict rules: name -> incidents.Rule
     :return: ([Samples], counters)
     """
@@ -45,7 +45,7 @@ def postgresql_samples(row, databases, read_at, before, rules):
         sample |= {name: row[name] or 0 for name in ACTIVITY_COLUMNS}
     counters = _counters(databases, read_at)
     sample |= _session_growth(counters, before)
-    # An incident of a session that is visible ends when that session is OK: its age is judged in any case.
+    # Ages of visible sessions are judged in any case, so that an incident of one of them can end.
     values = {name: row[name] or 0 for name in AGES}
     values |= {"postgresql_pressure": sample["pressure"], "blocked_age": row["blocked_age"]}
     instance = Samples.single(sample, values)
@@ -57,7 +57,7 @@ def postgresql_samples(row, databases, read_at, before, rules):
 
 
 def _unseen(row):
-    """Return the facts of why some sessions are not seen, and of the remedy."""
+    """Return the facts: why sessions are not visible, and what the remedy needs."""
     if row["hidden_backends"]:
         return {"code": "hidden", "params": {"count": row["hidden_backends"], "role": row["role"]}}
     if row["untracked_backends"]:
@@ -74,7 +74,7 @@ def _counters(databases, read_at):
 
 
 def _session_growth(counters, before):
-    """Return how many sessions of each kind there were since the sample before, {} if that is unknown."""
+    """Return the growth of SESSION_COUNTERS since the previous sample, {} if it is unknown."""
     interval, grown = growth(counters, before)
     resets = before.get("resets", {})
     if not grown or any(resets.get(name, reset) != reset for name, reset in counters["resets"].items()):

@@ -1,18 +1,17 @@
-"""Connection pressure: how much is asked of a server, in percent of what it can give.
+"""Connection pressure: demand in percent of capacity, and its level.
 
-Plain functions, without I/O and without Odoo. None is "unknown" everywhere: nothing that
-could not be read becomes a number or an "ok".
+None means unknown everywhere: a value that could not be read never becomes a number or "ok".
 """
 
-# From harmless to worst. What is unknown may hide anything, so it is worse than "ok".
+# From best to worst. Unknown may hide anything, so it is worse than "ok".
 LEVELS = ("ok", "unknown", "warning", "critical")
 
 
 def postgresql_capacity(max_connections, superuser_reserved_connections, reserved_connections=0):
-    """How many connections PostgreSQL has for ordinary roles: what is neither kept for
-    superusers nor, since version 16, for pg_use_reserved_connections.
+    """Return the number of connections for ordinary roles: not reserved for superusers or, since version 16, for
+    pg_use_reserved_connections. None if it is unknown.
 
-    PostgreSQL does not start with more reserved slots than there are: such an answer is unknown.
+    PostgreSQL does not start with more reserved connections than max_connections: that answer is unknown, too.
     """
     if max_connections is None or superuser_reserved_connections is None:
         return None
@@ -21,18 +20,17 @@ def postgresql_capacity(max_connections, superuser_reserved_connections, reserve
 
 
 def pressure(demand, capacity):
-    """Demand in percent of capacity: above 100 somebody waits. None if either is unknown, or
-    if there is no limit, which is how PgBouncer reads a limit of 0."""
+    """Return the demand in percent of the capacity: above 100, clients wait. None if one of them is unknown or
+    unlimited: PgBouncer's limit 0."""
     if demand is None or not capacity:
         return None
     return 100.0 * demand / capacity
 
 
 def level(value, thresholds):
-    """The level of a measured value.
+    """Return the level of a value.
 
-    :param thresholds: (warning, critical); each of them may be None, for never. A threshold of 0
-        is reached by whatever is more than 0.
+    :param thresholds: (warning, critical); None is never reached, 0 is reached by any value above 0
     """
     if value is None:
         return "unknown"
@@ -43,38 +41,41 @@ def level(value, thresholds):
 
 
 def severity(level):
-    """A number that is the higher the worse a level is."""
+    """Return a number that is higher for a worse level."""
     return LEVELS.index(level)
 
 
 def increase(now, before, times=0):
-    """How much counters grew between two readings of one server.
+    """Return by how much counters grew between two readings of one server.
 
-    :param dict now: name -> list of counters, each of which only grows; None for one that is unknown
-    :param dict before: those of the reading before; None if there was none
-    :param int times: how many of them, the last ones, are measured by the server's clock: if that was put back,
-        they go down
-    :return: name -> list of differences, None for one that is unknown. A name that is new has counted from 0 since.
-        None if a counter went down: the server or its statistics were started anew, and what was counted in between
-        cannot be known.
+    :param dict now: name -> list of counters, which never decrease; None for an unknown one
+    :param dict before: the counters of the previous reading, None if there was none
+    :param int times: number of the last counters that depend on the server's clock: they decrease if it is set back
+    :return: name -> list of differences, None for an unknown one. A new name counts from 0. None if a counter
+        decreased: the server restarted, or its statistics were reset
     """
     if before is None:
         return None
     increases = {}
     for name, values in now.items():
-        old = before.get(name, [0] * len(values))
-        grown = [None if None in pair else pair[0] - pair[1] for pair in zip(values, old, strict=True)]
-        if any(growth is not None and growth < 0 for growth in grown[: len(grown) - times]):
-            return None
-        increases[name] = [None if growth is None or growth < 0 else growth for growth in grown]
+        old = before.get(name) or [0] * len(values)
+        grown = [
+            None if value is None or past is None else value - past for value, past in zip(values, old, strict=True)
+        ]
+        for number, growth in enumerate(grown):
+            if growth is not None and growth < 0:
+                if number < len(grown) - times:
+                    return None
+                grown[number] = None
+        increases[name] = grown
     return increases
 
 
 def mean_waiting(waited_seconds, interval):
-    """How many clients waited on average: the seconds that all of them together waited, per
-    second. It sees a queue that came and went between two looks (Little's law).
+    """Return the average number of waiting clients: the seconds that all clients waited, per second (Little's law).
+    It reveals queues that appear and disappear between two samples.
 
-    PgBouncer counts a wait when it ends, so a long one counts where it ended.
+    PgBouncer counts a wait when it ends.
     """
     if waited_seconds is None or not interval or interval <= 0:
         return None

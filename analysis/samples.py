@@ -1,4 +1,4 @@
-"""Samples in columns: how they are judged, and by how much counters grew between two of them."""
+"""Samples in columns: their level, and the growth of counters between two samples."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from .pressure import LEVELS, severity
 
 
 def known(combine, values):
-    """Return what a function such as sum makes of values, None if one of them is unknown."""
+    """Return a function of values, e.g. sum; None if a value is unknown."""
     return None if None in values else combine(values)
 
 
@@ -15,10 +15,10 @@ def known(combine, values):
 class Samples:
     """The samples of an instance, of all its pools, or of all its databases.
 
-    :ivar int count: how many samples there are
-    :ivar dict columns: field of connection.sample -> list with the value of each sample, None for unknown; a column
-        that is missing is unknown, or not applicable, in all of them
-    :ivar dict values: rule -> list with the value of each sample that the rule judges
+    :ivar int count: number of samples
+    :ivar dict columns: field of connection.sample -> list with the value of each sample, None for unknown. A missing
+        column is unknown or not applicable
+    :ivar dict values: rule -> list with the value of each sample that is compared with the thresholds
     """
 
     count: int
@@ -43,11 +43,11 @@ class Samples:
 def judge(samples, rules, unknown=None):
     """Add the columns ``level``, the worst level of the values, and ``reason``: facts, None for OK.
 
-    The facts are the ``rule``, and the ``value`` that reached a threshold. Without a value the level is unknown.
+    The facts are the ``rule`` and the ``value`` that reached a threshold; for an unknown level only the ``rule``.
 
-    :param dict rules: name -> incidents.Rule; a value that has no rule is not judged
-    :param dict unknown: rule, or field -> numbers of the samples in which the real value may be higher than the
-        measured one: their level is unknown, unless the measured value has reached a threshold
+    :param dict rules: name -> incidents.Rule; values without a rule do not count
+    :param dict unknown: rule or field -> numbers of the samples whose real value may be higher than the measured one:
+        their level is unknown, unless the measured value reached a threshold
     """
     unknown = unknown or {}
     levels, reasons = ["ok"] * samples.count, [None] * samples.count
@@ -55,7 +55,7 @@ def judge(samples, rules, unknown=None):
         if rule := name in samples.values and rules.get(name):
             lowest = rule.lowest
             for number, value in enumerate(samples.values[name]):
-                if value is None or value >= lowest:  # nearly all are below: they cost one comparison
+                if value is None or value >= lowest:  # most are below: one comparison each
                     level = pressure.level(value, rule.thresholds)
                     if severity(level) > severity(levels[number]):
                         levels[number] = level
@@ -67,11 +67,10 @@ def judge(samples, rules, unknown=None):
 
 
 def growth(counters, before, times=0):
-    """Return by how much counters grew since they were read before: (seconds, name -> list); (None, None) if that is
-    unknown.
+    """Return the growth of counters since the last reading: (seconds, name -> list), (None, None) if it is unknown.
 
     :param dict counters: ``read_at``, in seconds, and ``counts``: name -> list of counters
-    :param dict before: the same of the last time, {} if there was none
+    :param dict before: the same of the last reading, {} if there was none
     :param int times: see `pressure.increase`
     """
     grown = pressure.increase(counters["counts"], before.get("counts"), times)

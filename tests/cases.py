@@ -1,4 +1,4 @@
-"""Base classes of the tests of samples, and of what follows from samples."""
+"""Base classes for tests of samples, and of the models above them."""
 
 import json
 import logging
@@ -74,7 +74,7 @@ class SampleCase(ServerCase):
         cls.Sample = cls.env["connection.sample"]
 
     def take(self, endpoint=None):
-        """Take samples of an endpoint: of the whole server, which comes first, of pools, of databases."""
+        """Take the samples of an endpoint: of the instance, which comes first, of its pools, of its databases."""
         endpoint = endpoint or self.endpoint
         newest = self.Sample.search([], order="id desc", limit=1).id
         with self.assertLogs(_logger, logging.INFO) as logs:

@@ -1,4 +1,4 @@
-"""Samples of an endpoint: take one now, open them, and say in words why a level is not OK."""
+"""Sample an endpoint now, open its history, and put into words why a level is not OK."""
 
 from odoo import api, models
 from odoo.exceptions import UserError
@@ -10,13 +10,13 @@ class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
     def action_test(self):
-        """Take a sample, and tell the user whether the server at this address answered."""
+        """Take a sample, and notify the user whether the server at this address answered."""
         snapshot = self._sample_now()
         if snapshot.problem:
             return self._no_connection()
         title = self.env._("Connection to %s works", self.name)
         message = self.env._(
-            "%(server)s %(version)s answered the user %(user)s.",
+            "Connected to %(server)s %(version)s as %(user)s.",
             server=selection_label(self, "kind", self.kind),
             version=snapshot.answer.version,
             user=self.user or self._own_connection("current_user"),
@@ -24,29 +24,26 @@ class ConnectionEndpoint(models.Model):
         return notification(title, message, "success")
 
     def action_sample(self):
-        """Take a sample, and tell the user what it found."""
+        """Take a sample, and notify the user of the result."""
         if not self._sample_now().answer:
             return self._no_connection()
         message = self.env._(
-            "Level %(level)s: %(used)s of %(capacity)s connections are used.",
+            "Level %(level)s: %(used)s of %(capacity)s connections are in use.",
             level=selection_label(self, "level", self.level),
             used=format_number(self.env, self.used, 0),
             capacity=format_number(self.env, self.capacity, 0),
         )
         kind = "warning" if self.last_error else "success"
         message = "\n".join(filter(None, [message, self.last_error]))
-        return notification(self.env._("%s was measured", self.name), message, kind)
+        return notification(self.env._("%s: sample taken", self.name), message, kind)
 
     def _sample_now(self):
-        """Take a sample now.
-
-        :return: a Snapshot, see `connection.sample._sample`
-        """
+        """Take a sample now and return its Snapshot."""
         self.ensure_one()
         self.check_access("write")
         measured = self.env["connection.sample"].sudo()._sample(self)
         if self not in measured:
-            raise UserError(self.env._("%s is being measured right now. Try again in a few seconds.", self.name))
+            raise UserError(self.env._("%s is being sampled right now. Try again in a few seconds.", self.name))
         return measured[self]
 
     def _no_connection(self):
@@ -54,9 +51,9 @@ class ConnectionEndpoint(models.Model):
         return notification(title, self.last_error, "danger")
 
     def _reason_text(self, reason):
-        """Return in words why a sample's level is not OK.
+        """Return in words why a level is not OK, None if it is OK.
 
-        :param dict reason: the facts, see `analysis.samples` and `connection.sample._problem`
+        :param dict reason: facts of `analysis.samples`, beside those of the room below
         """
         lines = [super()._reason_text(reason)]
         if reason and reason.get("rule"):
@@ -66,7 +63,7 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _rule_text(self, rule, value=None, code=None, params=None, **_others):
-        """Return in words by what rule, or figure, a level is not OK."""
+        """Return in words which rule or figure determined a level."""
         if code in ("hidden", "untracked"):
             return self._unseen_text(code, **params)
         Rule, Pool = self.env["connection.rule"], self.env["pgbouncer.pool"]
@@ -76,34 +73,34 @@ class ConnectionEndpoint(models.Model):
             text = Pool._explain_bottleneck("login")
         else:
             label = selection_label(self.env["connection.sample"], "rule", rule)
-            text = self.env._("The server did not tell enough to judge: %s", label)
+            text = self.env._("Not enough data to determine: %s", label)
         if code == "unused_database":
             text += " " + self.env._(
-                "PgBouncer takes this database for unused until another client logs in: SHOW DATABASES does not tell "
-                "how large its pools may be, and after autodb_idle_timeout its clients are disconnected. Give it a "
-                "line of its own under [databases], and RELOAD."
+                "PgBouncer treats this database as unused until another client logs in: SHOW DATABASES does not show "
+                "its pool size, and after autodb_idle_timeout its clients are disconnected. Add a line for it under "
+                "[databases], and RELOAD."
             )
         return text
 
     @api.model
     def _unseen_text(self, code, count, role=None, remedy=None):
-        """Return why what sessions do is unknown, and what to do."""
+        """Return in words why the state of sessions is unknown, and the remedy."""
         if code == "hidden":
             return self.env._(
-                "%(count)s session(s) belong to other roles, and it cannot be seen whether they are idle in a "
-                "transaction. As a superuser, run: GRANT pg_monitor TO %(role)s;",
+                "%(count)s session(s) of other roles are hidden: unknown whether they are idle in a transaction. As a "
+                "superuser, run: GRANT pg_monitor TO %(role)s;",
                 count=format_number(self.env, count),
                 role=role,
             )
         return self.env._(
-            "track_activities is off for %(count)s session(s): it is unknown whether they are idle in a "
-            "transaction. As a superuser, run, for their next sessions: %(remedy)s",
+            "track_activities is off for %(count)s session(s): unknown whether they are idle in a transaction. As a "
+            "superuser, run the following. It takes effect in new sessions: %(remedy)s",
             count=format_number(self.env, count),
             remedy=remedy,
         )
 
     def action_open_samples(self):
-        """The history of this endpoint; of a PgBouncer, that of its pools."""
+        """Open the history of this endpoint, of a PgBouncer the history of its pools."""
         action = self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.connection_sample_action")
         context = {"search_default_last_hour": 1}
         if self.kind == "pgbouncer":

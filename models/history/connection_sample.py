@@ -1,4 +1,4 @@
-"""Samples of endpoints: what is stored, and shown. Nothing here queries a server."""
+"""The samples of endpoints, stored. Nothing here queries a server."""
 
 import logging
 
@@ -11,15 +11,15 @@ from ..alerts.connection_rule import RULE_LABELS
 
 _logger = logging.getLogger(__name__)
 
-TWICE = "Counted for the whole server, and again for its parts: look at one of them."
+TWICE = "Counted once for the instance and once per pool: do not add both."
 
-# Fields to group by, and their seconds: Odoo's own grouping of times has nothing below an hour.
+# Fields to group by, and their seconds: Odoo itself groups times by the hour at least.
 BUCKETS = {"minute": 60, "ten_minutes": 600, "hour": 3600}
 BUCKET_FORMAT = "%Y-%m-%d %H:%M"
 
 
 def _mean(column) -> SQL:
-    """The mean of a column of samples, each of which counts as often as it was taken."""
+    """Return the mean of a column, in which the sample of an hour counts as often as it was taken."""
     return SQL("sum(%s * sample_count) / sum(sample_count) FILTER (WHERE %s IS NOT NULL)", column, column)
 
 
@@ -32,17 +32,16 @@ def bucket_field(name, label):
         label,
         compute="_compute_buckets",
         search=lambda self, operator, value: self._search_bucket(name, operator, value),
-        help="The beginning of the time that the sample falls into: in UTC, and in groups on the user's clock.",
+        help="Start of the period that contains the sample. In UTC; groups use the time zone of the user.",
     )
 
 
 class ConnectionSample(models.Model):
-    """One measurement: of a PostgreSQL, of a PgBouncer (then it has no database), of one of its
-    pools (database and user), or of a database that has a limit of its own or several pools (no
-    user). After some days the samples of an hour become one, with means and maxima.
+    """One sample: of a PostgreSQL or PgBouncer instance (no database), of a pool (database and user), or of a database
+    that has a limit or several pools (no user). After some days, the samples of an hour are merged into one.
 
-    Empty is unknown, or not known to this kind of server. What is counted, such as transactions,
-    is what happened in ``interval`` seconds before the sample.
+    NULL means unknown, or not applicable to this kind of endpoint. Counters hold by how much they grew in the
+    ``interval`` before the sample.
     """
 
     _name = "connection.sample"
@@ -53,10 +52,13 @@ class ConnectionSample(models.Model):
     _log_access = False
 
     endpoint_id = fields.Many2one("connection.endpoint", required=True, readonly=True, ondelete="cascade")
-    database = fields.Char(readonly=True, help="The database's name in PgBouncer. Empty: the whole server.")
-    user = fields.Char(readonly=True, help="The role of the pool. Empty: the whole server, or all of a database.")
+    database = fields.Char(readonly=True, help="Name of the database in PgBouncer. Empty for the instance.")
+    user = fields.Char(readonly=True, help="User of the pool. Empty for an instance or a database.")
     sampled_at = fields.Datetime(
-        "Time", required=True, readonly=True, help="When it was measured; of an hour, when the hour began."
+        "Time",
+        required=True,
+        readonly=True,
+        help="When the sample was taken. Start of the hour for merged samples.",
     )
     minute = bucket_field("minute", "Minute")
     ten_minutes = bucket_field("ten_minutes", "Ten Minutes")
@@ -65,126 +67,136 @@ class ConnectionSample(models.Model):
         [("minute", "One sample"), ("hour", "Hour")],
         required=True,
         readonly=True,
-        help="Whether it is one sample, or those of an hour: then the figures are means, unless they say otherwise.",
+        help="One sample, or the merged samples of an hour, whose figures are means unless stated otherwise.",
     )
-    sample_count = fields.Integer("Samples", readonly=True, help="How many samples it stands for.")
+    sample_count = fields.Integer("Samples", readonly=True, help="Number of samples that were merged.")
     interval = gauge(
         "Interval (s)",
         aggregator="sum",
-        help="The seconds since the last sample: what is counted was counted in them. Empty after a restart of the"
-        " server: nobody knows what it counted before.",
+        help="Seconds since the previous sample, which the counters cover. Empty after a restart of the server.",
     )
     level = fields.Selection(
-        LEVELS, required=True, readonly=True, help="By the thresholds of that time. Of an hour, the worst."
+        LEVELS,
+        required=True,
+        readonly=True,
+        help="Level by the thresholds at that time. Worst level of the hour for merged samples.",
     )
     rule = fields.Selection(
         [*RULE_LABELS, ("pressure", "Pressure (%)")],
         readonly=True,
-        help="The rule, or the figure, by which the level is not OK.",
+        help="Rule or figure that determined the level.",
     )
-    reason_facts = fields.Json(
-        readonly=True, help="The reason as facts, for which the words are found when it is shown."
+    reason_facts = fields.Json(readonly=True, help="The reason as facts. It is put into words when it is shown.")
+    reason = fields.Char(compute="_compute_reason", help="Why the level is unknown, or which threshold was reached.")
+    is_paused = fields.Boolean(
+        "Paused", readonly=True, help="The database or the instance was paused: no client got a server."
     )
-    reason = fields.Char(compute="_compute_reason", help="Why it is unknown, or which threshold was reached.")
-    is_paused = fields.Boolean("Paused", readonly=True, help="No client got a server.")
 
     capacity = gauge(
         "Capacity",
         aggregator="max",
         decimals=0,
-        help="PostgreSQL: max_connections without the reserved slots. PgBouncer: max_client_conn. A pool: its "
-        "size. A database: max_db_connections. Empty: unknown or unlimited.",
+        help="PostgreSQL: max_connections minus the reserved connections. PgBouncer: max_client_conn. Pool: pool_size. "
+        "Database: max_db_connections. Empty if unknown or unlimited.",
     )
     used = gauge(
         "Used",
-        help="PostgreSQL: client backends. PgBouncer: clients. A pool: sv_active. A database: its servers.",
+        help="PostgreSQL: client backends. PgBouncer: clients. Pool: sv_active. Database: server connections.",
     )
-    used_max = gauge("Used, Maximum", aggregator="max", help="The most that were used.")
-    waiting = gauge("Waiting", help="cl_waiting: clients that waited for a server at the moment of the look.")
-    waiting_max = gauge("Waiting, Maximum", aggregator="max", help="The most that waited.")
+    used_max = gauge("Used, Maximum", aggregator="max", help="Highest number of used connections.")
+    waiting = gauge("Waiting", help="cl_waiting: clients that waited for a server when the sample was taken.")
+    waiting_max = gauge("Waiting, Maximum", aggregator="max", help="Highest number of waiting clients.")
     maxwait = gauge(
         "Longest Wait (s)",
         aggregator="max",
         decimals=3,
-        help="How long the first client in the queue had waited: maxwait with its microseconds.",
+        help="Wait of the first client in the queue: maxwait and maxwait_us.",
     )
     pressure = gauge(
         "Pressure (%)",
-        help="Used, and in a pool also waiting, in percent of the capacity. Above 100 somebody waits.",
+        help="Used connections, in a pool also waiting clients, in percent of the capacity. Above 100, clients wait.",
     )
-    pressure_max = gauge("Pressure, Maximum (%)", aggregator="max", help="The highest pressure.")
+    pressure_max = gauge("Pressure, Maximum (%)", aggregator="max", help="Highest pressure.")
     pool_pressure = gauge(
-        "Fullest Pool (%)", aggregator="max", help="The highest pressure of the pools of a whole PgBouncer."
+        "Fullest Pool (%)", aggregator="max", help="Highest pressure of a pool of this PgBouncer instance."
     )
 
-    # PgBouncer's counters
+    # Counters of PgBouncer
     waiting_mean = gauge(
         "Waiting between Samples",
         decimals=2,
-        help="How many clients waited on average since the last sample, by the growth of total_wait_time: it shows"
-        " queues that came and went between two looks. A wait counts when it has ended.",
+        help="Average number of waiting clients since the previous sample, from the growth of total_wait_time. It "
+        "reveals queues that appear and disappear between two samples. PgBouncer counts a wait when it ends.",
     )
-    waiting_mean_max = gauge(
-        "Waiting between Samples, Maximum", aggregator="max", decimals=2, help="The most that waited on average."
-    )
-    wait_time = gauge("Time Waited (s)", aggregator="sum", help=f"By all clients together: total_wait_time. {TWICE}")
+    waiting_mean_max = gauge("Waiting between Samples, Maximum", aggregator="max", decimals=2, help="Highest average.")
+    wait_time = gauge("Time Waited (s)", aggregator="sum", help=f"Sum over all clients: total_wait_time. {TWICE}")
     xact_count = NullableInteger("Transactions", readonly=True, help=f"total_xact_count. {TWICE}")
     query_count = NullableInteger("Queries", readonly=True, help=f"total_query_count. {TWICE}")
-    received = NullableInteger("Received (bytes)", readonly=True, help=f"From clients. {TWICE}")
-    sent = NullableInteger("Sent (bytes)", readonly=True, help=f"To clients. {TWICE}")
+    received = NullableInteger(
+        "Received (bytes)", readonly=True, help=f"Received from clients: total_received. {TWICE}"
+    )
+    sent = NullableInteger("Sent (bytes)", readonly=True, help=f"Sent to clients: total_sent. {TWICE}")
 
     # Other columns of SHOW POOLS
-    cl_active = gauge("Clients Active", help="With a server, or idle.")
-    cl_active_cancel_req = gauge("Cancels Active", help="Since 1.18.")
-    cl_waiting_cancel_req = gauge("Cancels Waiting", help="Since 1.18.")
-    sv_active_cancel = gauge("Servers Cancelling", help="Since 1.18.")
-    sv_being_canceled = gauge("Servers Cancelled", help="Since 1.18.")
-    sv_idle = gauge("Servers Idle", help="Could be used at once.")
-    sv_used = gauge("Servers Used", help="Idle, to be checked before use.")
-    sv_tested = gauge("Servers Tested", help="Being reset or checked.")
-    sv_login = gauge("Servers in Login", help="Logging in to PostgreSQL.")
+    cl_active = gauge("Clients Active", help="Clients that are linked to a server, or idle.")
+    cl_active_cancel_req = gauge("Cancels Active", help="Cancel requests forwarded to a server. Since 1.18.")
+    cl_waiting_cancel_req = gauge("Cancels Waiting", help="Cancel requests that wait to be forwarded. Since 1.18.")
+    sv_active_cancel = gauge("Servers Cancelling", help="Servers that forward a cancel request. Since 1.18.")
+    sv_being_canceled = gauge("Servers Cancelled", help="Servers that wait for cancel requests to finish. Since 1.18.")
+    sv_idle = gauge("Servers Idle", help="Servers that are idle and can be used immediately.")
+    sv_used = gauge("Servers Used", help="Servers that were idle for long and are checked before use.")
+    sv_tested = gauge("Servers Tested", help="Servers that are being reset or checked.")
+    sv_login = gauge("Servers in Login", help="Servers that are logging in to PostgreSQL.")
 
     # PostgreSQL
-    active_backends = gauge("Backends Active", help="Client backends with a query.")
-    idle_backends = gauge("Backends Idle", help="Waiting for their clients.")
+    active_backends = gauge("Backends Active", help="Client backends that execute a query.")
+    idle_backends = gauge("Backends Idle", help="Client backends that wait for a command.")
     idle_in_transaction_backends = gauge(
         "Backends Idle in Transaction",
-        help="Waiting for their clients, with a transaction open.",
+        help="Client backends that wait for a command inside a transaction.",
     )
     untracked_backends = gauge(
         "Backends Not Tracked",
-        help="track_activities is off for them: their states and ages are unknown.",
+        help="Client backends with track_activities off. Their states and ages are unknown.",
     )
     hidden_backends = gauge(
         "Backends Hidden",
-        help="Of other roles: the states, ages and locks of these may not be seen. GRANT pg_monitor shows them.",
+        help="Client backends of other roles whose states, ages and locks are hidden. GRANT pg_monitor shows them.",
     )
-    blocked_backends = gauge("Backends Blocked", help="Waiting for a lock. Unknown while backends are hidden.")
+    blocked_backends = gauge(
+        "Backends Blocked", help="Client backends that wait for a lock. Unknown while backends are hidden."
+    )
     blocked_age = gauge(
         "Longest Blocked (s)",
         aggregator="max",
-        help="For how long a backend has waited for a lock. Before PostgreSQL 14: since its query began.",
+        help="Longest wait for a lock. Before PostgreSQL 14: since the start of the query.",
     )
-    xact_age = gauge("Oldest Transaction (s)", aggregator="max", help="Unknown while backends are hidden.")
+    xact_age = gauge(
+        "Oldest Transaction (s)",
+        aggregator="max",
+        help="Age of the oldest transaction. Unknown while backends are hidden.",
+    )
     idle_in_transaction_age = gauge(
         "Longest Idle in Transaction (s)",
         aggregator="max",
-        help="Unknown while backends are hidden.",
+        help="Longest time that a backend is idle in a transaction. Unknown while backends are hidden.",
     )
     notification_queue_usage = gauge(
         "Notification Queue (%)",
         aggregator="max",
-        help="How full the queue of NOTIFY is.",
+        help="Used share of the notification queue: pg_notification_queue_usage().",
     )
-    sessions = NullableInteger("Sessions Opened", readonly=True, help="Since PostgreSQL 14.")
-    sessions_abandoned = NullableInteger(readonly=True, help="The client was lost. Since PostgreSQL 14.")
-    sessions_fatal = NullableInteger(readonly=True, help="Ended by an error. Since PostgreSQL 14.")
-    sessions_killed = NullableInteger(readonly=True, help="Ended by an administrator. Since PostgreSQL 14.")
+    sessions = NullableInteger("Sessions Opened", readonly=True, help="New sessions. Since PostgreSQL 14.")
+    sessions_abandoned = NullableInteger(
+        readonly=True, help="Sessions whose client connection was lost. Since PostgreSQL 14."
+    )
+    sessions_fatal = NullableInteger(readonly=True, help="Sessions that ended with a fatal error. Since PostgreSQL 14.")
+    sessions_killed = NullableInteger(readonly=True, help="Sessions that an operator terminated. Since PostgreSQL 14.")
 
     _sampled_at_idx = models.Index("(sampled_at)")
-    # Otherwise the thinning would pass all the hours to find the oldest minute.
+    # Without it, the merge would read all hours to find the oldest minute.
     _minute_idx = models.Index("(sampled_at) WHERE period = 'minute'")
-    # A chart of some servers passes by the samples of their pools.
+    # For charts of instances, which need no samples of pools.
     _whole_idx = models.Index("(endpoint_id, sampled_at) WHERE database IS NULL")
 
     @api.depends("reason_facts", "endpoint_id")
@@ -195,7 +207,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _notices(self):
-        """Of when the newest sample is, and what was wrong with the last one of each endpoint."""
+        """Return the time of the newest sample, and the reason of each endpoint whose last sample is not OK."""
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         notices = [
             {"type": "warning", "text": f"{endpoint.name}: {endpoint.last_error}", "remedy": ""}
@@ -204,6 +216,6 @@ class ConnectionSample(models.Model):
         ]
         newest = max(endpoints.filtered("sampled_at").mapped("sampled_at"), default=None)
         if newest:
-            text = self.env._("The last sample is of %s.", format_datetime(self.env, newest))
+            text = self.env._("Last sample: %s", format_datetime(self.env, newest))
             notices.insert(0, {"type": "info", "text": text, "remedy": ""})
         return notices

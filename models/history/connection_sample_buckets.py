@@ -1,4 +1,4 @@
-"""Group samples by time."""
+"""Group samples by minutes, and show gaps where samples are missing. Reads samples only."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from ...tools import EPOCH
 from .connection_sample import BUCKET_FORMAT, BUCKETS, _mean
 from .connection_sample_retention import MEANS
 
-# A gap in a graph is not made longer than a day of minutes.
+# A gap in a graph has at most as many points as a day has minutes.
 MAX_GAP = 24 * 60
 
 
@@ -21,7 +21,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _gap(self):
-        """How far samples may be apart with none missing: scheduled actions come some seconds late."""
+        """Return the longest time between two samples that is no gap: scheduled actions run some seconds late."""
         return timedelta(seconds=1.5 * self.env["connection.settings"]._interval("sample"))
 
     @api.depends("sampled_at")
@@ -56,7 +56,7 @@ class ConnectionSample(models.Model):
         name, _colon, function = aggregate_spec.partition(":")
         if function != "avg" or name not in MEANS:
             return super()._read_group_select(aggregate_spec, query)
-        # A sample of an hour stands for as many as it is made of.
+        # The sample of an hour weighs as much as the samples that were merged.
         return _mean(self._field_to_sql(self._table, name, query))
 
     @api.model
@@ -74,7 +74,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _bucket_label(self, bucket):
-        """The time on the user's clock; with its zone in the hour that a clock passes twice."""
+        """Return a time in the user's time zone, with the zone's name in the hour that clocks pass twice."""
         local = pytz.UTC.localize(datetime.strptime(bucket, BUCKET_FORMAT)).astimezone(self.env.tz)
         summer, winter = (self.env.tz.localize(local.replace(tzinfo=None), is_dst=is_dst) for is_dst in (True, False))
         is_passed_twice = summer.utcoffset() != winter.utcoffset()
@@ -82,9 +82,8 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _fill_gaps(self, groups, bucket):
-        """Add an empty group for each time in which samples are missing, so that a graph has a gap
-        there: Odoo does it for its own grouping of times. A minute between two samples is none (see
-        `_gap`); nor is what a sample of an hour stands for."""
+        """Add an empty group for each period without samples, so that a graph shows a gap, as Odoo does for its own
+        groups of times. A period between two samples is no gap (see `_gap`), nor is a merged hour."""
         step = timedelta(seconds=BUCKETS[bucket])
         gap = self._gap()
         filled, previous, covered = [], None, None

@@ -1,4 +1,4 @@
-"""Make hours of old minutes, and delete old samples: in SQL, since they are millions."""
+"""Merge the samples of old hours, and delete old samples. In SQL, because there may be millions."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from ...analysis.pgbouncer_samples import POOL_COLUMNS, POOL_COUNTERS
 from ...analysis.postgresql_samples import SESSION_COUNTERS
 from .connection_sample import _mean
 
-# How the samples of an hour become one.
+# How the samples of an hour are merged.
 MEANS = (
     "used",
     "waiting",
@@ -37,7 +37,7 @@ MAXIMA = (
     "idle_in_transaction_age",
     "notification_queue_usage",
 )
-# Of the worst sample of the hour that has them.
+# Taken from the worst sample of the hour.
 OF_WORST = ("rule", "reason_facts")
 SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
 
@@ -47,8 +47,8 @@ class ConnectionSample(models.Model):
 
     @api.autovacuum
     def _gc_minutes(self):
-        """Make one sample of those of an hour, in one statement: whatever happens, each is counted
-        once. If there is one of that hour already, the late ones join it."""
+        """Merge the samples of an old hour, in one statement: each sample counts exactly once. Late samples are merged
+        into the existing sample of their hour."""
         days = self.env["connection.settings"]._number("minute_days")
         if days is False:
             return 0, 0
@@ -80,7 +80,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _merged_columns(self, hour):
-        """:return: column -> the expression of it for one sample that stands for those of an hour"""
+        """Return column -> SQL expression that merges the samples of an hour."""
         severity = SQL("array_position(%s, level::text)", list(pressure.LEVELS))
         merged = {
             "sampled_at": SQL("%s", hour),
@@ -102,10 +102,11 @@ class ConnectionSample(models.Model):
 
     @api.autovacuum
     def _gc_samples(self):
+        """Delete samples older than the set number of days, in batches."""
         days = self.env["connection.settings"]._number("sample_days")
         if days is False:
             return 0, 0
-        # Odoo's unlink would read all of them first.
+        # Odoo's unlink would read the records first.
         self.env.cr.execute(
             SQL(
                 """

@@ -1,7 +1,4 @@
-"""Take a sample of each endpoint: query it, judge the answer, follow the alerts, store.
-
-The judging is in `analysis`: this file queries, stores and logs.
-"""
+"""Take samples: query the endpoints, update their alerts, store and log. The judging itself is in `analysis`."""
 
 import csv
 import io
@@ -31,20 +28,20 @@ LOG_LEVELS = {
     "warning": logging.WARNING,
     "critical": logging.ERROR,
 }
-# Columns of the analysis that are not stored, or in another form.
+# Columns of the analysis that are not stored, or stored in another form.
 NOT_STORED = {"bottleneck", "reason"}
 
 
 @dataclass
 class Snapshot:
-    """The samples of one endpoint, judged and not stored yet.
+    """The samples of one endpoint, judged but not stored.
 
-    :ivar answer: the Reading; None if there is no usable answer
-    :ivar dict problem: the facts of why there is none, or why it came over Odoo's own connection; {} if all is well
+    :ivar answer: the Reading, None if there is no usable answer
+    :ivar dict problem: facts: why there is no answer, or why it came over Odoo's own connection; {} for no problem
     :ivar dict rules: name -> incidents.Rule
-    :ivar list tables: analysis.Samples: of the instance, and of a PgBouncer also of its pools and its databases
-    :ivar dict counters: what the next sample must know
-    :ivar incidents.Memory memory: of the samples before, this one included
+    :ivar list tables: the `analysis.samples.Samples` of the instance; for a PgBouncer also of its pools and databases
+    :ivar dict counters: the counters that the next sample needs
+    :ivar incidents.Memory memory: the history of the rules
     """
 
     answer: object
@@ -56,7 +53,7 @@ class Snapshot:
 
     @cached_property
     def rows(self):
-        """All samples as dictionaries, that of the instance first."""
+        """All samples as dictionaries, the instance first."""
         return [samples.row(number) for samples in self.tables for number in range(samples.count)]
 
 
@@ -67,7 +64,7 @@ class ConnectionSample(models.Model):
     def _cron_sample(self):
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         self._sample(endpoints)
-        self.env["ir.cron"]._commit_progress()  # whatever becomes of the messages
+        self.env["ir.cron"]._commit_progress()  # keep the samples even if posting fails
         self.env["connection.alert"]._notify()
         self.env["connection.alert"]._resend_mails()
         self.env["connection.endpoint"]._commit()
@@ -75,11 +72,10 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _sample(self, endpoints):
-        """Measure endpoints, side by side and within one deadline: store the samples, keep what the
-        next ones must know, log a line for each endpoint, and open and end alerts. What ran when one
-        opened or got worse is asked within one more deadline.
+        """Sample endpoints in parallel, within one deadline: store and log the samples, and update the alerts. The
+        evidence for new and worse alerts is read within another deadline.
 
-        An endpoint that another worker measures at this moment is left to that one.
+        Endpoints that another worker samples at the moment are skipped.
 
         :return: endpoint -> Snapshot
         """
@@ -87,10 +83,10 @@ class ConnectionSample(models.Model):
         watched = self.env["connection.endpoint"].sudo().union(*measured)
         Alert = self.env["connection.alert"].sudo()
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._open_alerts(watched)
-        now = fields.Datetime.now()
+        now, clock = fields.Datetime.now(), self._clock()
         snapshots, stored, changed = {}, [], Alert.browse()
-        for endpoint in watched.sorted("kind"):  # PgBouncers first: what they may open concerns PostgreSQL
-            snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint])
+        for endpoint in watched.sorted("kind"):  # PgBouncers first: PostgreSQL needs the growth of their pools
+            snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock)
             snapshots[endpoint] = snapshot
             snapshot.tables[0].values |= self._other_values(endpoint, snapshots)
             changed |= self._follow(endpoint, snapshot, alerts[endpoint])
@@ -103,25 +99,36 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _snapshots(self, endpoints, *more_commands):
-        """Return the samples that would be taken now. Nothing is stored.
+        """Return the samples of this moment, without storing them.
 
         :param more_commands: see `connection.endpoint._measure`
         :return: endpoint -> Snapshot
         """
         measured = endpoints._measure(*more_commands)
-        rules = self.env["connection.rule"]._in_force(endpoints)
-        return {endpoint: self._snapshot(endpoint, *measured[endpoint], rules[endpoint]) for endpoint in endpoints}
+        rules, clock = self.env["connection.rule"]._in_force(endpoints), self._clock()
+        return {
+            endpoint: self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock) for endpoint in endpoints
+        }
 
     @api.model
-    def _snapshot(self, endpoint, answer, error, rules):
-        """Return the Snapshot of what an endpoint answered.
+    def _clock(self):
+        """Return ``now``, ``every`` and ``patience`` of incidents.Memory."""
+        return {
+            "now": (fields.Datetime.now() - EPOCH).total_seconds(),
+            "every": self.env["connection.settings"]._interval("sample"),
+            "patience": self.env["connection.endpoint"]._sample_patience(),
+        }
+
+    @api.model
+    def _snapshot(self, endpoint, answer, error, rules, clock):
+        """Return the Snapshot for an answer of an endpoint.
 
         :param answer: and error: see `connection.endpoint._measure`
         :param dict rules: name -> incidents.Rule
+        :param dict clock: of `_clock`
         """
-        settings, now = self.env["connection.settings"], (fields.Datetime.now() - EPOCH).total_seconds()
         before = json.loads(endpoint._last_reading().counters or "{}")
-        memory = incidents.Memory(before.get("memory"), now, settings._interval("sample"), endpoint._sample_patience())
+        memory = incidents.Memory(before.get("memory"), **clock)
         problem, tables, counters = endpoint._reason(answer, error), None, before
         if answer:
             try:
@@ -130,8 +137,8 @@ class ConnectionSample(models.Model):
                     tables, counters = postgresql_samples(row, databases, answer.read_at, before, rules)
                 else:
                     tables, counters = pgbouncer_samples(answer.answers, answer.read_at, before, rules, memory)
-            except Exception as unforeseen:  # an answer that nobody foresaw must not cost the others their samples
-                _logger.exception("%s gave an answer that cannot be used", endpoint.name)
+            except Exception as unforeseen:  # an unexpected answer must not cost the other endpoints their samples
+                _logger.exception("Unexpected answer of %s", endpoint.name)
                 error = QueryError("unusable", f"{type(unforeseen).__name__}: {unforeseen}")
                 answer, problem = None, endpoint._reason(None, error)
         tables = tables or [Samples.single({"level": "unknown", "reason": None}, {})]
@@ -141,9 +148,9 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _other_values(self, endpoint, snapshots):
-        """Return the values of rules that are not about connections, and so make no sample's level.
+        """Return the values of rules that do not determine the level of a sample.
 
-        :return: rule -> list of the value
+        :return: rule -> list with the value
         """
         snapshot = snapshots[endpoint]
         key = ("unanswered_samples", None, None)
@@ -162,10 +169,10 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _pool_growth(self, snapshots):
-        """Return how many more servers the pools may open to the PostgreSQL of this Odoo, without their reserves,
-        None if a PgBouncer did not answer.
+        """Return the number of servers that pools may still open to the PostgreSQL of this Odoo, without their
+        reserves; None if a PgBouncer did not answer.
 
-        :param dict snapshots: endpoint -> Snapshot, of the PgBouncers that were measured
+        :param dict snapshots: endpoint -> Snapshot, of the PgBouncers that were sampled
         """
         consoles = self.env["connection.endpoint"].sudo().search([("kind", "=", "pgbouncer"), ("active", "=", True)])
         read = [snapshots[console] for console in consoles if console in snapshots and snapshots[console].answer]
@@ -184,7 +191,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _backends(self):
-        """:return: PID of each backend -> (port of its client, role), see `growth.databases_here`"""
+        """Return PID -> (client port, role) of each backend, see `growth.databases_here`."""
         query = SQL(
             "SELECT %s, array_agg(pid), array_agg(client_port) FROM pg_stat_activity"
             " WHERE usename IS NOT NULL GROUP BY usename",
@@ -198,16 +205,16 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _follow(self, endpoint, snapshot, alerts):
-        """Open, change and end the alerts of an endpoint.
+        """Open, update and close the alerts of an endpoint.
 
-        :param dict alerts: key -> its open alert
-        :return: the alerts that opened, or got worse
+        :param dict alerts: key -> open alert
+        :return: the alerts that are new or got worse
         """
         rules, memory = snapshot.rules, snapshot.memory
         found = incidents.violations(snapshot.tables, rules)
         memory.add(
             {key: code for key, (code, _row) in found.items()},
-            incidents.WELL if snapshot.answer else incidents.UNKNOWN,
+            incidents.OK if snapshot.answer else incidents.UNKNOWN,
             max((max(rule.of_samples, rule.good_samples) for rule in rules.values()), default=1),
             uncertain=alerts,
         )
@@ -216,7 +223,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _keep(self, endpoint, snapshot, now):
-        """Keep what the endpoint shows of its last sample, and what the next sample must know; log a line."""
+        """Store what the endpoint shows of its last sample and what the next sample needs, and log a line."""
         row = snapshot.tables[0].row(0)
         row["capacity"] = row.get("capacity") or None
         last_seen = now if snapshot.answer else endpoint._last_reading().last_seen
@@ -229,7 +236,7 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _stored_columns(self, endpoint, now, samples):
-        """Return what is stored of samples: column of the table -> its values."""
+        """Return the stored columns of samples: column -> values."""
         columns = {name: column for name, column in samples.columns.items() if name not in NOT_STORED}
         reasons = samples.columns["reason"]
         columns |= {
@@ -247,9 +254,9 @@ class ConnectionSample(models.Model):
 
     @api.model
     def _insert(self, tables):
-        """Store samples in one statement.
+        """Insert samples in one statement.
 
-        :param list tables: of each kind of samples: column -> its values; a column that is missing is NULL
+        :param list tables: dictionaries: column -> values; a missing column is NULL
         """
         names = list(dict.fromkeys(name for columns in tables for name in columns))
         lines = io.StringIO()
@@ -257,7 +264,7 @@ class ConnectionSample(models.Model):
             csv.writer(lines).writerows(zip(*(columns.get(name, repeat(None)) for name in names), strict=False))
         lines.seek(0)
         stored = SQL(", ").join(map(SQL.identifier, names))
-        # Half the time of an INSERT.
+        # COPY takes half the time of INSERT.
         self.env.cr.copy_expert(SQL("COPY connection_sample (%s) FROM STDIN (FORMAT csv)", stored).code, lines)
 
     @api.model

@@ -50,7 +50,7 @@ class Crowd:
 
     @contextmanager
     def backends(self, count):
-        """Have some more clients of PostgreSQL itself, which no pool knows."""
+        """Keep more client backends open, without PgBouncer."""
         with ExitStack() as stack:
             for _number in range(count):
                 stack.enter_context(closing(self.pair.postgresql.connect("shop")))

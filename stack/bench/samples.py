@@ -1,11 +1,11 @@
-"""What a run of the sampler costs, and whether a long history makes it or the graphs slow.
+"""Measure what a run of the sampler costs, and whether a long history slows down the sampler or the graphs.
 
-1. With 1 to 1,000 pools, clients and backends, in one run: the bare queries that a run asks, the whole
-   run with what it stores, and a scrape of the same servers by each of Prometheus's exporters.
-2. With one day of minutes of 20 pools, and then with a year of them, not thinned: the graphs, and
-   the run; how many bytes a sample takes, and how fast old hours are thinned.
+1. With 1 to 1,000 pools and backends: the bare queries of a run, the run with everything that it stores, and a scrape
+   of the same servers by Prometheus's two exporters.
+2. With the minutes of 20 pools for one day, and for a year without merging: the graphs and the run, the bytes of a
+   sample, and the time to merge an hour.
 
-`make bench` prints milliseconds, the median and in brackets the minimum and maximum.
+`make bench` prints milliseconds: the median, and in brackets the minimum and maximum.
 """
 
 import json
@@ -19,7 +19,7 @@ from crowd import DATABASE, crowd
 
 from servers import LOCALHOST, STACK, free_port, step
 
-# Pools, and client backends of PostgreSQL: those of the pools, and others.
+# Pools, and client backends of PostgreSQL, including those of the pools.
 SIZES = ((1, 1), (3, 20), (20, 20), (100, 100), (1000, 1000))
 POOLS = 1000
 SCRAPES = 20
@@ -51,7 +51,7 @@ def main():
 
 
 def costs(servers):
-    """What a run costs, and what a scrape does, with few and with many pools."""
+    """Print the cost of a run and of a scrape, with few and with many pools."""
     print(f"{'medians in ms':24}{'bare':>8}{'run':>8}{'exporters':>10}{'run/bare':>10}{'exporters/run':>15}")
     with postgres_exporter(servers) as postgresql, pgbouncer_exporter(servers) as pgbouncer:
         for pools, backends in SIZES:

@@ -10,7 +10,7 @@ class TestHistory(SampleCase):
     START = fields.Datetime.to_datetime("2026-03-02 10:00:00")
 
     def add(self, minutes, **values):
-        """A sample so many minutes after START."""
+        """Return the values of a sample, minutes after START."""
         return {
             "endpoint_id": self.endpoint.id,
             "sampled_at": fields.Datetime.to_string(self.START + timedelta(minutes=minutes)),

@@ -11,7 +11,7 @@ from ..common import closed_port, connect, connect_pooled, variable
 
 
 class TestOwnAddress(SampleCase):
-    """PostgreSQL asked over an address of its own."""
+    """A PostgreSQL endpoint with an address of its own."""
 
     def setUp(self):
         super().setUp()
@@ -34,7 +34,7 @@ class TestOwnAddress(SampleCase):
         self.assertIn("is not the PostgreSQL of this Odoo", sample.reason)
         self.assertTrue(sample.used)
 
-    def test_if_it_fails_odoos_own_connection_tells(self):
+    def test_falls_back_to_odoos_own_connection(self):
         self.grant_monitor()
         for values, problem in (
             ({"port": closed_port()}, "No server listens"),

@@ -12,9 +12,9 @@ from ...probes.errors import QueryError
 from ..cases import DATABASE, POOL, SampleCase, insert_samples
 
 FRENCH = {
-    "The server did not tell enough to judge: %s": "Le serveur ne rapporte pas assez : %s",
+    "Not enough data to determine: %s": "Données insuffisantes : %s",
     "%(where)s did not answer within %(seconds)s s.": "%(where)s n'a pas répondu en %(seconds)s s.",
-    "The last sample is of %s.": "Dernier échantillon : %s.",
+    "Last sample: %s": "Dernier échantillon : %s",
 }
 
 
@@ -45,30 +45,28 @@ class TestReasons(SampleCase):
 
         self.patch(code_translations, "get_python_translations", translations)
 
-    def read(self, user, record, *names):
+    def read_as(self, user, record, name):
         self.env.invalidate_all()
-        record = record.with_user(user).with_context(lang=user.lang)
-        values = [record[name] for name in names]
-        return values[0] if len(values) == 1 else values
+        return record.with_user(user).with_context(lang=user.lang)[name]
 
-    def test_each_reads_his_language(self):
+    def test_words_in_the_readers_language(self):
         """Whatever the language of the user who runs the cron."""
         for lang in ("en_US", "fr_FR"):
             self.Sample = self.Sample.with_context(lang=lang)
             with self.console(lists=[]):
                 instance = self.take()[0]
-            self.assertIn('reason="The server did not tell enough to judge: PgBouncer\'s Connections"', self.line)
+            self.assertIn('reason="Not enough data to determine: PgBouncer\'s Connections"', self.line)
             for record, name in ((instance, "reason"), (self.endpoint, "last_error")):
-                reasons = [self.read(user, record, name) for user in (self.english, self.french)]
+                reasons = [self.read_as(user, record, name) for user in (self.english, self.french)]
                 english, french = reasons
-                self.assertEqual(english, "The server did not tell enough to judge: PgBouncer's Connections")
-                self.assertEqual(french, "Le serveur ne rapporte pas assez : Connexions de PgBouncer")
+                self.assertEqual(english, "Not enough data to determine: PgBouncer's Connections")
+                self.assertEqual(french, "Données insuffisantes : Connexions de PgBouncer")
 
     def test_no_answer(self):
         with patch.object(query, "_query", side_effect=QueryError("timeout")):
             [instance] = self.take()
-        self.assertIn("did not answer within 3.0 s.", self.read(self.english, instance, "reason"))
-        self.assertIn("n'a pas répondu en 3,0 s.", self.read(self.french, instance, "reason"))
+        self.assertIn("did not answer within 3.0 s.", self.read_as(self.english, instance, "reason"))
+        self.assertIn("n'a pas répondu en 3,0 s.", self.read_as(self.french, instance, "reason"))
         self.assertIn("did not answer within 3.0 s.", self.line)
         self.assertEqual(instance.reason_facts["error"]["reason"], "timeout")
 
@@ -76,8 +74,8 @@ class TestReasons(SampleCase):
         with self.console(lists=[]):
             self.take()
         for user, texts in (
-            (self.english, ("The last sample is of", "The server did not tell enough")),
-            (self.french, ("Dernier échantillon :", "Le serveur ne rapporte pas assez")),
+            (self.english, ("Last sample: ", "Not enough data to determine")),
+            (self.french, ("Dernier échantillon :", "Données insuffisantes")),
         ):
             self.env.invalidate_all()
             notices = self.Sample.with_user(user).with_context(lang=user.lang).get_notices()
@@ -91,7 +89,7 @@ class TestReasons(SampleCase):
         self.assertEqual(instance.reason_facts, {"rule": "pgbouncer_pressure", "value": 80, "database": "shop"})
         self.assertEqual(instance.reason, "shop: PgBouncer's Connections: 80 %")
         self.assertEqual(self.endpoint.last_error, instance.reason)
-        self.assertEqual(self.read(self.french, database, "reason"), "Connexions de PgBouncer: 80 %")
+        self.assertEqual(self.read_as(self.french, database, "reason"), "Connexions de PgBouncer: 80 %")
         with self.console():
             for sample in self.take():
                 self.assertEqual((sample.rule, sample.reason_facts, sample.reason), (False, False, False))
@@ -107,9 +105,9 @@ class TestReasons(SampleCase):
     def test_words_of_each_code(self):
         login = POOL | {"sv_active": 0, "sv_login": 1, "cl_waiting": 1}
         for pools, databases, texts in (
-            ([POOL], [], ("did not tell enough to judge: Pressure (%)", "takes this database for unused")),
+            ([POOL], [], ("Not enough data to determine: Pressure (%)", "treats this database as unused")),
             ([login], [DATABASE], ("PostgreSQL does not answer",)),
-            ([login], [], ("PostgreSQL does not answer", "takes this database for unused")),
+            ([login], [], ("PostgreSQL does not answer", "treats this database as unused")),
         ):
             with self.console(pools=pools, databases=databases):
                 instance, pool = self.take()
@@ -117,8 +115,8 @@ class TestReasons(SampleCase):
                 self.assertIn(text, pool.reason)
             self.assertEqual(instance.reason, f"shop/shop: {pool.reason}")
         for code, params, text in (
-            ("hidden", {"count": 2, "role": "odoo"}, "2 session(s) belong to other roles"),
-            ("untracked", {"count": 1, "remedy": "ALTER ROLE x;"}, "their next sessions: ALTER ROLE x;"),
+            ("hidden", {"count": 2, "role": "odoo"}, "2 session(s) of other roles are hidden"),
+            ("untracked", {"count": 1, "remedy": "ALTER ROLE x;"}, "takes effect in new sessions: ALTER ROLE x;"),
         ):
             reason = self.postgresql._reason_text({"rule": "xact_age", "code": code, "params": params})
             self.assertIn(text, reason)
@@ -154,5 +152,5 @@ class TestReasons(SampleCase):
             migration.migrate(self.env.cr, "19.0.1.1.0")
         self.env.invalidate_all()
         self.assertEqual(samples[:2].mapped("reason"), ["It was “frozen”.", False])
-        self.assertEqual(self.read(self.french, samples[0], "reason"), "It was “frozen”.")
+        self.assertEqual(self.read_as(self.french, samples[0], "reason"), "It was “frozen”.")
         self.assertFalse(samples[1].reason_facts)

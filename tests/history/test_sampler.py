@@ -13,7 +13,7 @@ from ..common import closed_port, connect, variable, wait_until
 
 
 class TestSampler(SampleCase):
-    """How samples are taken: all at once, by one worker, whatever a server does."""
+    """Endpoints are sampled in parallel, by one worker, whatever a server does."""
 
     def test_postgresql(self):
         self.grant_monitor()
@@ -31,7 +31,7 @@ class TestSampler(SampleCase):
         self.assertEqual(sample.hidden_backends, 0)
         self.assertGreaterEqual(sample.xact_age, 0.5)
         self.assertGreaterEqual(sample.idle_in_transaction_age, 0.5)
-        self.assertEqual((sample.waiting, sample.maxwait), (UNKNOWN, UNKNOWN), "nobody queues for PostgreSQL")
+        self.assertEqual((sample.waiting, sample.maxwait), (UNKNOWN, UNKNOWN), "PostgreSQL has no queue")
         self.assertEqual(
             self.line,
             f'INFO connection pressure endpoint="PostgreSQL of this Odoo" pressure={sample.pressure:.1f}% '
@@ -40,7 +40,7 @@ class TestSampler(SampleCase):
         self.assertEqual(self.postgresql.level, "ok")
         self.assertEqual(self.postgresql.last_seen, sample.sampled_at)
 
-    def test_sessions_that_may_not_be_seen_are_counted_and_not_guessed(self):
+    def test_hidden_sessions_are_counted_and_not_guessed(self):
         self.client(connect()).cursor().execute("BEGIN; SELECT txid_current()")
         sample = self.take(self.postgresql)
         with closing(connect()) as superuser, superuser.cursor() as cursor:
@@ -53,7 +53,7 @@ class TestSampler(SampleCase):
         self.assertIn("GRANT pg_monitor TO odoo;", sample.reason)
         self.set_rule("xact_age", is_on=False)
         self.set_rule("idle_in_transaction_age", warning=False, critical=False)
-        self.assertEqual(self.take(self.postgresql).level, "ok", "nobody asks for it")
+        self.assertEqual(self.take(self.postgresql).level, "ok", "no rule needs it")
         self.set_rule("postgresql_pressure", warning=0, critical=0)
         self.set_rule("idle_in_transaction_age", warning=60)
         sample = self.take(self.postgresql)
@@ -117,7 +117,7 @@ class TestSampler(SampleCase):
             self.assertIs(self.env.ref("pgbouncer_monitor.ir_cron_sample").method_direct_trigger(), True)
         return [record.getMessage() for record in logs.records]
 
-    def test_cron_measures_all_side_by_side(self):
+    def test_cron_samples_all_in_parallel(self):
         silent = [self.endpoint.copy({"name": f"Silent {i}", "port": self.silent_server()}) for i in range(4)]
         archived = self.endpoint.copy({"name": "Archived", "active": False})
         started = time.monotonic()
@@ -131,8 +131,8 @@ class TestSampler(SampleCase):
         (self.endpoint + self.postgresql).active = False
         self.assertIs(self.env.ref("pgbouncer_monitor.ir_cron_sample").method_direct_trigger(), True)
 
-    def test_one_that_cannot_be_measured_does_not_cost_the_others(self):
-        """Rights that are gone, and an answer that nobody foresaw."""
+    def test_endpoint_that_fails_does_not_cost_the_others(self):
+        """Missing privileges, and an unexpected answer."""
         self.execute_here("REVOKE EXECUTE ON FUNCTION pg_stat_clear_snapshot() FROM PUBLIC")
         self.addCleanup(self.execute_here, "GRANT EXECUTE ON FUNCTION pg_stat_clear_snapshot() TO PUBLIC")
         pgbouncer, postgresql = self.cron()
@@ -156,7 +156,7 @@ class TestSampler(SampleCase):
         with closing(connect(dbname=self.env.cr.dbname)) as superuser, superuser.cursor() as cursor:
             cursor.execute(statement)
 
-    def test_measured_by_one_worker_at_a_time(self):
+    def test_sampled_by_one_worker_at_a_time(self):
         with closing(connect(dbname=self.env.cr.dbname)) as other, other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtext('connection_endpoint'), %s)", [self.endpoint.id])
             self.assertFalse(self.Sample._sample(self.endpoint))
@@ -165,7 +165,7 @@ class TestSampler(SampleCase):
             cursor.execute("SELECT pg_advisory_unlock_all()")
         self.assertEqual(self.endpoint.action_sample()["params"]["type"], "success")
 
-    def test_old_sample_is_no_present(self):
+    def test_old_sample_is_unknown(self):
         self.take()
         self.assertEqual(self.endpoint.level, "ok")
         self.assertIn(self.endpoint, self.env["connection.endpoint"].search([("level", "=", "ok")]))

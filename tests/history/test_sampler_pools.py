@@ -34,7 +34,7 @@ class TestSamplerPools(SampleCase):
             rf"maxwait={pool.maxwait:.3f}s level={whole.level}",
         )
 
-    def test_burst_between_two_samples_is_seen(self):
+    def test_burst_between_two_samples_is_counted(self):
         self.take()
         tills = [self.start("SELECT pg_sleep(0.5)") for _number in range(8)]
         wait_until(lambda: all([till.connection.poll() == POLL_OK for till in tills]))
@@ -71,9 +71,9 @@ class TestSamplerPools(SampleCase):
         with self.clock_forward(3720), patch.object(query, "_query", side_effect=QueryError("timeout")):
             self.take()
         with waiting, self.clock_forward(3780):
-            self.assertEqual(self.take()[1].level, "ok", "after an unknown sample nobody knows")
+            self.assertEqual(self.take()[1].level, "ok", "unknown after a sample without an answer")
 
-    def test_queue_that_is_over_at_each_look_counts_as_waiting(self):
+    def test_queue_between_samples_counts_as_waiting(self):
         levels = []
         for minute, wait_time in enumerate((0, 10**10, 2 * 10**10)):
             with self.console(stats=[STATS | {"total_wait_time": wait_time}]), self.clock_forward(60 * minute):
@@ -117,7 +117,7 @@ class TestSamplerPools(SampleCase):
         self.assertEqual(whole.reason, "shop: PgBouncer's Connections: 80 %")
 
     def test_database_that_is_not_listed(self):
-        """PgBouncer leaves out those that its “*” made and nobody uses."""
+        """SHOW DATABASES omits unused databases that “*” created."""
         for pool, level in ((POOL | {"sv_active": 0}, "ok"), (POOL, "unknown")):
             with self.console(pools=[pool], databases=[]):
                 whole, pool = self.take()
@@ -137,7 +137,7 @@ class TestSamplerPools(SampleCase):
             whole, pool = self.take()
             self.assertEqual((whole.is_paused, pool.is_paused, whole.level), (True, True, "warning"))
 
-    def test_what_the_console_does_not_tell_is_unknown(self):
+    def test_what_the_console_does_not_report_is_unknown(self):
         answers = {
             "pools": [{"database": "shop", "user": "shop", "cl_waiting": "many"}],
             "databases": [{"name": "shop"}],
@@ -156,7 +156,7 @@ class TestSamplerPools(SampleCase):
         self.assertEqual(
             self.line,
             'WARNING connection pressure endpoint="Test PgBouncer" pressure=-% used=-/- waiting=- maxwait=-s '
-            'level=unknown reason="The server did not tell enough to judge: PgBouncer\'s Connections"',
+            'level=unknown reason="Not enough data to determine: PgBouncer\'s Connections"',
         )
 
     def test_restart_makes_the_interval_unknown(self):

@@ -24,12 +24,12 @@ class TestIncidents(TestCase):
             ("002", "ok"),
             ("022", "warning"),
             ("202", "warning"),
-            ("220", "ok"),  # the newest is well
-            ("221", "ok"),  # or nobody knows how it is
+            ("220", "ok"),  # the newest is OK
+            ("221", "ok"),  # or unknown
             ("032", "warning"),
             ("033", "critical"),
             ("323", "critical"),
-            ("212", "warning"),  # what is unknown is not bad, nor well
+            ("212", "warning"),  # unknown is neither bad nor OK
             ("112", "ok"),
             ("2002", "ok"),  # too long ago
         ):
@@ -63,14 +63,14 @@ class TestIncidents(TestCase):
             return {key[0]: history for key, history in memory.histories.items()}
 
         self.kept = None
-        self.assertEqual(add(0, "2"), {"pool": "002", "open": "110"}, "nobody knows how it was before")
+        self.assertEqual(add(0, "2"), {"pool": "002", "open": "110"}, "unknown before")
         self.assertEqual(add(60, "3"), {"pool": "023", "open": "100"})
         self.assertEqual(add(70, "2"), {"pool": "023", "open": "100"}, "too soon: the worse of the two counts")
         self.assertEqual(add(80, ""), {"pool": "023", "open": "100"})
         self.assertEqual(add(120, "", "1"), {"pool": "231", "open": "001"}, "no answer")
         self.assertEqual(add(180, ""), {"pool": "310", "open": "010"})
         self.assertEqual(add(240, ""), {"pool": "100", "open": "100"})
-        self.assertEqual(add(300, ""), {}, "what is well is not remembered")
+        self.assertEqual(add(300, ""), {}, "what is OK is not kept")
         add(360, "3")
         self.assertEqual(add(600, "2"), {"pool": "002", "open": "110"}, "after a gap")
         self.assertEqual(add(500, "2"), {"pool": "002", "open": "110"}, "the clock was set back")
@@ -109,7 +109,9 @@ class TestIncidents(TestCase):
     def test_violations_of_a_limit(self):
         columns = {"database": ["busy", "calm", "odd"], "user": [None] * 3, "waiting": [1, 0, None]}
         found = self.violations((columns, {"pgbouncer_pressure": [100, 100, 100]}))
-        self.assertEqual([database for _rule, database, _user in found], ["busy", "odd"], "nobody waits for the other")
+        self.assertEqual(
+            [database for _rule, database, _user in found], ["busy", "odd"], "no client waits for the other"
+        )
 
     def test_violations_of_a_pause(self):
         """A database is paused with all its pools. While the instance is paused, it is unknown whether it is."""

@@ -42,7 +42,7 @@ class TestPostgresqlSamples(TestCase):
         sample = self.sample()
         self.assertEqual((sample["used"], sample["capacity"], sample["level"], sample["reason"]), (12, 97, "ok", None))
         self.assertAlmostEqual(sample["pressure"], 1200 / 97)
-        self.assertEqual([sample[name] for name in ACTIVITY_COLUMNS], [2, 9, 1, 0, 4.5, 0], "nobody is idle: 0 s")
+        self.assertEqual([sample[name] for name in ACTIVITY_COLUMNS], [2, 9, 1, 0, 4.5, 0], "no session is idle: 0 s")
         self.assertEqual((sample["blocked_age"], sample["notification_queue_usage"]), (0, 0.5))
         self.assertEqual(sample["values"]["xact_age"], 4.5)
         self.assertNotIn("sessions", sample)
