@@ -3,6 +3,7 @@ from .endpoint import test_connection_endpoint
 from .live import test_live_models
 from .live import test_pg_stat_activity
 from .live import test_pgbouncer_pool
+from .live import test_pgbouncer_show
 from .live import test_tours
 from .listen_check import test_connection_check
 from .alerts import test_connection_alert

@@ -14,7 +14,12 @@ QUERY_BYTES = 4096
 # The columns that need to know the servers of PgBouncers.
 JOINED = {"component", "endpoint_id", "pool_id", "server_id", "client_id", "pooled_client", "server_count"}
 # Ages, and the columns that they count from.
-AGES = {"backend_age": "backend_start", "xact_age": "xact_start", "query_age": "query_start", "state_age": "state_change"}
+AGES = {
+    "backend_age": "backend_start",
+    "xact_age": "xact_start",
+    "query_age": "query_start",
+    "state_age": "state_change",
+}
 
 
 class PgStatActivity(models.Model):
