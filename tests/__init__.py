@@ -2,6 +2,8 @@ from . import test_access
 from .endpoint import test_connection_endpoint
 from .live import test_live_models
 from .live import test_pg_stat_activity
+from .live import test_pg_stat_activity_actions
+from .live import test_pg_stat_activity_joins
 from .live import test_pgbouncer_pool
 from .live import test_pgbouncer_show
 from .live import test_tours

@@ -180,37 +180,43 @@ class PgStatActivity(models.Model):
             session.component_reason = session._component_reason()
 
     def _component_reason(self):
+        """Return in words what decided about the component, None if there is none: see `analysis.components.reason`."""
         code = components.reason({name: self[name] for name in REASON_FIELDS})
+        return self._server_reason(code) if self.component == "pgbouncer" else code and self._name_reason(code)
+
+    def _server_reason(self, code):
         where = {"endpoint": self.endpoint_id.display_name, "pid": self.pid, "port": self.client_port}
+        if code == "ambiguous":
+            return self.env._(
+                "%s servers of PgBouncers match it: which of them it is cannot be told.", self.server_count
+            )
+        if code == "hidden_server":
+            return self.env._(
+                "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database. Odoo's role may not see its "
+                "port, so it might also be a session of another cluster.",
+                **where,
+            )
+        if code == "unix_server":
+            return self.env._(
+                "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database at a unix socket. If that "
+                "PgBouncer is on another machine, it is a session of the PostgreSQL there.",
+                **where,
+            )
+        return self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s and port %(port)s.", **where)
+
+    def _name_reason(self, code):
         name = self.application_name
-        return (
-            code
-            and {
-                "ambiguous": self.env._(
-                    "%s servers of PgBouncers match it: which of them it is cannot be told.", self.server_count
-                ),
-                "hidden_server": self.env._(
-                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database. Odoo's role may not see its "
-                    "port, so it might also be a session of another cluster.",
-                    **where,
-                ),
-                "unix_server": self.env._(
-                    "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database at a unix socket. If that "
-                    "PgBouncer is on another machine, it is a session of the PostgreSQL there.",
-                    **where,
-                ),
-                "server": self.env._("SHOW SERVERS of %(endpoint)s has its PID %(pid)s and port %(port)s.", **where),
-                "odoo_listener": self.env._(
-                    "It calls itself “%s”, as Odoo does, and is on the database postgres: there its bus and cron listen.",
-                    name,
-                ),
-                "odoo_worker": self.env._("It calls itself “%s”, as Odoo does.", name),
-                "unknown": self.env._("Its name tells nothing, and Odoo's role may see no more of it."),
-                "unnamed": self.env._(
-                    "It has no name, and no PgBouncer that is watched says that it is its own. A client loses its name "
-                    "in a PgBouncer that is not watched, or does not answer."
-                ),
-                "walsender": self.env._("Its backend is a walsender."),
-                "named": self.env._("It calls itself “%s”.", name),
-            }[code]
-        )
+        return {
+            "odoo_listener": self.env._(
+                "It calls itself “%s”, as Odoo does, and is on the database postgres: there its bus and cron listen.",
+                name,
+            ),
+            "odoo_worker": self.env._("It calls itself “%s”, as Odoo does.", name),
+            "unknown": self.env._("Its name tells nothing, and Odoo's role may see no more of it."),
+            "unnamed": self.env._(
+                "It has no name, and no PgBouncer that is watched says that it is its own. A client loses its name "
+                "in a PgBouncer that is not watched, or does not answer."
+            ),
+            "walsender": self.env._("Its backend is a walsender."),
+            "named": self.env._("It calls itself “%s”.", name),
+        }[code]

@@ -138,26 +138,12 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _signal_one(self, function, session_id):
-        """:return: (whether PostgreSQL sent the signal, what came of it in words)"""
-        # Of a cancel an idle session would take no notice.
-        may_signal = SQL(
-            "pid <> pg_backend_pid() AND backend_start IS NOT NULL AND backend_type = 'client backend'%s",
-            SQL(" AND state = 'active'") if function == "pg_cancel_backend" else SQL(),
-        )
-        query = SQL(
-            """SELECT state, backend_type, pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
-                 FROM pg_stat_activity
-                WHERE %s = %s""",
-            may_signal,
-            SQL.identifier(function),
-            self._session_id(),
-            session_id,
-        )
+        """Return whether PostgreSQL sent the signal, and the outcome in words."""
         try:
             with self.env.cr.savepoint():
-                # Within a transaction PostgreSQL shows the sessions as they were at the first look.
+                # In a transaction PostgreSQL shows the sessions as they were at the first query.
                 self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
-                self.env.cr.execute(query, log_exceptions=False)
+                self.env.cr.execute(self._signal_query(function, session_id), log_exceptions=False)
                 rows = self.env.cr.fetchall()
         except psycopg2.errors.InsufficientPrivilege as error:
             [(role,)] = self.env.execute_query(SQL("SELECT quote_ident(current_user)"))
@@ -167,23 +153,45 @@ class PgStatActivity(models.Model):
                 error=" ".join(filter(None, (error.diag.message_primary, error.diag.message_detail))).rstrip("."),
                 remedy=f"GRANT pg_signal_backend TO {role};",
             )
-        if not rows:
-            return False, self.env._(
-                "nothing was done, because this session is gone. If its PID is still listed, it serves another "
-                "session now."
-            )
-        [(state, backend_type, is_own, is_sent)] = rows
+        problem = self._signal_problem(*rows[0]) if rows else self._gone()
+        return not problem, problem or self.env._("the signal was sent.")
+
+    @api.model
+    def _gone(self):
+        return self.env._(
+            "nothing was done, because this session is gone. If its PID is still listed, it serves another session now."
+        )
+
+    @api.model
+    def _signal_query(self, function, session_id) -> SQL:
+        """Return the query that sends a signal, and whose row is the arguments of `_signal_problem`."""
+        # An idle session ignores a cancel.
+        may_signal = SQL(
+            "pid <> pg_backend_pid() AND backend_start IS NOT NULL AND backend_type = 'client backend'%s",
+            SQL(" AND state = 'active'") if function == "pg_cancel_backend" else SQL(),
+        )
+        return SQL(
+            """SELECT state, backend_type, pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
+                 FROM pg_stat_activity
+                WHERE %s = %s""",
+            may_signal,
+            SQL.identifier(function),
+            self._session_id(),
+            session_id,
+        )
+
+    @api.model
+    def _signal_problem(self, state, backend_type, is_own, is_sent):
+        """Return in words why no signal was sent; None if it was."""
         if is_own:
-            return False, self.env._("nothing was done, because this session works on your own request.")
+            return self.env._("nothing was done, because this session works on your own request.")
         if not backend_type:
-            return False, self.env._(
+            return self.env._(
                 "nothing was done, because Odoo's role may not see when this session started: it could be another one "
                 "by now. The list says how to grant it."
             )
         if backend_type != "client backend":
-            return False, self.env._("nothing was done, because it is no client's session: %s.", backend_type)
+            return self.env._("nothing was done, because it is no client's session: %s.", backend_type)
         if is_sent is None:
-            return False, self.env._("nothing was done, because it runs no query now: it is %s.", state)
-        if not is_sent:
-            return False, self.env._("the session ended before the signal came.")
-        return True, self.env._("the signal was sent.")
+            return self.env._("nothing was done, because it runs no query now: it is %s.", state)
+        return None if is_sent else self.env._("the session ended before the signal came.")
