@@ -1,4 +1,4 @@
-"""The columns of sessions, their filters, and what is said of those that cannot be seen."""
+"""The columns of sessions, their filters, and the notices about those that cannot be seen."""
 
 import datetime
 
@@ -94,14 +94,14 @@ class TestPgStatActivity(SessionCase):
         self.assertEqual(own.state, "active")
         self.assertIn(own, self.Session.search(self.filter("current_database")))
 
-    def test_background_processes_are_told_apart(self):
+    def test_background_processes_are_no_client_backends(self):
         self.as_superuser("GRANT pg_monitor TO odoo;")
         clients = self.Session.search(self.filter("client_backends"))
         others = self.Session.search([]) - clients
         self.assertIn("checkpointer", others.mapped("backend_type"))
         self.assertEqual(set(clients.mapped("backend_type")), {"client backend"})
 
-    def test_hidden_session_does_not_look_like_nothing(self):
+    def test_hidden_session_is_shown_as_hidden(self):
         other = self.client(connect(user="shop", dbname="shop"))
         other.cursor().execute("BEGIN; SELECT 'secret'")
         record = self.record(other)
@@ -142,7 +142,7 @@ class TestPgStatActivity(SessionCase):
         self.look_again()
         self.assertIn(f"{cursor.fetchone()[0]} of 97 connections", self.Session.get_notices()[0]["text"])
 
-    def test_database_is_really_asked(self):
+    def test_rows_equal_the_database(self):
         """What the list shows is what a second, independent session counts."""
         cursor = self.client(connect(user=variable("TEST_PGUSER"))).cursor()
         cursor.execute("SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = 'odoo'")

@@ -1,4 +1,4 @@
-"""What can be done with a session."""
+"""Cancel and terminate sessions."""
 
 import psycopg2
 from psycopg2.extras import wait_select
@@ -13,13 +13,13 @@ from .cases import SessionCase
 @tagged("-at_install", "post_install")
 class TestSessionActions(SessionCase):
     def press(self, method, *sessions):
-        """Press a button; the kind of its notification, and what it says and the chatter keeps."""
+        """Press a button: the type of its notification, and its text, which is also in the chatter."""
         selected = self.Session.browse([session.id for session in sessions])
         params = getattr(selected, method)()["params"]
         self.env.invalidate_all()
         endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
-        said = [html2plaintext(message.body) for message in endpoint.message_ids[: len(sessions)]]
-        self.assertEqual(said[::-1], params["message"].splitlines())
+        posted = [html2plaintext(message.body) for message in endpoint.message_ids[: len(sessions)]]
+        self.assertEqual(posted[::-1], params["message"].splitlines())
         return params["type"], params["message"]
 
     def test_cancel(self):
@@ -87,7 +87,7 @@ class TestSessionActions(SessionCase):
         own = self.Session.search([("pid", "=", self.env.cr.fetchone()[0])])
         self.assertIn("works on your own request", self.press("action_terminate", own)[1])
 
-    def test_session_that_cannot_be_told_for_sure_is_left_alone(self):
+    def test_session_that_cannot_be_identified_is_left_alone(self):
         """Of a hidden session only the PID is known."""
         other = self.client(connect(user="shop", dbname="shop"))
         self.assertIn("may not see when", self.press("action_terminate", self.record(other))[1])

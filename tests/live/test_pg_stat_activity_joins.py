@@ -1,4 +1,4 @@
-"""Whose a session is: its component, and the PgBouncer that it belongs to."""
+"""The component of a session, and the PgBouncer that it belongs to."""
 
 from odoo.tests import tagged
 
@@ -19,7 +19,7 @@ SERVER = {
 @tagged("-at_install", "post_install")
 class TestSessionJoins(SessionCase):
     def test_component(self):
-        """By the name that a program gives itself; the form says so."""
+        """By the name that a program gives itself, which the form shows as the reason."""
         for name, component in {
             "odoo-4242": "odoo_listener",
             "psql": "interactive",
@@ -90,15 +90,15 @@ class TestSessionJoins(SessionCase):
             self.assertEqual((session.server_count, session.pooled_client), (1, False), "the two lists disagree")
         nameless = {"SHOW CLIENTS": [{"ptr": "0x2", "link": "0x1"}]}
         with answering({self.endpoint: answer | nameless, other: another_port}):
-            self.assertFalse(self.record(connection).pooled_client, "a client of whom nothing more is said")
+            self.assertFalse(self.record(connection).pooled_client, "a client without an address")
         with answering({self.endpoint: answer, other: elsewhere}):
             session = self.record(connection)
             self.assertEqual(session.server_count, 2)
             self.assertFalse(session.endpoint_id or session.client_id or session.pool_id or session.pooled_client)
-            self.assertIn("cannot be told", session.component_reason)
+            self.assertIn("Ambiguous", session.component_reason)
             self.assertIn(session, self.Session.search(self.filter("ambiguous")))
 
     def test_pgbouncer_that_does_not_answer_is_named(self):
         self.endpoint.port = closed_port()
         notices = self.Session.web_search_read([], {})["reading"]["notices"]
-        self.assertIn("Its sessions cannot be told from others", notices[-1]["text"])
+        self.assertIn("Its sessions cannot be identified", notices[-1]["text"])

@@ -199,7 +199,7 @@ tours.add("pgbouncer_monitor_lists", {
         { trigger: ".o_form_view label:contains(Server Connection)" },
         { trigger: "button[name=action_open_session]", run: "click" },
         {
-            content: "The session says how it was told",
+            content: "The session shows the reason",
             trigger: ".o_form_view div[name=component_reason]:contains(SHOW SERVERS)",
         },
         ...["servers", "databases", "statistics", "pools"].flatMap((name) => [
