@@ -110,12 +110,16 @@ class PgbouncerPool(models.Model):
         made = super()._make_rows(endpoint_id, rows)
         state, settings = readings.console_state(state_rows), readings.by_key(settings)
         databases = {database.get("name"): database for database in databases}
-        users, of_users = {user.get("name"): user for user in users}, servers_of_users(rows)
+        users = {user.get("name"): user for user in users}
+        # Few pools have waiting clients, and only those are held back.
+        of_users = servers_of_users(rows) if any(row.get("cl_waiting") for row in rows) else {}
         for row in made:
-            database, user = databases.get(row["database"], {}), users.get(row["user"], {})
+            database = databases.get(row["database"], {})
             row["state"] = readings.database_state(database, state)
             row["maxwait_age"] = readings.longest_wait(row)
-            row["bottleneck"] = bottleneck(row, database, user, of_users[row["user"]], settings, row["state"])
+            if row.get("cl_waiting"):
+                user, of_user = users.get(row["user"], {}), of_users[row["user"]]
+                row["bottleneck"] = bottleneck(row, database, user, of_user, settings, row["state"])
         return made
 
     def action_open_clients(self):
