@@ -22,6 +22,8 @@
         "views/pgbouncer_database_views.xml",
         "views/pgbouncer_stat_views.xml",
         "views/pgbouncer_setting_views.xml",
+        "views/pgbouncer_user_views.xml",
+        "views/pgbouncer_peer_views.xml",
         "views/connection_sample_views.xml",
         "views/connection_alert_templates.xml",
         "views/connection_alert_views.xml",

@@ -1,12 +1,10 @@
-"""What holds a pool back while its clients wait.
+"""The limit that keeps a pool from opening a server while its clients wait.
 
-A pool opens a server for a waiting client unless
-
-- ``paused``: it, or all of PgBouncer, is paused
-- ``max_db_connections`` or ``max_user_connections``: that limit is reached
-- ``login``: none of its servers has logged in: PostgreSQL does not answer
-- ``pool_size``: it has as many as it may have
-- ``reserve_pool``: likewise, and its reserve is in use as well
+- ``paused``: its database or the instance is paused
+- ``max_db_connections`` or ``max_user_connections``: the limit is reached
+- ``login``: none of its servers has logged in, PostgreSQL does not answer
+- ``pool_size``: it has all servers that its size allows
+- ``reserve_pool``: it has all servers that its size and its reserve allow
 """
 
 from . import readings
@@ -16,8 +14,9 @@ LOGGED_IN = ("sv_active", "sv_active_cancel", "sv_being_canceled", "sv_idle", "s
 
 
 def pool_size(database, user):
-    """Return how many servers a pool may have, without its reserve: the user's own pool_size (SHOW USERS, since 1.23),
-    if it has one, takes precedence over the database's. None if it is unknown.
+    """Return how many servers a pool may have without its reserve, None if unknown.
+
+    The user's own pool_size (SHOW USERS, since 1.23) takes precedence over that of the database.
 
     :param dict database: the row of SHOW DATABASES
     :param dict user: the row of SHOW USERS
@@ -46,9 +45,9 @@ def servers_of_users(pools):
 
 
 def bottleneck(pool, database, user, of_user, settings, state):
-    """Return what keeps a pool from opening another server, None if nothing does or that is unknown.
+    """Return what keeps a pool from opening another server, None if nothing does or if unknown.
 
-    :param dict pool: a row of SHOW POOLS with its ``database`` and ``user``; None is returned if nobody waits
+    :param dict pool: a row of SHOW POOLS with its ``database`` and ``user``; without waiting clients None is returned
     :param dict database: its row of SHOW DATABASES, {} if there is none
     :param dict user: its row of SHOW USERS, {} if there is none
     :param int of_user: how many servers all pools of this user have, see `servers_of_users`
@@ -68,10 +67,10 @@ def bottleneck(pool, database, user, of_user, settings, state):
     if _is_reached(user.get("current_connections", of_user), limit):
         return "max_user_connections"
     if opened == 0:
-        # Before 1.23 SHOW USERS does not have a limit of the user's own, which servers elsewhere may have reached.
+        # Before 1.23 SHOW USERS lacks the user's own limit, which servers in other pools may have reached.
         return "login" if pool.get("sv_login") or of_user == 0 else None
     if opened is None or not size or opened + (pool.get("sv_login") or 0) < size:
-        return None  # if it is not known how many log in, they may be fewer
+        return None  # an unknown number of logins may be 0
     reserve = user.get("reserve_pool_size")
     if reserve is None:
         reserve = database.get("reserve_pool_size", database.get("reserve_pool"))

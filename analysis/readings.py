@@ -1,33 +1,33 @@
-"""Turn what a server answered into typed, plausible values.
+"""Turn the answers of servers into typed, plausible values.
 
-This is the only place that converts a raw value. What is missing, malformed or impossible becomes
-None, for that cell alone: nothing behind it casts, strips or guesses.
+This is the only module that converts raw values. A missing, malformed or impossible value becomes None, for that cell
+alone. No other module casts, strips or guesses.
 """
 
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-# PgBouncer's own database, which is its console.
+# The database of PgBouncer's admin console.
 CONSOLE = "pgbouncer"
 INT4_MAX = 2**31 - 1
 INT8_MAX = 2**63 - 1
-# No number is a longer text, PgBouncer's padding included.
+# The longest text of a number, including PgBouncer's padding.
 MAX_LENGTH = 40
-# Nothing that is counted grows by more in a second: 1 TB.
+# No counter grows faster, per second: 1 TB.
 FASTEST_GROWTH = 10**12
-# PgBouncer counts an hour backwards as a wait of minus one hour: no wait is longer than this many seconds.
+# In seconds. A clock that is put back makes waits negative or huge.
 LONGEST_WAIT = 10 * 365 * 86400
-# PgBouncer ends a client that waits for longer than query_wait_timeout within so many seconds.
+# PgBouncer disconnects a client within this many seconds after query_wait_timeout.
 LATE_SECONDS = 60
-# PostgreSQL cuts identifiers to this many bytes (NAMEDATALEN - 1).
+# PostgreSQL truncates identifiers to this many bytes (NAMEDATALEN - 1).
 IDENTIFIER_BYTES = 63
-# PgBouncer takes no longer argument of a command, its quotes included (char arg[64] in admin.c).
+# The longest argument of a console command, quotes included (char arg[64] in admin.c).
 ARGUMENT_BYTES = 63
-# Local clocks are put back by one hour, in few places by two.
+# Daylight saving time is one hour, in few places two.
 CLOCK_CHANGE = timedelta(hours=2)
 
-# The columns that identify a row of each command: one without them cannot be shown.
+# The columns that identify a row of each command.
 KEYS = {
     "SHOW POOLS": ("database", "user"),
     "SHOW CLIENTS": ("ptr",),
@@ -40,7 +40,7 @@ KEYS = {
     "SHOW CONFIG": ("key",),
     "SHOW PEERS": ("peer_id",),
 }
-# The range of each number in SHOW; of those that have no range here, see COUNTS.
+# The range of the numbers in SHOW that are not in COUNTS.
 RANGES = {
     "port": (0, 65535),
     "local_port": (0, 65535),
@@ -52,12 +52,12 @@ RANGES = {
     "paused": (0, 1),
     "disabled": (0, 1),
     "close_needed": (0, 1),
-    # Microseconds; what clients waited in a second: of a million clients.
+    # Microseconds. avg_wait_time is the wait of all clients in a second: of a million clients at most.
     "avg_xact_time": (0, LONGEST_WAIT * 10**6),
     "avg_query_time": (0, LONGEST_WAIT * 10**6),
     "avg_wait_time": (0, 10**12),
 }
-# Columns of SHOW that hold a whole number which is never negative.
+# Columns of SHOW that hold a number which is never negative.
 COUNTS = frozenset(
     """
     cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle
@@ -69,9 +69,9 @@ COUNTS = frozenset(
 
 
 def whole(value, low=0, high=INT8_MAX):
-    """Return the whole number that a value stands for, None if it is none, or out of range.
+    """Return a value as an integer, None if it is none or out of range.
 
-    :param value: an int, a Decimal or a text; blanks around a number are PgBouncer's padding
+    :param value: an int, a Decimal or a text; PgBouncer pads numbers with blanks
     """
     if isinstance(value, str):
         value = _parsed(value) if len(value) <= MAX_LENGTH else None
@@ -86,7 +86,7 @@ def _parsed(text):
 
 
 def number(value, low=0.0, high=float(INT8_MAX)):
-    """Return a value as a float, None if it is no number or out of range."""
+    """Return a value as a float, None if it is not a number or out of range."""
     try:
         value = float(value)
     except (TypeError, ValueError):
@@ -97,8 +97,7 @@ def number(value, low=0.0, high=float(INT8_MAX)):
 def console(answers, version=""):
     """Return the answers of a console with typed values.
 
-    A row whose key is NULL is left out, and so is a second one with the same key. A column that is not known keeps
-    its text.
+    Rows without a key, and further rows with the same key, are left out. An unknown column keeps its text.
 
     :param dict answers: command -> list of rows: column -> text or None
     :param str version: of PgBouncer, such as 1.24.1
@@ -113,7 +112,7 @@ def console(answers, version=""):
             row |= {"maxwait": None, "maxwait_us": None}
     for row in typed.get("SHOW CLIENTS", ()):
         is_unmeasured = row.get("state") == "waiting" and row.get("wait") == row.get("wait_us") == 0
-        # A console's wait is the time since its first command, and that for a login is not measured, see longest_wait.
+        # The wait of a console is the time since its first command. The wait for a login is 0, see longest_wait.
         if row.get("database") == CONSOLE or is_unmeasured:
             row |= {name: None for name in ("wait", "wait_us") if name in row}
     return typed
@@ -136,7 +135,7 @@ def _rows(command, rows):
 
 
 class _Numbers(dict):
-    """Raw value -> the whole number that it stands for: most cells of an answer hold one of a few texts."""
+    """Raw value -> integer. Most cells of an answer hold one of a few texts."""
 
     def __init__(self, limits):
         super().__init__()
@@ -148,7 +147,7 @@ class _Numbers(dict):
 
 
 def _range(name):
-    """Return the range of a column that holds a whole number, None for another column."""
+    """Return the range of a column of integers, None for another column."""
     if name in RANGES:
         return RANGES[name]
     if name.startswith(("total_", "avg_")):
@@ -157,12 +156,12 @@ def _range(name):
 
 
 def missing_key(command, rows):
-    """Return the columns that identify a row of this command and that these rows lack: they cannot be shown."""
+    """Return the columns of the command's key that these rows lack."""
     return [name for name in KEYS[command] if rows and name not in rows[0]]
 
 
 def _forget_repeated(users):
-    """PgBouncer 1.23 and 1.24 print the last number again for each user who has none."""
+    """Remove what PgBouncer 1.23 and 1.24 print for a user without a number: that of the user before."""
     for name in ("pool_size", "reserve_pool_size"):
         last = None
         for user in users:
@@ -172,12 +171,12 @@ def _forget_repeated(users):
 
 
 def version_tuple(version):
-    """Return the numbers of PgBouncer's version, to be compared: (1, 25, 2) of 1.25.2, also of 1.25.2rc1."""
+    """Return the numbers of a PgBouncer version for comparisons: (1, 25, 2) for 1.25.2, also for 1.25.2rc1."""
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def console_state(rows):
-    """Return the state in the rows of SHOW STATE: active, paused or suspended, else unknown."""
+    """Return the state in SHOW STATE: active, paused, suspended or unknown."""
     states = [row.get("key") for row in rows if row.get("value") == "yes"]
     return states[0] if states and states[0] in ("active", "paused", "suspended") else "unknown"
 
@@ -196,7 +195,7 @@ def database_state(row, state):
 
 
 def by_key(rows, name="key", value="value"):
-    """Return two columns of an answer as a dictionary, e.g. the settings of SHOW CONFIG."""
+    """Return two columns of an answer as a dictionary, such as the settings of SHOW CONFIG."""
     return {row.get(name): row.get(value) for row in rows}
 
 
@@ -207,9 +206,9 @@ def seconds(row, name):
 
 
 def longest_wait(pool):
-    """Return how many seconds the first client of a pool's queue has waited, None if that is unknown.
+    """Return how many seconds the first client in a pool's queue has waited, None if unknown.
 
-    PgBouncer does not measure the wait for a server that does not finish its login: it is 0 then.
+    PgBouncer does not measure the wait for a server that is logging in: it reports 0.
 
     :param dict pool: a row of SHOW POOLS
     """
@@ -218,8 +217,9 @@ def longest_wait(pool):
 
 
 def plausible_growth(grown, interval, max_client_conn, query_wait_timeout):
-    """Return the growth of counters, None for one that the interval does not allow. Put forward, the server's clock
-    makes waits of an hour: all clients wait for no longer than the interval and what they had waited before it.
+    """Return the growth of counters, with None for one that is impossible in the interval.
+
+    A clock that is put forward adds an hour to a wait: no client waits longer than the interval and query_wait_timeout.
 
     :param dict grown: name -> list, of which the last number is the microseconds that clients waited; None if unknown
     :param float interval: seconds
@@ -238,8 +238,8 @@ def plausible_growth(grown, interval, max_client_conn, query_wait_timeout):
 
 
 def identifier(name):
-    r"""Return a name as PostgreSQL stores it, cut to 63 bytes; PgBouncer shows it in full. A byte that is no UTF-8
-    is one, though it looks like ``\xe9``."""
+    r"""Return a name as PostgreSQL stores it, truncated to 63 bytes; PgBouncer shows it in full. A byte that is not
+    UTF-8, shown as ``\xe9``, counts as one."""
     if not name or len(name) <= IDENTIFIER_BYTES // 4:
         return name
     stored = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode())[:IDENTIFIER_BYTES]
@@ -247,9 +247,9 @@ def identifier(name):
 
 
 def argument(name):
-    """Return a name as an argument of a console command, None if PgBouncer takes none that long.
+    """Return a name as an argument of a console command, None if it is too long for PgBouncer.
 
-    Quotes count, so a long name that needs none gets none.
+    Quotes count: a long name gets none if it needs none.
     """
     quoted = '"{}"'.format(name.replace('"', '""'))
     if len(quoted.encode()) <= ARGUMENT_BYTES:
@@ -258,8 +258,8 @@ def argument(name):
 
 
 def is_listed(name, names):
-    """Return whether a name is in one of PgBouncer's lists, as PgBouncer looks for it: set off by commas or
-    blanks, so that it may hold blanks itself (strlist_contains in util.c).
+    """Return whether a name is in a list of PgBouncer, compared as PgBouncer does: between commas or blanks, so that
+    the name may contain blanks (strlist_contains in util.c).
 
     :param str names: of SHOW CONFIG, e.g. admin_users
     """
@@ -267,10 +267,10 @@ def is_listed(name, names):
 
 
 def age(connect_time, now):
-    """Return how many seconds lie between two of PgBouncer's times, None if that cannot be known.
+    """Return the seconds between two times of PgBouncer, None if unknown.
 
-    They are local times such as ``2026-10-25 02:59:58 CET``. When the clock was put back or forward between them the
-    difference is wrong by an hour or two: near such a change the age is unknown, later it is a lower bound.
+    They are local times such as ``2026-10-25 02:59:58 CET``. If the clock was changed between them, the difference is
+    wrong by an hour or two: shortly after a change the age is unknown, later it is a lower bound.
     """
     (then, then_zone), (latest, latest_zone) = _local_time(connect_time), _local_time(now)
     if then is None or latest is None:
@@ -281,7 +281,7 @@ def age(connect_time, now):
 
 
 def _local_time(text):
-    """Return the time and the name of its zone, None and None if it is no such text."""
+    """Return the time and the name of its zone, None and None for another text."""
     try:
         return datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S"), text[19:].strip()
     except (TypeError, ValueError):
@@ -289,7 +289,7 @@ def _local_time(text):
 
 
 def postgresql(answers):
-    """Return what PostgreSQL answered to the queries of ``probes.postgres``, with typed values.
+    """Return the answers of PostgreSQL to the queries of ``probes.postgres`` with typed values.
 
     :param dict answers: query -> list of rows: column -> text, number or None
     """

@@ -4,7 +4,10 @@ from .endpoint import test_migration
 from .endpoint import test_problems
 from .live import test_live_models
 from .live import test_pg_stat_activity
+from .live import test_pg_stat_activity_actions
+from .live import test_pg_stat_activity_joins
 from .live import test_pgbouncer_pool
+from .live import test_pgbouncer_show
 from .live import test_tours
 from .listen_check import test_rights
 from .listen_check import test_step_bus

@@ -15,6 +15,8 @@ LIVE_MODELS = (
     "pgbouncer.database",
     "pgbouncer.stat",
     "pgbouncer.setting",
+    "pgbouncer.user",
+    "pgbouncer.peer",
 )
 STORED_MODELS = ("connection.endpoint", "connection.sample", "connection.rule", "connection.alert", "connection.check")
 MODELS = (*LIVE_MODELS, *STORED_MODELS)

@@ -5,6 +5,7 @@ from . import pg_stat_activity_query
 from . import pg_stat_activity_notices
 from . import pg_stat_activity_actions
 from . import pgbouncer_show
+from . import pgbouncer_show_views
 from . import pgbouncer_pool
 from . import pgbouncer_socket
 from . import pgbouncer_client
@@ -12,4 +13,6 @@ from . import pgbouncer_server
 from . import pgbouncer_database
 from . import pgbouncer_stat
 from . import pgbouncer_setting
+from . import pgbouncer_user
+from . import pgbouncer_peer
 from . import connection_endpoint

@@ -1,14 +1,13 @@
-"""Notices that travel with the rows of a list."""
+"""Notices that travel with the rows of a list. Knows no server and no other model."""
 
 from odoo import api, fields, models
 
 
 class ConnectionNotices(models.AbstractModel):
-    """Rows that do not tell everything by themselves.
+    """Rows that need a notice about what they do not show.
 
-    What list views load carries a ``reading`` beside the rows: when they were read, and
-    what is missing from them. It travels in the same answer, so that rows and notices are
-    always of the same moment. Pivots and graphs ask for the notices apart.
+    The rows of a list come with a ``reading``: when they were read, and what is missing from them. Both are in one
+    answer, so that they are always from the same moment. Pivots and graphs request the notices separately.
     """
 
     _name = "connection.notices"
@@ -24,17 +23,17 @@ class ConnectionNotices(models.AbstractModel):
 
     @api.model
     def _reading(self):
-        """:return: ``read_at`` (UTC) and ``notices``: a list of dictionaries with ``type``
-        (Bootstrap's: danger, warning, info), ``text`` and ``remedy``"""
+        """Return ``read_at`` (UTC) and ``notices``: a list of dictionaries with ``type`` (Bootstrap's: danger, warning,
+        info), ``text`` and ``remedy``."""
         return {"read_at": fields.Datetime.to_string(fields.Datetime.now()), "notices": self._notices()}
 
     @api.model
     def get_notices(self):
-        """The notices of a reading that is made now."""
+        """Return the notices of a reading that is made now."""
         self.check_access("read")
         return self._notices()
 
     @api.model
     def _notices(self):
-        """What the rows do not show, and what to do about it: see ``_reading``."""
+        """Return what the rows do not show, and what to do about it: see ``_reading``."""
         return []

@@ -1,4 +1,4 @@
-"""What can be done with a session."""
+"""Actions on sessions. Opens the PgBouncer rows that they are joined to, writes to the endpoint's chatter."""
 
 import psycopg2
 from markupsafe import escape
@@ -21,9 +21,8 @@ class PgStatActivity(models.Model):
     _inherit = "pg.stat.activity"
 
     def action_open_blockers(self):
-        """The sessions at the root of what this one waits for: those that wait for no lock
-        themselves. In a deadlock there are none, and all that take part in it are shown. A
-        prepared transaction has no session: what it is, and how to end it, is told instead."""
+        """Return the action that shows the sessions at the root of what this one waits for, see
+        `analysis.blocking.roots`. A prepared transaction has no session: a message explains how to end it."""
         blocked = self.search([("blocked_by", "!=", False)])
         roots = self._root_blockers(blocked)
         if roots == {PREPARED}:
@@ -37,9 +36,9 @@ class PgStatActivity(models.Model):
         found = self.env.execute_query(SQL(postgres.PREPARED_BLOCKERS, list(pids)))
         return [
             self.env._(
-                "The prepared transaction “%(gid)s” of %(owner)s holds the lock, since %(since)s UTC. It has no "
-                "session, and outlives a restart. If its application does not end it, connect to the database "
-                "%(database)s as %(owner)s or as a superuser, and run: %(remedy)s",
+                "The prepared transaction “%(gid)s” of %(owner)s has held the lock since %(since)s UTC. It has no "
+                "session and survives a restart. If its application does not end it, connect to the database "
+                "%(database)s as %(owner)s or as a superuser and run: %(remedy)s",
                 gid=gid,
                 owner=owner,
                 since=fields.Datetime.to_string(prepared),
@@ -61,7 +60,7 @@ class PgStatActivity(models.Model):
         return blocking.waits_for((session.pid, session.blocked_by) for session in self)
 
     def _client(self):
-        """Where the client is that works in this session."""
+        """Return the address of the client that uses this session."""
         if self.client_addr:
             own = network_address(self.client_addr, self.client_port)
         else:
@@ -78,20 +77,19 @@ class PgStatActivity(models.Model):
         return self.env["pgbouncer.client"]._open([("id", "=", self.client_id.id)])
 
     def action_cancel(self):
-        """Ask PostgreSQL to cancel what the sessions run now; see ``_signal``."""
+        """Cancel the current query of these sessions, see ``_signal``."""
         return self._signal("pg_cancel_backend")
 
     def action_terminate(self):
-        """Ask PostgreSQL to end the sessions; see ``_signal``."""
+        """Terminate these sessions, see ``_signal``."""
         return self._signal("pg_terminate_backend")
 
     def _signal(self, function):
-        """Run a function of PostgreSQL on the backends of these sessions, write what came of it
-        into the chatter of the PostgreSQL endpoint, and tell the user.
+        """Run a function of PostgreSQL on the backends of these sessions, and return the notification of the outcome,
+        which is also written to the chatter of the PostgreSQL endpoint.
 
-        A session is found again by its id, which is its PID and the second of its start, in the
-        very statement that sends the signal: one that is gone, or whose PID serves another
-        session now, is left alone.
+        The statement that sends the signal finds the session by its id, which is its PID and the second of its start:
+        a session that has ended, or whose PID serves another session now, gets no signal.
         """
         endpoint = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql")
         endpoint.check_access("write")
@@ -109,7 +107,7 @@ class PgStatActivity(models.Model):
             outcomes.append((is_done, f"{signal}: {outcome} {who.get(session_id, '')}".strip()))
             record.body = escape(outcomes[-1][1])
         done = sum(is_done for is_done, _outcome in outcomes)
-        # A form of a session that is gone cannot be shown again.
+        # The form of a session that has ended cannot be shown again.
         is_gone = done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
         return notification(
             self.env._("%(done)s of %(count)s done", done=done, count=len(outcomes)),
@@ -122,7 +120,7 @@ class PgStatActivity(models.Model):
         )
 
     def _identify(self):
-        """Whose session it is, for the record of what was done to it."""
+        """Return in words whose session it is, for the chatter."""
         client = self._client()
         if self.pooled_client:
             client = self.env._("%(client)s, behind %(pgbouncer)s", client=client, pgbouncer=self.endpoint_id.name)
@@ -139,26 +137,12 @@ class PgStatActivity(models.Model):
 
     @api.model
     def _signal_one(self, function, session_id):
-        """:return: (whether PostgreSQL sent the signal, what came of it in words)"""
-        # Of a cancel an idle session would take no notice.
-        may_signal = SQL(
-            "pid <> pg_backend_pid() AND backend_start IS NOT NULL AND backend_type = 'client backend'%s",
-            SQL(" AND state = 'active'") if function == "pg_cancel_backend" else SQL(),
-        )
-        query = SQL(
-            """SELECT state, backend_type, pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
-                 FROM pg_stat_activity
-                WHERE %s = %s""",
-            may_signal,
-            SQL.identifier(function),
-            self._session_id(),
-            session_id,
-        )
+        """Return whether PostgreSQL sent the signal, and the outcome in words."""
         try:
             with self.env.cr.savepoint():
-                # Within a transaction PostgreSQL shows the sessions as they were at the first look.
+                # In a transaction PostgreSQL shows the sessions as they were at the first query.
                 self.env.cr.execute("SELECT pg_stat_clear_snapshot()")
-                self.env.cr.execute(query, log_exceptions=False)
+                self.env.cr.execute(self._signal_query(function, session_id), log_exceptions=False)
                 rows = self.env.cr.fetchall()
         except psycopg2.errors.InsufficientPrivilege as error:
             [(role,)] = self.env.execute_query(SQL("SELECT quote_ident(current_user)"))
@@ -168,23 +152,45 @@ class PgStatActivity(models.Model):
                 error=" ".join(filter(None, (error.diag.message_primary, error.diag.message_detail))).rstrip("."),
                 remedy=f"GRANT pg_signal_backend TO {role};",
             )
-        if not rows:
-            return False, self.env._(
-                "nothing was done, because this session is gone. If its PID is still listed, it serves another "
-                "session now."
-            )
-        [(state, backend_type, is_own, is_sent)] = rows
+        problem = self._signal_problem(*rows[0]) if rows else self._gone()
+        return not problem, problem or self.env._("the signal was sent.")
+
+    @api.model
+    def _gone(self):
+        return self.env._(
+            "nothing was done, because this session is gone. If its PID is still listed, it serves another session now."
+        )
+
+    @api.model
+    def _signal_query(self, function, session_id) -> SQL:
+        """Return the query that sends a signal, and whose row is the arguments of `_signal_problem`."""
+        # An idle session ignores a cancel.
+        may_signal = SQL(
+            "pid <> pg_backend_pid() AND backend_start IS NOT NULL AND backend_type = 'client backend'%s",
+            SQL(" AND state = 'active'") if function == "pg_cancel_backend" else SQL(),
+        )
+        return SQL(
+            """SELECT state, backend_type, pid = pg_backend_pid(), CASE WHEN %s THEN %s(pid) END
+                 FROM pg_stat_activity
+                WHERE %s = %s""",
+            may_signal,
+            SQL.identifier(function),
+            self._session_id(),
+            session_id,
+        )
+
+    @api.model
+    def _signal_problem(self, state, backend_type, is_own, is_sent):
+        """Return in words why no signal was sent; None if it was."""
         if is_own:
-            return False, self.env._("nothing was done, because this session works on your own request.")
+            return self.env._("nothing was done, because this session works on your own request.")
         if not backend_type:
-            return False, self.env._(
+            return self.env._(
                 "nothing was done, because Odoo's role may not see when this session started: it could be another one "
-                "by now. The list says how to grant it."
+                "by now. The list shows how to grant it."
             )
         if backend_type != "client backend":
-            return False, self.env._("nothing was done, because it is no client's session: %s.", backend_type)
+            return self.env._("nothing was done, because it is no client's session: %s.", backend_type)
         if is_sent is None:
-            return False, self.env._("nothing was done, because it runs no query now: it is %s.", state)
-        if not is_sent:
-            return False, self.env._("the session ended before the signal came.")
-        return True, self.env._("the signal was sent.")
+            return self.env._("nothing was done, because it runs no query now: it is %s.", state)
+        return None if is_sent else self.env._("the session ended before the signal came.")

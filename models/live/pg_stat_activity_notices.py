@@ -12,17 +12,17 @@ class PgStatActivity(models.Model):
     def _notices(self):
         activity = self._activity()
         if problem := self.env.cr.cache.get((self._name, "primary")):
-            text = self.env._("The primary server cannot be read: %s", problem)
-            return [{"type": "danger", "text": text, "remedy": self.env._("This is a standby's connection.")}]
+            text = self.env._("The primary server could not be read: %s", problem)
+            return [{"type": "danger", "text": text, "remedy": self.env._("This request is connected to a standby.")}]
         unmatched = [
-            notice | {"text": self.env._("%s Its sessions cannot be told from others.", notice["text"])}
+            notice | {"text": self.env._("%s Its sessions cannot be identified.", notice["text"])}
             for notice in self.env["pgbouncer.server"].sudo()._notices()
         ]
         return [self._limit_notice(activity), *self._unseen_notices(activity), *unmatched]
 
     @api.model
     def _limit_notice(self, activity):
-        """Return the notice how many connections are in use.
+        """Return the notice that says how many connections are in use.
 
         :param activity: of `_activity`
         """
@@ -46,16 +46,17 @@ class PgStatActivity(models.Model):
         notices = []
         if activity["hidden_backends"]:
             text = self.env._(
-                "%(count)s session(s) belong to other roles, and Odoo's role %(role)s may not see what they do: their "
-                "state, times, client and query are empty here. To see them, run as a superuser:",
+                "%(count)s session(s) belong to other roles. Odoo's role %(role)s may not see their state, "
+                "times, client "
+                "and query, which are empty here. To see them, run as a superuser:",
                 count=format_number(self.env, activity["hidden_backends"]),
                 role=activity["role"],
             )
             notices.append({"type": "warning", "text": text, "remedy": f"GRANT pg_monitor TO {activity['role']};"})
         if activity["untracked_backends"]:
             text = self.env._(
-                "track_activities is off for %s session(s): their state, times and query are unknown. To see those of "
-                "the next sessions, run as a superuser:",
+                "track_activities is off for %s session(s): their state, times and query are unknown. To track new "
+                "sessions, run as a superuser:",
                 format_number(self.env, activity["untracked_backends"]),
             )
             notices.append({"type": "warning", "text": text, "remedy": activity["track"] or ""})

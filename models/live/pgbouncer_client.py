@@ -16,24 +16,26 @@ class PgbouncerClient(models.Model):
     _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES", "SHOW POOLS")
     _link_field = "server_id"
 
-    user = fields.Char(help="The role that the client logged in with. A force_user may make its pool another's.")
+    user = fields.Char(
+        help="The role that the client logged in with. With a force_user its pool belongs to another role."
+    )
     state = fields.Char(
-        help="active: has a server, or before 1.25 needs none. idle: needs none. waiting: waits for one. "
-        "active_cancel_req, waiting_cancel_req: asks to cancel another client's query."
+        help="active: uses a server, or is idle before 1.25. idle: needs no server. waiting: waits for a server. "
+        "active_cancel_req, waiting_cancel_req: a request to cancel the query of another client."
     )
     remote_pid = NullableInteger(
-        help="The client's process where it comes over a unix socket. Over TCP it is not known: 0."
+        help="The client's process, if it connects over a unix socket. Over TCP it is unknown: 0."
     )
-    wait = NullableInteger(help="For how long the client's current query has waited or run.")
+    wait = NullableInteger(help="How long the client's current query has waited or run.")
     wait_age = NullableFloat(
         "Wait (s)",
         readonly=True,
         digits=(16, 3),
         aggregator="max",
-        help="wait with its microseconds: for how long a waiting client has waited, or an active one's query has taken "
-        "so far, its waiting included.",
+        help="wait with its microseconds: how long a waiting client has waited, or how long the query of an active "
+        "client has taken so far, including its wait.",
     )
-    server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that works for it right now.")
+    server_id = fields.Many2one("pgbouncer.server", readonly=True, help="The server that it uses right now.")
 
     @api.model
     def _make_rows(self, endpoint_id, rows, servers, databases, pools):

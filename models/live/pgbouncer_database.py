@@ -9,7 +9,7 @@ DATABASE_STATES = [("active", "Active"), ("paused", "Paused"), ("disabled", "Dis
 
 
 class PgbouncerDatabase(models.Model):
-    """One row of SHOW DATABASES: a database that clients may ask PgBouncer for."""
+    """One row of SHOW DATABASES: a database that clients can connect to."""
 
     _name = "pgbouncer.database"
     _inherit = "pgbouncer.show"
@@ -18,54 +18,59 @@ class PgbouncerDatabase(models.Model):
     _order = "endpoint_id, name"
     _show_commands = ("SHOW DATABASES", "SHOW STATE")
 
-    name = fields.Char(readonly=True, help="The name that clients ask for. “*” itself is never listed.")
-    host = fields.Char(readonly=True, help="Where PostgreSQL is. Empty: its unix socket, or PgBouncer itself.")
-    port = NullableInteger(readonly=True, aggregator=None, help="Where PostgreSQL listens.")
+    name = fields.Char(readonly=True, help="The name that clients connect to. “*” itself is never listed.")
+    host = fields.Char(readonly=True, help="The host of PostgreSQL. Empty: its unix socket, or PgBouncer itself.")
+    port = NullableInteger(readonly=True, aggregator=None, help="The port of PostgreSQL.")
     database = fields.Char("PostgreSQL Database", readonly=True, help="The database's name in PostgreSQL.")
-    force_user = fields.Char(readonly=True, help="The role that all clients work as, whoever they are.")
-    pool_size = NullableInteger(readonly=True, help="How many servers each user's pool may have.")
+    force_user = fields.Char(readonly=True, help="The role that PgBouncer uses for all clients.")
+    pool_size = NullableInteger(readonly=True, help="Maximum number of servers in the pool of each user.")
     min_pool_size = NullableInteger(
-        "Minimum Pool Size", readonly=True, help="How many servers are kept even if nobody needs them. Since 1.16."
+        "Minimum Pool Size", readonly=True, help="Minimum number of servers that are kept open. Since 1.16."
     )
     reserve_pool_size = NullableInteger(
         readonly=True,
-        help="How many more servers a pool may have when clients have waited too long. Before 1.24 the column is "
-        "called reserve_pool.",
+        help="Number of additional servers for a pool whose clients have waited too long. Named reserve_pool before "
+        "1.24.",
     )
     server_lifetime = NullableInteger(
-        "Server Lifetime (s)", readonly=True, aggregator=None, help="After it a free server is closed. Since 1.23."
+        "Server Lifetime (s)",
+        readonly=True,
+        aggregator=None,
+        help="Age after which a free server is closed. Since 1.23.",
     )
-    pool_mode = fields.Char(readonly=True, help="Empty: the one of the whole PgBouncer, see Configuration.")
-    load_balance_hosts = fields.Char(readonly=True, help="How one of several hosts is chosen. Since 1.24.")
+    pool_mode = fields.Char(readonly=True, help="Empty: the pool_mode of the instance, see Configuration.")
+    load_balance_hosts = fields.Char(readonly=True, help="How a host is chosen if there are several. Since 1.24.")
     max_connections = NullableInteger(
-        "Maximum Servers", readonly=True, help="How many servers all pools of this database may have; 0 is no limit."
+        "Maximum Servers",
+        readonly=True,
+        help="Maximum number of servers in all pools of this database; 0 is unlimited.",
     )
-    current_connections = NullableInteger("Current Servers", readonly=True, help="Servers that it has now.")
+    current_connections = NullableInteger("Current Servers", readonly=True, help="Servers that are open now.")
     max_client_connections = NullableInteger(
-        "Maximum Clients", readonly=True, help="How many clients may be connected; 0 is no limit. Since 1.24."
+        "Maximum Clients", readonly=True, help="Maximum number of clients; 0 is unlimited. Since 1.24."
     )
     current_client_connections = NullableInteger(
         "Current Clients", readonly=True, help="Clients that are connected now. Since 1.24."
     )
     paused = NullableInteger(
-        readonly=True, help="1: paused by itself. A pause of the whole PgBouncer does not show here, but in the state."
+        readonly=True, help="1: this database is paused. A pause of the instance is only visible in the state."
     )
-    disabled = NullableInteger(readonly=True, help="1: accepts no new clients.")
+    disabled = NullableInteger(readonly=True, help="1: rejects new clients.")
     state = fields.Selection(
         DATABASE_STATES,
         readonly=True,
-        help="Paused: no client gets a server, by PAUSE of this database or of the whole PgBouncer. Disabled: accepts "
-        "no new clients. Unknown: before 1.19 nothing tells whether the whole PgBouncer is paused.",
+        help="Paused: no client gets a server, because of a PAUSE of this database or of the instance. Disabled: "
+        "rejects new clients. Unknown: before 1.19 PgBouncer does not report whether the instance is paused.",
     )
     is_admin = fields.Boolean(related="endpoint_id.is_admin")
 
     @api.model
     def _make_rows(self, endpoint_id, rows, state_rows):
         made = super()._make_rows(endpoint_id, rows)
-        whole = console_state(state_rows)
+        instance = console_state(state_rows)
         for row in made:
             row.setdefault("reserve_pool_size", row.get("reserve_pool"))
-            row["state"] = database_state(row, whole)
+            row["state"] = database_state(row, instance)
         return made
 
     def action_reconnect(self):

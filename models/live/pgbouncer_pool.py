@@ -29,75 +29,82 @@ class PgbouncerPool(models.Model):
     _show_commands = ("SHOW POOLS", "SHOW DATABASES", "SHOW STATE", "SHOW USERS", "SHOW CONFIG")
 
     database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
-    user = fields.Char(readonly=True, help="The role that the pool's servers are logged in with.")
+    user = fields.Char(readonly=True, help="The role that the pool's servers log in with.")
     cl_active = NullableInteger(
         "Clients Active",
         readonly=True,
-        help="Clients that have a server or need none right now: before PgBouncer 1.25 idle ones too. Not a load.",
+        help="Clients that use a server or need none right now. Includes idle clients before PgBouncer 1.25: "
+        "not a measure of load.",
     )
     cl_waiting = NullableInteger(
-        "Clients Waiting", readonly=True, help="Clients that have sent a query and wait for a server to become free."
+        "Clients Waiting", readonly=True, help="Clients that have sent a query and wait for a server."
     )
     cl_active_cancel_req = NullableInteger(
         "Cancels Active",
         readonly=True,
-        help="Requests to cancel a query that were sent on, and are not answered yet. Since 1.18.",
+        help="Cancel requests that were forwarded, and are not answered yet. Since 1.18.",
     )
     cl_waiting_cancel_req = NullableInteger(
-        "Cancels Waiting", readonly=True, help="Requests to cancel a query that wait to be sent on. Since 1.18."
+        "Cancels Waiting", readonly=True, help="Cancel requests that wait to be forwarded. Since 1.18."
     )
-    sv_active = NullableInteger("Servers Active", readonly=True, help="Server connections that a client is using.")
+    sv_active = NullableInteger("Servers Active", readonly=True, help="Server connections that are used by a client.")
     sv_active_cancel = NullableInteger(
-        "Servers Cancelling", readonly=True, help="Server connections that send on a request to cancel. Since 1.18."
+        "Servers Cancelling", readonly=True, help="Server connections that forward a cancel request. Since 1.18."
     )
     sv_being_canceled = NullableInteger(
         "Servers Cancelled",
         readonly=True,
-        help="Servers that could be free, but wait until the cancels that are meant for them are done. Since 1.18.",
+        help="Servers that will be free when the cancel requests for them are done. Since 1.18.",
     )
-    sv_idle = NullableInteger("Servers Idle", readonly=True, help="Server connections that can be used at once.")
+    sv_idle = NullableInteger("Servers Idle", readonly=True, help="Server connections that are free.")
     sv_used = NullableInteger(
-        "Servers Used", readonly=True, help="Idle for so long that they are checked before they are used again."
+        "Servers Used", readonly=True, help="Idle for longer than server_check_delay: checked before the next use."
     )
-    sv_tested = NullableInteger("Servers Tested", readonly=True, help="Being reset or checked.")
+    sv_tested = NullableInteger(
+        "Servers Tested", readonly=True, help="Server connections that are being reset or checked."
+    )
     sv_login = NullableInteger(
-        "Servers in Login", readonly=True, help="Logging in to PostgreSQL: it is slow, or not there, if they stay."
+        "Servers in Login",
+        readonly=True,
+        help="Server connections that are logging in. If they stay, PostgreSQL is slow or does not answer.",
     )
     bottleneck = fields.Selection(
         BOTTLENECKS,
         "Held Back By",
         readonly=True,
-        help="While clients wait: what keeps the pool from opening another server for them.",
+        help="While clients wait: the limit that keeps the pool from opening another server.",
     )
     maxwait = NullableInteger(
         "Longest Wait, Whole Seconds",
         readonly=True,
         aggregator="max",
-        help="0 while clients are waiting may mean less than a second, or that no server can be reached.",
+        help="0 while clients wait: less than a second, or no server can be reached.",
     )
     maxwait_us = NullableInteger(
         "Longest Wait, Microsecond Part",
         readonly=True,
         aggregator=None,
-        help="The part of a second that maxwait leaves out.",
+        help="The fraction of a second that maxwait leaves out.",
     )
     maxwait_age = NullableFloat(
         "Longest Wait (s)",
         readonly=True,
         digits=(16, 3),
         aggregator="max",
-        help="How long the first client in the queue has waited: maxwait with its microseconds. Empty while none of "
-        "the pool's servers has logged in: PgBouncer does not measure that wait.",
+        help="How long the first client in the queue has waited: maxwait with its microseconds. Empty while no "
+        "server of "
+        "the pool has logged in: PgBouncer does not measure that wait.",
     )
     pool_mode = fields.Char(
-        readonly=True, help="When a client gives its server back: at the end of its session, transaction or statement."
+        readonly=True, help="When a client releases its server: at the end of its session, transaction or statement."
     )
-    load_balance_hosts = fields.Char(readonly=True, help="How one of several hosts is chosen. Since 1.24.")
+    load_balance_hosts = fields.Char(readonly=True, help="How a host is chosen if there are several. Since 1.24.")
     state = fields.Selection(
         DATABASE_STATES,
         readonly=True,
-        help="Of its database. Paused: no client gets a server. Disabled: accepts no new clients. Unknown: before 1.19 "
-        "nothing tells whether the whole PgBouncer is paused.",
+        help="The state of its database. Paused: no client gets a server. Disabled: rejects new clients. "
+        "Unknown: before "
+        "1.19 PgBouncer does not report whether the instance is paused.",
     )
 
     @api.model
@@ -105,12 +112,16 @@ class PgbouncerPool(models.Model):
         made = super()._make_rows(endpoint_id, rows)
         state, settings = readings.console_state(state_rows), readings.by_key(settings)
         databases = {database.get("name"): database for database in databases}
-        users, of_users = {user.get("name"): user for user in users}, servers_of_users(rows)
+        users = {user.get("name"): user for user in users}
+        # Few pools have waiting clients, and only those are held back.
+        of_users = servers_of_users(rows) if any(row.get("cl_waiting") for row in rows) else {}
         for row in made:
-            database, user = databases.get(row["database"], {}), users.get(row["user"], {})
+            database = databases.get(row["database"], {})
             row["state"] = readings.database_state(database, state)
             row["maxwait_age"] = readings.longest_wait(row)
-            row["bottleneck"] = bottleneck(row, database, user, of_users[row["user"]], settings, row["state"])
+            if row.get("cl_waiting"):
+                user, of_user = users.get(row["user"], {}), of_users[row["user"]]
+                row["bottleneck"] = bottleneck(row, database, user, of_user, settings, row["state"])
         return made
 
     def action_open_clients(self):
@@ -124,7 +135,7 @@ class PgbouncerPool(models.Model):
 
     @api.model
     def _explain_bottleneck(self, name):
-        """Return in words what one of BOTTLENECKS means for the clients of a pool."""
+        """Return in words what one of BOTTLENECKS means for a pool."""
         return {
             "paused": self.env._("The database is paused."),
             "login": self.env._(

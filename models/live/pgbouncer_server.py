@@ -11,7 +11,7 @@ from ...probes.errors import QueryError
 
 
 class PgbouncerServer(models.Model):
-    """One row of SHOW SERVERS: a connection of PgBouncer's to PostgreSQL."""
+    """One row of SHOW SERVERS: a connection of PgBouncer to PostgreSQL."""
 
     _name = "pgbouncer.server"
     _inherit = "pgbouncer.socket"
@@ -21,13 +21,13 @@ class PgbouncerServer(models.Model):
     _link_field = "client_id"
 
     state = fields.Char(
-        help="active: works for a client. idle: free. used: free for so long that it is checked before its next use. "
-        "tested: being reset or checked. new: logging in. active_cancel: sends on a request to cancel. "
-        "being_canceled: waits until the cancels that are meant for it are done."
+        help="active: used by a client. idle: free. used: free for longer than server_check_delay, checked before its "
+        "next use. tested: being reset or checked. new: logging in. active_cancel: forwards a cancel request. "
+        "being_canceled: waits until the cancel requests for it are done."
     )
     wait = NullableInteger(help="Not used for servers: always 0.")
     remote_pid = NullableInteger(help="The PID of the backend in pg_stat_activity.")
-    client_id = fields.Many2one("pgbouncer.client", readonly=True, help="The client that it works for right now.")
+    client_id = fields.Many2one("pgbouncer.client", readonly=True, help="The client that uses it right now.")
 
     @api.model
     def _make_rows(self, endpoint_id, rows, clients, databases):

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 
 
 class PgbouncerSetting(models.Model):
-    """One row of SHOW CONFIG: a setting that PgBouncer works with. Not all of them: see probes.settings."""
+    """One row of SHOW CONFIG. Settings that may hold a secret are left out, see probes.settings."""
 
     _name = "pgbouncer.setting"
     _inherit = "pgbouncer.show"
@@ -14,11 +14,11 @@ class PgbouncerSetting(models.Model):
     _order = "endpoint_id, key"
     _show_commands = ("SHOW CONFIG",)
 
-    key = fields.Char("Setting", readonly=True, help="Its name in pgbouncer.ini.")
-    value = fields.Char(readonly=True, help="As PgBouncer says it: without a unit.")
-    default = fields.Char(readonly=True, help="What it is if pgbouncer.ini does not set it.")
-    changeable = fields.Char(readonly=True, help="no: takes effect at the next start, not at RELOAD.")
-    is_changed = fields.Boolean("Not the Default", readonly=True, help="Whether the value is another than the default.")
+    key = fields.Char("Setting", readonly=True, help="The name in pgbouncer.ini.")
+    value = fields.Char(readonly=True, help="As PgBouncer reports it: without a unit.")
+    default = fields.Char(readonly=True, help="The value if pgbouncer.ini does not set it.")
+    changeable = fields.Char(readonly=True, help="no: takes effect after a restart, not after RELOAD.")
+    is_changed = fields.Boolean("Not the Default", readonly=True, help="Whether the value differs from the default.")
 
     @api.model
     def _make_rows(self, endpoint_id, rows):

@@ -32,6 +32,8 @@ class PgbouncerShow(models.AbstractModel):
 
     # The command whose rows these are, e.g. "SHOW POOLS", then others that `_make_rows` needs.
     _show_commands = ()
+    # The first version of PgBouncer that has it, if not all supported versions do, e.g. (1, 19).
+    _show_since = ()
 
     endpoint_id = fields.Many2one("connection.endpoint", readonly=True, help="The PgBouncer that reports it.")
 
@@ -90,8 +92,11 @@ class PgbouncerShow(models.AbstractModel):
 
     @api.model
     def _check_answer(self, reading):
-        """Return the rows of each of ``_show_commands``, or a QueryError if those of the first have no key."""
+        """Return the rows of each of ``_show_commands``, or a QueryError if this version does not have the first, or
+        its rows have no key."""
         command = self._show_commands[0]
+        if readings.version_tuple(reading.version) < self._show_since:
+            return QueryError("unknown_command", reading.version)
         if missing := readings.missing_key(command, reading.answers[command]):
             return QueryError("other", f"{command}: no column {', '.join(missing)}")
         return [reading.answers[command] for command in self._show_commands]
@@ -114,8 +119,16 @@ class PgbouncerShow(models.AbstractModel):
     @api.model
     def _notices(self):
         return [
-            {"type": "danger", "text": f"{endpoint.name}: {message}", "remedy": remedy}
+            self._notice(endpoint, answer)
             for endpoint, answer in self._answers().items()
             if isinstance(answer, QueryError)
-            for message, remedy in [endpoint._explain(answer)]
         ]
+
+    @api.model
+    def _notice(self, endpoint, error):
+        if error.reason == "unknown_command":
+            kind, message = "warning", self.env._("PgBouncer %s does not have this command.", error.detail)
+            remedy = self.env._("It was added in PgBouncer %s.", ".".join(map(str, self._show_since)))
+        else:
+            kind, (message, remedy) = "danger", endpoint._explain(error)
+        return {"type": kind, "text": f"{endpoint.name}: {message}", "remedy": remedy}

@@ -1,4 +1,4 @@
-"""What the models of SHOW CLIENTS and SHOW SERVERS have in common."""
+"""What the models of SHOW CLIENTS and SHOW SERVERS have in common. Knows pools, and each of the two the other."""
 
 from odoo import api, fields, models
 
@@ -7,10 +7,10 @@ from ...fields import NullableInteger
 
 
 class PgbouncerSocket(models.AbstractModel):
-    """What SHOW CLIENTS and SHOW SERVERS have in common: a connection of PgBouncer's.
+    """The columns that SHOW CLIENTS and SHOW SERVERS have in common: a connection of PgBouncer.
 
-    Times are PgBouncer's own text, with the zone of its process: they are shown, not computed
-    with. The column ``id`` of SHOW is called ``socket_id``, because Odoo's id is another.
+    Times are PgBouncer's own text, in the time zone of its process: they are shown, and never computed with. The
+    column ``id`` of SHOW is called ``socket_id``, because Odoo has its own id.
     """
 
     _name = "pgbouncer.socket"
@@ -21,43 +21,48 @@ class PgbouncerSocket(models.AbstractModel):
     _link_field = None
 
     type = fields.Char(readonly=True, help="C for a client, S for a server.")
-    user = fields.Char(readonly=True, help="The role that the connection is logged in with.")
+    user = fields.Char(readonly=True, help="The role that the connection logged in with.")
     database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
     replication = fields.Char(readonly=True, help="Whether it is a replication connection. Empty before 1.23.")
     state = fields.Char(readonly=True)
-    addr = fields.Char("Address", readonly=True, help="The other end's address, or “unix” for a unix socket.")
-    port = NullableInteger(readonly=True, aggregator=None, help="The other end's port.")
-    local_addr = fields.Char("Local Address", readonly=True, help="PgBouncer's own end.")
-    local_port = NullableInteger("Local Port", readonly=True, aggregator=None, help="PgBouncer's own end.")
-    connect_time = fields.Char("Connected At", readonly=True, help="As PgBouncer writes it, in its own time zone.")
-    request_time = fields.Char("Last Request At", readonly=True, help="As PgBouncer writes it, in its own time zone.")
+    addr = fields.Char("Address", readonly=True, help="The address of the peer, or “unix” for a unix socket.")
+    port = NullableInteger(readonly=True, aggregator=None, help="The port of the peer.")
+    local_addr = fields.Char("Local Address", readonly=True, help="The address or port on PgBouncer's side.")
+    local_port = NullableInteger(
+        "Local Port", readonly=True, aggregator=None, help="The address or port on PgBouncer's side."
+    )
+    connect_time = fields.Char("Connected At", readonly=True, help="As PgBouncer reports it, in its own time zone.")
+    request_time = fields.Char("Last Request At", readonly=True, help="As PgBouncer reports it, in its own time zone.")
     wait = NullableInteger("Wait, Whole Seconds", readonly=True, aggregator="max")
     wait_us = NullableInteger(
-        "Wait, Microsecond Part", readonly=True, aggregator=None, help="The part of a second that wait leaves out."
+        "Wait, Microsecond Part", readonly=True, aggregator=None, help="The fraction of a second that wait leaves out."
     )
     close_needed = NullableInteger(
         readonly=True,
-        help="1: will be closed as soon as it is free, because of RECONNECT, RELOAD or a changed address.",
+        help="1: will be closed when it is released, because of RECONNECT, RELOAD or a changed address.",
     )
-    ptr = fields.Char("Pointer", readonly=True, help="PgBouncer's name for this connection. It may be used again.")
+    ptr = fields.Char(
+        "Pointer", readonly=True, help="PgBouncer's internal address of this connection. It may be reused."
+    )
     link = fields.Char(
-        readonly=True, help="The pointer of the client's server, or the server's client, that it works with right now."
+        readonly=True,
+        help="The pointer of the server that the client uses, or of the client that uses the server, right now.",
     )
     remote_pid = NullableInteger("Remote PID", readonly=True, aggregator=None)
-    tls = fields.Char("TLS", readonly=True, help="The encryption in use, empty for none.")
+    tls = fields.Char("TLS", readonly=True, help="TLS version and cipher. Empty without TLS.")
     application_name = fields.Char(
         "Application",
         readonly=True,
-        help="What the client calls itself: lost when the client resets its connection, as Odoo does. "
+        help="The name that the client gave itself. Empty after the client reset its connection, as Odoo does. "
         "Empty before 1.18.",
     )
     prepared_statements = NullableInteger(
-        readonly=True, help="Prepared statements that PgBouncer remembers here. Empty before 1.21."
+        readonly=True, help="Prepared statements that PgBouncer tracks on this connection. Empty before 1.21."
     )
     socket_id = NullableInteger(
-        "Unique ID", readonly=True, aggregator=None, help="PgBouncer's id, never used again. Empty before 1.24."
+        "Unique ID", readonly=True, aggregator=None, help="PgBouncer's own id, never reused. Empty before 1.24."
     )
-    pool_id = fields.Many2one("pgbouncer.pool", readonly=True, help="The pool that it belongs to.")
+    pool_id = fields.Many2one("pgbouncer.pool", readonly=True, help="The pool that the connection belongs to.")
 
     @api.depends("database", "user", "addr", "port", "remote_pid")
     def _compute_display_name(self):

@@ -13,10 +13,10 @@ SECONDS = {
 
 
 class PgbouncerStat(models.Model):
-    """One row of SHOW STATS: what a database has done.
+    """One row of SHOW STATS: the statistics of a database.
 
-    Totals are since PgBouncer started; averages are of its last stats_period, counts and
-    bytes of them per second.
+    Totals count from the start of PgBouncer; averages are of its last stats_period, those of counts and bytes per
+    second.
     """
 
     _name = "pgbouncer.stat"
@@ -29,28 +29,28 @@ class PgbouncerStat(models.Model):
 
     database = fields.Char(readonly=True, help="The database's name in PgBouncer, which may be an alias.")
     total_server_assignment_count = NullableInteger(
-        "Server Assignments", readonly=True, help="How often a client was given a server. Since 1.23."
+        "Server Assignments", readonly=True, help="Number of times a server was assigned to a client. Since 1.23."
     )
     total_xact_count = NullableInteger("Transactions", readonly=True, help="Transactions of its clients.")
     total_query_count = NullableInteger("Queries", readonly=True, help="Queries of its clients.")
     total_received = NullableInteger("Received (bytes)", readonly=True, help="From clients.")
     total_sent = NullableInteger("Sent (bytes)", readonly=True, help="To clients.")
     total_xact_time = NullableInteger(
-        "Time in Transactions (µs)", readonly=True, help="How long servers were in transactions, all together."
+        "Time in Transactions (µs)", readonly=True, help="Total time that servers were in transactions."
     )
     total_query_time = NullableInteger(
-        "Time in Queries (µs)", readonly=True, help="How long servers worked on queries, all together."
+        "Time in Queries (µs)", readonly=True, help="Total time that servers ran queries."
     )
     total_wait_time = NullableInteger(
-        "Time Waited (µs)", readonly=True, help="How long clients waited for a server, all together."
+        "Time Waited (µs)", readonly=True, help="Total time that clients waited for a server."
     )
     total_client_parse_count = NullableInteger(
-        "Parses by Clients", readonly=True, help="Prepared statements that clients made. Since 1.24."
+        "Parses by Clients", readonly=True, help="Prepared statements that clients created. Since 1.24."
     )
     total_server_parse_count = NullableInteger(
-        "Parses on Servers", readonly=True, help="Prepared statements that PgBouncer made on servers. Since 1.24."
+        "Parses on Servers", readonly=True, help="Prepared statements that PgBouncer created on servers. Since 1.24."
     )
-    total_bind_count = NullableInteger("Binds", readonly=True, help="Uses of prepared statements. Since 1.24.")
+    total_bind_count = NullableInteger("Binds", readonly=True, help="Prepared statements that were bound. Since 1.24.")
     total_client_login_count = NullableInteger("Client Logins", readonly=True, help="Since 1.26.")
     avg_server_assignment_count = NullableInteger("Server Assignments/s", readonly=True, help="Since 1.23.")
     avg_xact_count = NullableInteger("Transactions/s", readonly=True, help="Transactions per second.")
@@ -58,51 +58,51 @@ class PgbouncerStat(models.Model):
     avg_recv = NullableInteger("Received (bytes/s)", readonly=True, help="From clients, per second.")
     avg_sent = NullableInteger("Sent (bytes/s)", readonly=True, help="To clients, per second.")
     avg_xact_time = NullableInteger(
-        "Mean Transaction (µs)", readonly=True, aggregator="max", help="How long a transaction took on average."
+        "Mean Transaction (µs)", readonly=True, aggregator="max", help="Average duration of a transaction."
     )
     avg_query_time = NullableInteger(
-        "Mean Query (µs)", readonly=True, aggregator="max", help="How long a query took on average."
+        "Mean Query (µs)", readonly=True, aggregator="max", help="Average duration of a query."
     )
     avg_wait_time = NullableInteger(
-        "Waited (µs/s)", readonly=True, help="How long clients waited for a server in each second, all together."
+        "Waited (µs/s)", readonly=True, help="Total time that clients waited for a server in each second."
     )
     avg_client_parse_count = NullableInteger("Parses by Clients/s", readonly=True, help="Since 1.24.")
     avg_server_parse_count = NullableInteger("Parses on Servers/s", readonly=True, help="Since 1.24.")
     avg_bind_count = NullableInteger("Binds/s", readonly=True, help="Since 1.24.")
     avg_client_login_count = NullableInteger("Client Logins/s", readonly=True, help="Since 1.26.")
     total_xact_seconds = NullableFloat(
-        "Time in Transactions (s)", readonly=True, digits=(16, 1), help="total_xact_time: of all clients together."
+        "Time in Transactions (s)", readonly=True, digits=(16, 1), help="total_xact_time: total of all clients."
     )
     total_query_seconds = NullableFloat(
-        "Time in Queries (s)", readonly=True, digits=(16, 1), help="total_query_time: of all clients together."
+        "Time in Queries (s)", readonly=True, digits=(16, 1), help="total_query_time: total of all clients."
     )
     total_wait_seconds = NullableFloat(
         "Time Waited (s)",
         readonly=True,
         digits=(16, 1),
-        help="total_wait_time: how long clients have waited for a server, all together. It is counted when the "
-        "client gets its server.",
+        help="total_wait_time: total time that clients waited for a server. A wait is counted when the client gets its "
+        "server.",
     )
     avg_xact_seconds = NullableFloat(
         "Mean Transaction (s)",
         readonly=True,
         digits=(16, 4),
         aggregator="max",
-        help="How long a transaction took on average: avg_xact_time.",
+        help="Average duration of a transaction: avg_xact_time.",
     )
     avg_query_seconds = NullableFloat(
         "Mean Query (s)",
         readonly=True,
         digits=(16, 4),
         aggregator="max",
-        help="How long a query took on average: avg_query_time.",
+        help="Average duration of a query: avg_query_time.",
     )
     avg_wait_seconds = NullableFloat(
         "Waited (s/s)",
         readonly=True,
         digits=(16, 4),
-        help="avg_wait_time: how long clients waited for a server in each second, all together. A wait counts when it "
-        "has ended: while nobody gets a server, it is 0.",
+        help="avg_wait_time: total time that clients waited for a server in each second. A wait is counted when it has "
+        "ended: it is 0 while no client gets a server.",
     )
 
     @api.model

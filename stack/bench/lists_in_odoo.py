@@ -1,4 +1,4 @@
-"""The part of lists.py that runs inside `odoo shell`, where ``env`` is known."""
+"""The part of lists.py that runs in `odoo shell`, which provides ``env``."""
 
 from contextlib import closing
 from functools import partial
@@ -21,10 +21,10 @@ def bare_sessions():
 
 
 def measure_list(model):
-    """Rows, and the milliseconds of the bare command, of the first page, and of all rows."""
-    ask = partial(bare_show, env[model]._show_commands[0]) if model in parameters["models"] else bare_sessions
+    """Return the number of rows, and the milliseconds of the bare command, of the first page and of all rows."""
+    query = partial(bare_show, env[model]._show_commands[0]) if model in parameters["models"] else bare_sessions
     read = partial(env[model].web_search_read, [], list_specification(model))
-    return len(ask()), measure(ask), measure(partial(read, limit=PAGE)), measure(read)
+    return len(query()), measure(query), measure(partial(read, limit=PAGE)), measure(read)
 
 
 watch()

@@ -119,7 +119,7 @@ def test_prepared_transaction(sampler):
         with waiting(sampler, "BEGIN; LOCK kept"):
             [row] = wait_until(lambda: read(sampler.client, "pg.stat.activity", ["blocked_by", "=", "0"])[0])
             with pytest.raises(
-                RuntimeError, match="“it's” of shop holds the lock, since .* ROLLBACK PREPARED 'it''s';"
+                RuntimeError, match="“it's” of shop has held the lock since .* ROLLBACK PREPARED 'it''s';"
             ):
                 sampler.client.call("pg.stat.activity", "action_open_blockers", [row["id"]])
             time.sleep(1.2)

@@ -75,7 +75,7 @@ def test_lists_while_pgbouncers_break(new_odoo, new_pgbouncer, pair, web_server)
     assert odoo.warnings() == []
 
 
-LIVE_MODELS = [f"pgbouncer.{name}" for name in ("pool", "client", "server", "database", "stat", "setting")]
+LIVE_MODELS = [f"pgbouncer.{name}" for name in ("pool", "client", "server", "database", "stat", "setting", "user")]
 
 
 def test_ten_endpoints(new_odoo, new_pgbouncer, pair):

@@ -15,6 +15,17 @@ from ..common import TILL, TINY, TourCase, closed_port, connect, connect_pooled,
 
 
 @tagged("-at_install", "post_install")
+class TestToursOnAPhone(TourCase):
+    browser_size = "375x667"
+    touch_enabled = True
+
+    def test_users_and_peers(self):
+        self.env["connection.endpoint"].create(endpoint_values())
+        tour = "pgbouncer_monitor_users_and_peers"
+        self.start_tour("/odoo/pgbouncer-users", tour, login="admin", timeout=120)
+
+
+@tagged("-at_install", "post_install")
 class TestTours(TourCase):
     def test_pools_fill_before_the_users_eyes(self):
         """The tour waits for a waiting client that comes only after the list was opened."""
@@ -106,6 +117,12 @@ class TestTours(TourCase):
         client.cursor().execute("BEGIN; SELECT 1")
         self.look_again()
         self.start_tour("/odoo/pgbouncer-clients", "pgbouncer_monitor_lists", login="admin", timeout=180)
+
+    def test_users_and_peers(self):
+        """Their views are made from the fields alone."""
+        self.env["connection.endpoint"].create(endpoint_values())
+        tour = "pgbouncer_monitor_users_and_peers"
+        self.start_tour("/odoo/pgbouncer-users", tour, login="admin", timeout=120)
 
     def test_sample(self):
         self.env["connection.endpoint"].create(endpoint_values())

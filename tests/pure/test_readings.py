@@ -73,7 +73,7 @@ def test_ranges():
     assert row["avg_query_time"] is None
 
 
-def test_rows_that_cannot_be_told_apart():
+def test_rows_without_a_unique_key():
     rows = console("SHOW POOLS", POOL, POOL | {"sv_active": "9"}, POOL | {"user": None})
     assert [row["sv_active"] for row in rows] == [1]
     nameless = console("SHOW POOLS", {"database": "shop"}, {"database": "shop"})
@@ -109,7 +109,7 @@ def test_longest_wait():
     assert readings.longest_wait(pool) == 2.5
     assert readings.longest_wait(pool | {"maxwait_us": None}) is None
     assert readings.longest_wait({"cl_waiting": 0, "maxwait": 0, "maxwait_us": 0}) == 0
-    assert readings.longest_wait({"cl_waiting": 3, "maxwait": 0, "maxwait_us": 0}) is None, "nobody measures a login"
+    assert readings.longest_wait({"cl_waiting": 3, "maxwait": 0, "maxwait_us": 0}) is None, "a login is not measured"
 
 
 def test_impossible_growth_of_waits():

@@ -90,19 +90,6 @@ tours.add("pgbouncer_monitor_viewer", {
     ],
 });
 
-tours.add("pgbouncer_monitor_endpoint", {
-    steps: () => [
-        { trigger: ".o_list_button_add", run: "click" },
-        { trigger: "div[name=name] input", run: "edit From the tour" },
-        { trigger: "div[name=port] input", run: "edit 1" },
-        { trigger: "div[name=password] input[type=password]", run: "edit secret" },
-        { trigger: "button[name=action_test]", run: "click" },
-        { trigger: ".o_notification:contains(No server listens)" },
-        { trigger: ".o_form_view .alert-danger:contains(No server listens)" },
-        { trigger: "button[name=action_remove_password]" },
-    ],
-});
-
 tours.add("pgbouncer_monitor_who_blocks", {
     steps: () => [
         {
@@ -141,6 +128,7 @@ const goTo = (path) => ({
     run: () => (window.location = `/odoo/${path}`),
     expectUnloadPage: true,
 });
+
 const confirmed = (method) => [
     { trigger: `button[name=${method}]`, run: "click" },
     { trigger: ".modal footer .btn-primary", run: "click" },
@@ -211,7 +199,7 @@ tours.add("pgbouncer_monitor_lists", {
         { trigger: ".o_form_view label:contains(Server Connection)" },
         { trigger: "button[name=action_open_session]", run: "click" },
         {
-            content: "The session says how it was told",
+            content: "The session shows the reason",
             trigger: ".o_form_view div[name=component_reason]:contains(SHOW SERVERS)",
         },
         ...["servers", "databases", "statistics", "pools"].flatMap((name) => [
@@ -223,184 +211,17 @@ tours.add("pgbouncer_monitor_lists", {
     ],
 });
 
-tours.add("pgbouncer_monitor_sample", {
+tours.add("pgbouncer_monitor_users_and_peers", {
     steps: () => [
+        { trigger: ".o_data_row td[name=name]:contains(pgbouncer_stats)", run: "click" },
+        { trigger: ".o_form_view h1 div[name=name]:contains(pgbouncer_stats)" },
+        { trigger: ".o_form_view div[name=endpoint_id]:contains(Test PgBouncer)" },
+        goTo("pgbouncer-peers"),
         {
-            content: "It was never measured",
-            trigger: ".o_data_row:contains(Test PgBouncer) .badge:contains(Unknown)",
-        },
-        { trigger: ".o_data_row:contains(Test PgBouncer) td[name=name]", run: "click" },
-        { trigger: "button[name=action_sample]", run: "click" },
-        { trigger: ".o_notification:contains(/of 1,?000 connections are in use/)" },
-        {
-            content: "The form opens with the card of the first screen",
-            trigger: ".o_endpoint_card[data-level=ok]:contains(/Last sample: [0-9]+ s ago/) canvas",
-        },
-        {
-            content: "… and its pools",
-            trigger: ".o_endpoint_card .o_pool_table tr:contains(tiny/shop)",
-        },
-        { trigger: "button[name=action_open_samples]", run: "click" },
-        { trigger: ".o_graph_canvas_container canvas" },
-        { trigger: ".o_live_notice:contains(Last sample:)" },
-        { trigger: ".o_switch_view.o_list", run: "click" },
-        { trigger: ".o_data_row td[name=user]:contains(shop)" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_history", {
-    steps: () => [
-        {
-            content: "What is unknown is no 0, and what is missing is a gap",
-            trigger: ".o_graph_canvas_container canvas",
-            run() {
-                const canvas = document.querySelector(".o_graph_canvas_container canvas");
-                const { datasets } = window.Chart.getChart(canvas).data;
-                const shown = JSON.stringify(
-                    Object.fromEntries(datasets.map((d) => [d.label, d.data])),
-                );
-                const expected = JSON.stringify({
-                    "PostgreSQL of this Odoo": [20, null, null, null, 50],
-                    "Test PgBouncer": [10, null, null, 0, 40],
-                });
-                if (shown !== expected) {
-                    throw new Error(`${shown} instead of ${expected}`);
-                }
-            },
-        },
-        { trigger: ".o_switch_view.o_pivot", run: "click" },
-        { trigger: ".o_pivot th:contains(Samples)" },
-        { trigger: ".o_switch_view.o_list", run: "click" },
-        {
-            content: "An unknown pressure is empty",
+            content: "A version without peers does not look like one that has none set up",
             trigger:
-                ".o_data_row:contains(It was frozen.):has(.badge:contains(Unknown)) td[name=pressure]:empty",
+                ".o_live_notice.alert-warning:contains(does not have this command) .o_live_remedy:contains(1.19)",
         },
-    ],
-});
-
-tours.add("pgbouncer_monitor_thresholds", {
-    steps: () => [
-        { trigger: ".settings_tab [data-key=pgbouncer_monitor]", run: "click" },
-        {
-            content: "Emptied is never",
-            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=critical]",
-            run: "click",
-        },
-        {
-            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=critical] input",
-            run: "clear && press Tab",
-        },
-        {
-            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=warning]",
-            run: "click",
-        },
-        {
-            trigger: "tr:has([name=rule]:contains('Longest Wait')) td[name=warning] input",
-            run: "edit 0 && press Tab",
-        },
-        { trigger: "div[name=sample_days] input", run: "clear && press Tab" },
-        { trigger: ".o_form_button_save", run: "click", expectUnloadPage: true },
-        { trigger: ".settings:not(:has(.o_dirty_warning))" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_alert", {
-    steps: () => [
-        { trigger: ".o_data_row td[name=name]:contains('Test PgBouncer')", run: "click" },
-        { trigger: ".o-mail-Activity:contains('Waiting Clients')" },
-        {
-            content: "What is wrong, how bad, what runs, what to do first",
-            trigger: [
-                ".o-mail-Message:contains('Critical: Waiting Clients')",
-                ":contains('1 of 1 servers are in use. 1 clients wait')",
-                ":contains('What to do first')",
-                ":contains('PID')",
-            ].join(""),
-        },
-        { trigger: ".oe_stat_button[name=action_open_alerts]:contains('1')", run: "click" },
-        { trigger: ".o_data_row td[name=rule]:contains('Waiting Clients')", run: "click" },
-        { trigger: ".o_field_widget[name=queries]:contains('SELECT 1')" },
-        { trigger: "button[name=action_acknowledge]", run: "click" },
-        { trigger: ".o_field_widget[name=acknowledged_by]:visible" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_alert_is_over", {
-    steps: () => [
-        { trigger: ".o_data_row td[name=name]:contains('Test PgBouncer')", run: "click" },
-        { trigger: ".o-mail-Message:contains('Over: Waiting Clients'):contains('lasted')" },
-        { trigger: ".o-mail-Chatter:not(:has(.o-mail-Activity))" },
-        { trigger: "button[name=action_send_test_alert]", run: "click" },
-        { trigger: ".o_notification:contains('It is in the chatter, and on its way to')" },
-        { trigger: ".o-mail-Message:contains('This is a test')" },
-        {
-            content: "A rule of its own is filled with the common one",
-            trigger: "div[name=rule_ids] a:contains('Add a line')",
-            run: "click",
-        },
-        { trigger: "div[name=rule_ids] .o_selected_row [name=rule] input", run: "click" },
-        { trigger: ".o_select_menu_item:contains('Longest Wait')", run: "click" },
-        { trigger: "div[name=rule_ids] .o_selected_row [name=critical] input:value(5.00)" },
-        {
-            trigger: "div[name=rule_ids] .o_selected_row [name=critical] input",
-            run: "edit 7 && press Tab",
-        },
-        { trigger: ".o_form_button_save", run: "click" },
-        { trigger: ".o_form_saved" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_listen_check", {
-    steps: () => [
-        { trigger: ".o_listen_check:contains('No checks yet')" },
-        { trigger: ".o_listen_check_now", run: "click" },
-        { trigger: ".o_listen_check_now:disabled:contains('Checking')" },
-        {
-            content:
-                "The steps appear one after the other, each with what was seen and what it means",
-            trigger:
-                ".o_listen_check_step[data-step=listen][data-level=ok]:contains('Notification received after'):contains('LISTEN works')",
-            timeout: 30000,
-        },
-        {
-            content: "It reaches this browser",
-            trigger:
-                ".o_listen_check_bus[data-verdict=session][data-level=ok] .badge:contains('Session Mode')",
-            timeout: 60000,
-        },
-        {
-            trigger:
-                ".o_listen_check_step[data-step=browser][data-level=ok]:contains('are live here')",
-        },
-        {
-            content: "There are no cron workers",
-            trigger: ".o_listen_check_cron[data-verdict=unknown] .badge:contains('Unknown')",
-        },
-        { trigger: ".o_listen_check_remedy:contains('Restart Odoo')" },
-        { trigger: ".o_listen_check .o_clipboard_button:contains('Copy as Text')" },
-        { trigger: ".o_listen_check button:contains('Earlier Checks')", run: "click" },
-        { trigger: ".o_data_row:contains('Bus') td[name=verdict]", run: "click" },
-        { trigger: ".o_form_view [name=evidence]:contains('1. Configuration')" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_listen_check_viewer", {
-    steps: () => [
-        {
-            trigger:
-                ".o_listen_check_bus[data-verdict=direct][data-level=ok]:contains('It hears.')",
-        },
-        { trigger: ".o_listen_check:not(:has(.o_listen_check_now))" },
-    ],
-});
-
-tours.add("pgbouncer_monitor_listen_check_settings", {
-    steps: () => [
-        { trigger: ".settings_tab [data-key=pgbouncer_monitor]", run: "click" },
-        { trigger: ".o_listen_check_bus[data-verdict=direct]:contains('It hears.')" },
-        { trigger: ".o_listen_check_now:contains('Check Now')" },
-        { trigger: "button:contains('Endpoints')", run: "click" },
-        { trigger: ".o_data_row:contains('PostgreSQL of this Odoo')" },
+        { trigger: ".o_view_nocontent:contains(No peer)" },
     ],
 });
