@@ -183,7 +183,16 @@ def insert_checks(cursor):
 
 
 def insert_past(cursor, endpoint):
-    """Insert the sample of an hour and an alert that is over, and write into the one that lasts what it could hold."""
+    """Insert the sample of an hour and a resolved alert, and fill the texts of both alerts."""
+    insert_hour(cursor, endpoint)
+    insert_resolved_alert(cursor, endpoint)
+    cursor.execute(
+        "UPDATE connection_alert SET situation = %s, evidence = %s, queries = %s WHERE endpoint_id = %s",
+        (SITUATION, EVIDENCE, QUERIES, endpoint),
+    )
+
+
+def insert_hour(cursor, endpoint):
     insert(
         cursor,
         "connection_sample",
@@ -203,6 +212,9 @@ def insert_past(cursor, endpoint):
         maxwait=6.5,
         xact_count=12345678901,
     )
+
+
+def insert_resolved_alert(cursor, endpoint):
     insert(
         cursor,
         "connection_alert",
@@ -222,10 +234,6 @@ def insert_past(cursor, endpoint):
         closed_at="2026-11-01 10:06:00",
         ending="well",
         duration=360,
-    )
-    cursor.execute(
-        "UPDATE connection_alert SET situation = %s, evidence = %s, queries = %s WHERE endpoint_id = %s",
-        (SITUATION, EVIDENCE, QUERIES, endpoint),
     )
 
 

@@ -24,6 +24,7 @@ MODELS = {
     "pgbouncer.database": ("SHOW DATABASES", ("name",), ()),
     "pgbouncer.stat": ("SHOW STATS", ("database",), ("avg_",)),
     "pgbouncer.setting": ("SHOW CONFIG", ("key",), ()),
+    "pgbouncer.user": ("SHOW USERS", ("name",), ("current_",)),
 }
 # Columns that have another name in Odoo.
 RENAMED = {"id": "socket_id", "reserve_pool": "reserve_pool_size"}
