@@ -46,7 +46,7 @@ retrying = odoo.service.model.retrying
 
 def system_database():
     """Return the name of the database on which Odoo listens."""
-    return listen.POSTGRES
+    return "postgres"
 
 
 def listener_info():

@@ -19,8 +19,6 @@ from psycopg2 import sql
 from . import query
 from .errors import QueryError, query_error
 
-# The database on which Odoo listens.
-POSTGRES = "postgres"
 # Deadlines: to connect and LISTEN, to send a NOTIFY, and for the NOTIFY to arrive, which takes milliseconds where
 # LISTEN works; then to reach the backend that still listens.
 OPEN_SECONDS = 3
