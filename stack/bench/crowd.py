@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Crowd:
         self.pair = Pair(root, ports, Pair.new_passwords())
         self.pair.postgresql.max_connections = size + 100
         target = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
-        self.pair.pgbouncer.databases = {f"shop{number}": target for number in range(size)}
+        self.databases = {f"shop{number}": target for number in range(size)}
         self.pair.pgbouncer.settings = {"max_client_conn": 2 * size, "default_pool_size": 1}
         options = self.pair.odoo_options() | {"db_port": ports["postgresql"]}
         self.odoo = Odoo(STACK / "bench-odoo", free_port(), free_port(), options)
@@ -42,6 +43,9 @@ class Crowd:
     def grow(self, count):
         """Open connections until there are ``count`` clients."""
         step(f"Opening {count} pools")
+        self.pair.pgbouncer.databases = dict(list(self.databases.items())[:count])
+        self.pair.pgbouncer.reload()
+        time.sleep(1)  # the reload is a signal: nothing reports its end
         for number in range(len(self.clients), count):
             password = self.pair.passwords["shop"]
             client = psycopg2.connect(dbname=f"shop{number}", user="shop", password=password, **self.address)
