@@ -1,10 +1,10 @@
-"""Alerts keep facts, of which the words are made when they are read. What an alert has in words stays as it is."""
+"""Alerts store facts from now on. The texts of existing alerts are kept as they are."""
 
 from odoo.tools import SQL
 from odoo.tools.sql import column_exists, rename_column
 
 TABLE = "connection_alert"
-# Column of words -> the column of facts, and under which key the words are there.
+# Column of texts -> column of facts, and the key of the text in it.
 FACTS = {
     "situation": ("situation_facts", "text"),
     "evidence": ("evidence_facts", "html"),
@@ -14,9 +14,9 @@ RENAMED = {"told_level": "reported_level", "told_at": "reported_at"}
 
 
 def migrate(cr, version):
-    for words, (facts, key) in FACTS.items():
-        if column_exists(cr, TABLE, words):
-            column = SQL.identifier(words)
+    for text, (facts, key) in FACTS.items():
+        if column_exists(cr, TABLE, text):
+            column = SQL.identifier(text)
             query = SQL(
                 "ALTER TABLE %s ALTER COLUMN %s TYPE jsonb "
                 "USING CASE WHEN %s IS NOT NULL THEN jsonb_build_object(%s, %s) END",
@@ -27,7 +27,7 @@ def migrate(cr, version):
                 column,
             )
             cr.execute(query)
-            rename_column(cr, TABLE, words, facts)
+            rename_column(cr, TABLE, text, facts)
     for old, new in RENAMED.items():
         if column_exists(cr, TABLE, old):
             rename_column(cr, TABLE, old, new)

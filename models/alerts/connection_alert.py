@@ -1,4 +1,4 @@
-"""The alerts: how one opens, changes and ends. May touch rules and endpoints; the sampler hands in what it found."""
+"""The alerts: how they open, change and close. May use rules and endpoints; the sampler passes in its samples."""
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -12,14 +12,13 @@ from .rule_texts import RULE_LABELS, advice
 
 
 class ConnectionAlert(models.Model):
-    """One incident: a rule that was broken by an endpoint, or by one of its databases or pools,
-    from when it opened until it was over. Written by the sampler alone.
+    """One incident: an endpoint, or one of its databases or pools, violates a rule. Written by the sampler only.
 
-    What changes is posted in the endpoint's chatter: ``reported_level`` is the level of the last post, "ok" for
-    the end, and empty before the first.
+    Changes are posted in the endpoint's chatter. ``reported_level`` is the level of the last message: "ok" after
+    the end, empty before the first message.
 
-    The ``_facts`` are JSON, from which the fields of that name are made in the reader's language. Alerts from before
-    19.0.2.0.0 have the old words there: ``{"text": …}`` or ``{"html": …}``.
+    The ``_facts`` fields are JSON. The fields of the same name are made from them, in the reader's language. Alerts
+    from before 19.0.2.0.0 keep their old texts: ``{"text": …}`` or ``{"html": …}``.
     """
 
     _name = "connection.alert"
@@ -28,22 +27,23 @@ class ConnectionAlert(models.Model):
     _order = "closed_at desc, opened_at desc, id desc"
 
     endpoint_id = fields.Many2one("connection.endpoint", readonly=True, index=True, ondelete="set null")
-    endpoint_name = fields.Char("Endpoint's Name", readonly=True, help="It stays when the endpoint is deleted.")
+    endpoint_name = fields.Char("Endpoint's Name", readonly=True, help="Kept when the endpoint is deleted.")
     rule = fields.Selection(RULE_LABELS, readonly=True, required=True)
-    database = fields.Char(readonly=True, help="The database's name in PgBouncer. Empty: the whole server.")
-    user = fields.Char(readonly=True, help="The role of the pool. Empty: the whole server, or all of a database.")
-    level = fields.Selection(LEVELS, readonly=True, required=True, help="The worst that it reached.")
+    database = fields.Char(readonly=True, help="The database's name in PgBouncer. Empty: the instance.")
+    user = fields.Char(readonly=True, help="The role of the pool. Empty: the instance, or all pools of the database.")
+    level = fields.Selection(LEVELS, readonly=True, required=True, help="The worst level that was reached.")
     opened_at = fields.Datetime("Opened", readonly=True, required=True)
-    closed_at = fields.Datetime("Over", readonly=True, help="Empty while it lasts.")
+    closed_at = fields.Datetime("Closed", readonly=True, help="Empty while the alert is open.")
     ending = fields.Selection(
         [
-            ("well", "Well again"),
+            ("well", "Resolved"),
             ("off", "The rule was switched off"),
             ("archived", "The endpoint was archived"),
             ("deleted", "The endpoint was deleted"),
         ],
+        "Closed Because",
         readonly=True,
-        help="How it ended.",
+        help="Why the alert was closed.",
     )
     duration = NullableFloat(
         "Duration (s)",
@@ -51,29 +51,29 @@ class ConnectionAlert(models.Model):
         store=True,
         aggregator="sum",
         digits=(16, 0),
-        help="Until it was known to be over, by as many good samples as the rule wants. Empty while it lasts.",
+        help="From opening until enough good samples were taken in a row. Empty while the alert is open.",
     )
     worst_value = NullableFloat(readonly=True, digits=(16, 3), aggregator="max")
     worst = fields.Char(compute="_compute_worst")
     worst_at = fields.Datetime(readonly=True)
-    last_bad_at = fields.Datetime("Last Bad", readonly=True, help="The last sample that reached a threshold.")
+    last_bad_at = fields.Datetime("Last Violation", readonly=True, help="The last sample that reached a threshold.")
     bottleneck = fields.Selection(
         BOTTLENECKS, "Held Back By", readonly=True, help="What kept the pool from opening another server."
     )
     situation_facts = fields.Json(readonly=True)
-    situation = fields.Text(compute="_compute_situation", help="What was found when it opened, or got worse.")
+    situation = fields.Text(compute="_compute_situation", help="What was measured when the alert opened or got worse.")
     advice = fields.Char("What to Do First", compute="_compute_advice")
     evidence_facts = fields.Json(readonly=True)
     evidence = fields.Html(
-        "What Ran",
+        "Sessions",
         compute="_compute_evidence",
-        help="At the moment when it opened, or got worse: sessions that block others, then the oldest transactions.",
+        help="When the alert opened or got worse: sessions that block others, then the oldest transactions.",
     )
     queries_facts = fields.Json(readonly=True, groups="pgbouncer_monitor.group_manager")
     queries = fields.Html(
-        compute="_compute_queries", groups="pgbouncer_monitor.group_manager", help="What these sessions ran."
+        compute="_compute_queries", groups="pgbouncer_monitor.group_manager", help="The queries of these sessions."
     )
-    acknowledged_by = fields.Many2one("res.users", readonly=True, help="Who looks after it: there are no reminders.")
+    acknowledged_by = fields.Many2one("res.users", readonly=True, help="Who handles the alert: no more reminders.")
     acknowledged_at = fields.Datetime("Acknowledged", readonly=True)
     reported_level = fields.Selection(LEVELS, readonly=True)
     reported_at = fields.Datetime(readonly=True)
@@ -116,7 +116,7 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _open_alerts(self, endpoints):
-        """:return: endpoint -> (rule, database, user) -> its alert that is not over"""
+        """Return endpoint -> (rule, database, user) -> its open alert."""
         alerts = {endpoint: {} for endpoint in endpoints}
         for alert in self.search([("endpoint_id", "in", endpoints.ids), ("closed_at", "=", False)]):
             alerts[alert.endpoint_id][alert._key()] = alert
@@ -124,13 +124,13 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _follow(self, endpoint, alerts, rules, violations, histories):
-        """Open, change and end the alerts of an endpoint by its new sample.
+        """Open, change and close the alerts of an endpoint after a new sample.
 
         :param dict alerts: of `_open_alerts`
         :param dict rules: name -> incidents.Rule
-        :param dict violations: (rule, database, user) -> values of the sample that reached a threshold there
-        :param dict histories: of incidents.Memory, this sample included; that of an incident that is over is forgotten
-        :return: the alerts that were opened, or got worse
+        :param dict violations: (rule, database, user) -> values of the sample that violates the rule there
+        :param dict histories: of incidents.Memory, including this sample; those of resolved incidents are removed
+        :return: the alerts that opened or got worse
         """
         changed, new = self.browse(), []
         for key, sample in violations.items():
@@ -155,7 +155,7 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _worse_values(self, level, rule, sample):
-        """Return what is stored when an alert opens or gets worse."""
+        """Return the values to store when an alert opens or gets worse."""
         return {
             "level": level,
             "situation_facts": self._situation_facts(rule, sample),
@@ -164,7 +164,7 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _opening_values(self, endpoint, key, sample):
-        """Return what else is stored when an alert opens.
+        """Return the other values to store when an alert opens.
 
         :param tuple key: (rule, database, user)
         """
@@ -183,7 +183,7 @@ class ConnectionAlert(models.Model):
         }
 
     def _follow_sample(self, sample, history):
-        """Note of an open alert when its rule was last violated, and the worst value."""
+        """Update the time of the last violation and the worst value of an open alert."""
         now, value = fields.Datetime.now(), sample["values"][self.rule]
         if history[-1] in incidents.BAD:
             self.last_bad_at = now
@@ -194,17 +194,17 @@ class ConnectionAlert(models.Model):
         self.write({"closed_at": fields.Datetime.now(), "ending": ending})
 
     def _label(self, name):
-        """Return the user's word for the value of a selection field."""
+        """Return the label of a selection field's value in the user's language."""
         return selection_label(self, name, self[name])
 
     def action_acknowledge(self):
-        """Somebody looks after it: no more reminders. It is said in the chatter."""
+        """Stop the reminders, and log in the chatter who handles the alerts."""
         for endpoint, alerts in self.grouped("endpoint_id").items():
             open_alerts = alerts.filtered(lambda alert: not alert.closed_at)
             if not open_alerts:
-                raise UserError(self.env._("It is over already: there is nothing to look after."))
+                raise UserError(self.env._("This alert is already closed."))
             endpoint.check_access("write")
-            # Both write into the alerts: the one that comes too late would lose its samples.
+            # The sampler writes to alerts, too: whichever comes second would fail, and the sampler lose its samples.
             endpoint._wait_for_lock()
             open_alerts.sudo().write({"acknowledged_by": self.env.uid, "acknowledged_at": fields.Datetime.now()})
             names = ", ".join(open_alerts.mapped("display_name"))
@@ -212,5 +212,5 @@ class ConnectionAlert(models.Model):
 
     @api.autovacuum
     def _gc_alerts(self):
-        """Alerts that are over are kept as long as samples are."""
+        """Delete closed alerts when samples of that age are deleted."""
         return self.env["connection.settings"]._delete_old(self, "closed_at")

@@ -1,5 +1,5 @@
-"""The sessions that ran when an alert opened or got worse: stored as facts, put into the reader's words.
-May touch endpoints, pools and sessions."""
+"""The sessions at the time an alert opened or got worse: stored as facts, shown in the reader's language.
+May use endpoints, pools and sessions."""
 
 import logging
 
@@ -12,10 +12,10 @@ from .connection_rule import LISTENERS
 
 _logger = logging.getLogger(__name__)
 
-# How many sessions are stored with an alert, and how many are read to choose them from.
+# How many sessions are stored with an alert, and how many are read to select them.
 MAX_SESSIONS = 5
 MAX_SESSIONS_READ = 1000
-# Rules that are not about what sessions do.
+# Rules that are not about sessions.
 NO_SESSIONS = ("paused_samples", "unanswered_samples", *LISTENERS)
 SESSION_FIELDS = (
     "pid",
@@ -41,17 +41,17 @@ class ConnectionAlert(models.Model):
     _inherit = "connection.alert"
 
     def _record_evidence(self):
-        """Store the sessions that run now, and apart from them their queries, which only managers may read."""
+        """Store the current sessions of each alert, and separately their queries, which only Managers may read."""
         alerts = self.filtered(lambda alert: alert.rule not in NO_SESSIONS)
         if not alerts:
             return
-        self.env.flush_all()  # what fails in there must undo nothing else
+        self.env.flush_all()  # a failure below must not roll back anything else
         try:
             with self.env["connection.endpoint"]._time_limit(CONSOLE_TIMEOUT / 3):
                 sessions = alerts._read_sessions()
                 found = {alert: alert._evidence_facts(sessions) for alert in alerts}
-        except Exception as error:  # what is not known about an alert must not cost it
-            _logger.exception("What ran could not be read")
+        except Exception as error:  # an alert without sessions is better than none
+            _logger.exception("The sessions of an alert could not be read")
             found = dict.fromkeys(alerts, ({"problem": str(error).strip()}, None))
         at = fields.Datetime.to_string(fields.Datetime.now())
         for alert, (evidence, queries) in found.items():
@@ -59,7 +59,7 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _read_sessions(self):
-        """Return the sessions that are in a transaction, or may be in one that cannot be seen."""
+        """Return the sessions that are in a transaction, and those whose transactions are not visible."""
         own_pid = self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
         clients = Domain("backend_type", "=", "client backend") & Domain("xact_start", "!=", False)
         unseen = Domain("is_hidden", "=", True) | Domain("is_untracked", "=", True)
@@ -67,16 +67,16 @@ class ConnectionAlert(models.Model):
         return self.env["pg.stat.activity"].sudo().search_fetch(domain, SESSION_FIELDS, limit=MAX_SESSIONS_READ)
 
     def _evidence_facts(self, sessions):
-        """Choose the sessions that the alert is about.
+        """Select the sessions that concern the alert.
 
-        :return: the facts about them, and (PID, query) of each; None without one
+        :return: facts about them, and (PID, query) of each, None if there are none
         """
         blocked = sessions.filtered("blocked_by")
         roots = blocked._root_blockers(blocked)
         concerned = self._concerned(sessions, roots)
         hidden = concerned.filtered("is_hidden")
         untracked = concerned.filtered("is_untracked")
-        # Of those only locks are known.
+        # Only their locks are known.
         idle = untracked.filtered(lambda session: session.pid not in roots and not session.blocked_by)
         shown = (concerned - hidden - idle)[:MAX_SESSIONS]
         facts = {
@@ -89,9 +89,9 @@ class ConnectionAlert(models.Model):
         return facts, [(session.pid, session.query) for session in shown] or None
 
     def _concerned(self, sessions, roots):
-        """Return those of the sessions that the alert is about, the most important first.
+        """Return the sessions that concern the alert, the most important first.
 
-        :param roots: the PIDs of those that block others and wait for none
+        :param roots: the PIDs of sessions that block others and are not blocked
         """
         if self.endpoint_id.kind == "pgbouncer":
             sessions = sessions.filtered(lambda session: session.endpoint_id == self.endpoint_id)
@@ -112,7 +112,7 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _session_facts(self, session, roots):
-        """Return what is stored of a session: None for what is unknown or does not apply."""
+        """Return the facts about a session: None for values that are unknown or do not apply."""
         return {
             "pid": session.pid,
             "role": session.usename or None,
@@ -138,7 +138,7 @@ class ConnectionAlert(models.Model):
             "note": self._evidence_note(facts),
             "heading": sessions
             and self.env._(
-                "%(shown)s of %(count)s sessions at %(time)s UTC:",
+                "Sessions at %(time)s UTC (%(shown)s of %(count)s):",
                 shown=len(sessions),
                 count=facts["count"],
                 time=facts["at"],
@@ -149,26 +149,26 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _evidence_note(self, facts):
-        """Return what is not known about the sessions, and why; None if all is."""
+        """Return what is unknown about the sessions, and why; None if nothing is."""
         if "problem" in facts:
-            return self.env._("What ran could not be read: %s", facts["problem"])
+            return self.env._("The sessions could not be read: %s", facts["problem"])
         if facts["hidden"]:
             return self.env._(
-                "Of %s sessions of other roles Odoo's role may not see what they do. GRANT pg_monitor shows them.",
+                "Sessions of other roles, hidden from Odoo's role: %s. GRANT pg_monitor makes them visible.",
                 format_number(self.env, facts["hidden"]),
             )
         if facts["untracked"]:
             return self.env._(
-                "track_activities is off for %s sessions: what they do is unknown.",
+                "track_activities is off for %s sessions: their activity is unknown.",
                 format_number(self.env, facts["untracked"]),
             )
         if facts["is_complete"] and not facts["sessions"]:
-            return self.env._("None of its sessions was in a transaction on this Odoo's PostgreSQL.")
+            return self.env._("No session was in a transaction on this Odoo's PostgreSQL.")
         return None
 
     @api.model
     def _session_line(self, session):
-        """Return the words for what `_session_facts` returned."""
+        """Return the text for facts of `_session_facts`."""
         age = session["xact_age"]
         line = self.env._(
             "PID %(pid)s: %(user)s on %(database)s, %(name)s, client %(client)s: %(state)s, transaction open for "
@@ -182,7 +182,7 @@ class ConnectionAlert(models.Model):
             age="?" if age is None else self.env["connection.rule"]._format_value("xact_age", age),
         )
         if session["blocked_by"]:
-            return line + " " + self.env._("It waits for PID %s.", session["blocked_by"])
+            return line + " " + self.env._("Waits for PID %s.", session["blocked_by"])
         return line + " " + self.env._("It blocks others.") if session["is_blocking"] else line
 
     @api.depends("queries_facts")

@@ -1,7 +1,10 @@
-"""When alerts are posted in the chatter of their endpoint, and in which words. May touch rules, endpoints and mail."""
+"""The messages about alerts in the chatter of their endpoint: when they are posted, and their text.
+May use rules, endpoints and mail."""
 
 import logging
 from datetime import timedelta
+
+from markupsafe import Markup
 
 from odoo import api, fields, models
 from odoo.tools.misc import get_lang
@@ -12,12 +15,12 @@ from .rule_texts import DESCRIPTIONS
 
 _logger = logging.getLogger(__name__)
 
-# What joins an incident that was told, or leaves it, is told so much later than the last message,
-# unless it is worse than all that was told: the group_interval of Prometheus's Alertmanager.
+# Wait this long after the last message before reporting pools that join or leave a reported incident,
+# unless they are worse than all that was reported: the group_interval of Prometheus's Alertmanager.
 GROUP_INTERVAL = timedelta(minutes=5)
-# So often a mail is sent again that a mail server did not take.
+# How long to wait before a mail that failed is sent again.
 SEND_AGAIN_AFTER = timedelta(minutes=10)
-# So many alerts of a rule are named in one message, …
+# How many alerts of a rule a message lists.
 MAX_NAMED = 10
 
 
@@ -26,9 +29,11 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _notify(self):
-        """Post what is new in the chatters of the endpoints, at most one message for each, and plan or
-        end the activities. What cannot be posted now is posted the next time."""
-        # Many read one message: it is in the company's language, not in that of whoever runs the cron.
+        """Post changes in the chatters of the endpoints, at most one message for each, and update the activities.
+
+        A message that cannot be posted now is posted by the next run.
+        """
+        # One message has many readers: it is in the company's language, not in that of the user of the cron.
         lang = get_lang(self.env, self.env.company.partner_id.lang).code
         self.search([("closed_at", "=", False), ("endpoint_id.active", "=", False)])._close("archived")
         alerts = self.with_context(lang=lang).search(
@@ -38,11 +43,14 @@ class ConnectionAlert(models.Model):
             try:
                 with self.env.cr.savepoint():
                     of_endpoint._notify_endpoint()
-            except Exception:  # a message that fails must not cost the samples
-                _logger.exception("The alerts of %s could not be told; the next run tries again", endpoint.name)
+            except Exception:  # a failing message must not cost the other endpoints theirs
+                _logger.exception("The alerts of %s could not be posted; the next run tries again", endpoint.name)
 
     def _notify_endpoint(self):
-        """:param self: the alerts of one endpoint that are open, or whose end is not posted"""
+        """Post the changes of one endpoint, or a reminder, if it is due.
+
+        :param self: the alerts that are open, or whose end was not posted yet
+        """
         now = fields.Datetime.now()
         open_alerts = self.filtered(lambda alert: not alert.closed_at)
         news = self._due_news(now)
@@ -51,7 +59,7 @@ class ConnectionAlert(models.Model):
             news = self._due_reminders(now)
             if not news:
                 return
-        self.endpoint_id._plan_activity(open_alerts)  # first: whoever is responsible follows from then on
+        self.endpoint_id._plan_activity(open_alerts)  # first: it makes the responsible user a follower
         news._post(open_alerts - news, is_reminder)
         for alert in news:
             alert.reported_level = "ok" if alert.closed_at else alert.level
@@ -61,27 +69,30 @@ class ConnectionAlert(models.Model):
         return max(filter(None, self.mapped("reported_at")), default=EPOCH)
 
     def _due_news(self, now):
-        """Return the alerts of which there is news, none if it is not to be posted yet."""
+        """Return the alerts that changed, none if it is too early to post that."""
         news = self.filtered(lambda alert: alert._is_news())
         is_urgent = any(of_rule._is_urgent() for of_rule in self.grouped("rule").values())
         return news if is_urgent or now - self._last_reported() >= GROUP_INTERVAL else self.browse()
 
     def _due_reminders(self, now):
-        """Return the open alerts that nobody has acknowledged, none if it is too early for a reminder."""
+        """Return the open alerts that are not acknowledged, none if it is too early for a reminder."""
         hours = self.env["connection.settings"]._number("reminder_hours")
         if hours is False or now - self._last_reported() < timedelta(hours=hours):
             return self.browse()
         return self.filtered(lambda alert: not alert.closed_at and not alert.acknowledged_at)
 
     def _is_news(self):
-        """Whether it opened, got worse or ended since it was posted last."""
+        """Return whether the alert opened, got worse or closed since the last message about it."""
         if self.closed_at:
             return self.reported_level in ("warning", "critical")
         return pressure.severity(self.level) > pressure.severity(self.reported_level or "ok")
 
     def _is_urgent(self):
-        """Whether there is news of one rule that is posted at once: it is worse than all that was posted and
-        lasts, or everything is over."""
+        """Return whether changes of one rule are posted at once: an open alert is worse than all that was
+        reported, or all alerts are closed.
+
+        :param self: all alerts of the rule
+        """
         reported = [alert.reported_level for alert in self if alert.reported_level and not alert.closed_at]
         worst_reported = max(map(pressure.severity, reported), default=0)
         news = self.filtered(lambda alert: alert._is_news())
@@ -92,22 +103,23 @@ class ConnectionAlert(models.Model):
     def _post(self, others, is_reminder=False):
         """Post these alerts of one endpoint.
 
-        :param others: those that are open, and of which there is no news"""
+        :param others: the open alerts that did not change
+        """
         open_alerts = self.filtered(lambda alert: not alert.closed_at)
         open_alerts = open_alerts.sorted(lambda alert: pressure.severity(alert.level), reverse=True)
         rules = self.env["connection.rule"]._in_force(self.endpoint_id)[self.endpoint_id]
-        not_over = others._rule_labels()
+        still_open = others._rule_labels()
         values = {
             "parts": [
                 of_rule._message_part(rules.get(of_rule[0].rule), is_reminder)
                 for alerts in (open_alerts, self - open_alerts)
                 for of_rule in alerts.grouped("rule").values()
             ],
-            # Each once, in their order.
+            # Each text once.
             "advice": [
                 self.env._("What to do first: %s", text) for text in dict.fromkeys(open_alerts.mapped("advice"))
             ],
-            "others": not_over and self.env._("Not over: %s", not_over),
+            "others": still_open and self.env._("Still open: %s", still_open),
             "evidence": None if is_reminder else open_alerts[:1].evidence,
             "alert": (open_alerts or self)[0],
         }
@@ -115,66 +127,65 @@ class ConnectionAlert(models.Model):
         self.endpoint_id._post_alert(f"{self._news_label(others, is_reminder)}: {named._rule_labels()}", values)
 
     def _news_label(self, others, is_reminder):
-        """Return what became of alerts that are posted together: the worst of them is named.
+        """Return what a message about these alerts is about: the worst level of the open ones, or their end.
 
         :param others: see `_post`
         """
         if is_reminder:
-            return self.env._("Not over")
+            return self.env._("Still open")
         if open_alerts := self.filtered(lambda alert: not alert.closed_at):
             return max(open_alerts, key=lambda alert: pressure.severity(alert.level))._label("level")
         if set(self.mapped("rule")) & set(others.mapped("rule")):
-            return self.env._("Partly over")
-        return self.env._("Over")
+            return self.env._("Partly resolved")
+        return self.env._("Resolved")
 
     def _rule_labels(self):
         return ", ".join(map(self.env["connection.rule"]._label, self.grouped("rule")))
 
     def _message_part(self, rule, is_reminder):
-        """Return what a message has about alerts of one rule, all of which are open, or all over.
+        """Return the part of a message about alerts of one rule, which are all open or all closed.
 
-        :param incidents.Rule rule: that is in force; None if it was switched off
+        :param incidents.Rule rule: None if it was switched off
         """
-        label, more = self._rule_labels(), len(self) - MAX_NAMED
+        label, more, first = self._rule_labels(), len(self) - MAX_NAMED, self[0]
         return {
-            "heading": self.env._("%s: over", label) if self[0].closed_at else f"{label}: {self[0]._label('level')}",
-            "description": None if self[0].closed_at else self.env._(DESCRIPTIONS[self[0].rule]),
-            "lines": [alert._message_line(rule, is_reminder) for alert in self[:MAX_NAMED]],
+            "heading": self.env._("%s: resolved", label) if first.closed_at else f"{label}: {first._label('level')}",
+            "description": None if first.closed_at else self.env._(DESCRIPTIONS[first.rule]),
+            "lines": [Markup("<br>").join(alert._message_lines(rule, is_reminder)) for alert in self[:MAX_NAMED]],
             "more": self.env._("… and %s more", more) if more > 0 else None,
         }
 
-    def _message_line(self, rule, is_reminder):
-        """Return what a message has about one alert.
+    def _message_lines(self, rule, is_reminder):
+        """Return the lines of a message about one alert: where, since when, how bad.
 
         :param rule: see `_message_part`
         """
-        where = f"{self._pool()}: " if self._pool() else ""
         if self.closed_at:
-            line = self.env._(
-                "%(where)slasted %(duration)s, opened at %(opened)s UTC, last bad at %(last_bad)s. Worst at "
-                "%(worst_at)s: %(worst)s.",
-                where=where,
-                duration=format_duration(self.duration),
-                opened=self.opened_at,
-                last_bad=self.last_bad_at,
-                worst_at=self.worst_at,
-                worst=self.worst,
-            )
-            return line if self.ending == "well" else f"{line} {self._label('ending')}."
+            return self._closed_lines()
+        opened = {"pool": self._pool(), "opened": self.opened_at}
+        since = self.env._("%(pool)s: open since %(opened)s UTC", **opened)
+        if not self._pool():
+            since = self.env._("Open since %s UTC", self.opened_at)
         if is_reminder:
-            return self.env._(
-                "%(where)sopen since %(opened)s UTC. Worst at %(worst_at)s: %(worst)s.",
-                where=where,
-                opened=self.opened_at,
-                worst_at=self.worst_at,
-                worst=self.worst,
-            )
-        return self.env._(
-            "%(where)s%(worst)s. %(situation)s",
-            where=where,
-            worst=self._worst_and_threshold(rule),
-            situation=self.situation or "",
-        )
+            return [since, self._worst_line()]
+        facts = self.situation_facts or {}
+        return [since, self._worst_and_threshold(rule), *(self._situation_text(facts) or "").splitlines()]
+
+    def _closed_lines(self):
+        duration = format_duration(self.duration)
+        lasted = self.env._("%(pool)s: lasted %(duration)s", pool=self._pool(), duration=duration)
+        if not self._pool():
+            lasted = self.env._("Lasted %s", duration)
+        times = {"opened": self.opened_at, "last_bad": self.last_bad_at}
+        lines = [
+            lasted,
+            self.env._("Opened: %(opened)s UTC, last violation: %(last_bad)s UTC", **times),
+            self._worst_line(),
+        ]
+        return lines if self.ending == "well" else [*lines, self._label("ending")]
+
+    def _worst_line(self):
+        return self.env._("Worst value: %(worst)s, at %(worst_at)s UTC", worst=self.worst, worst_at=self.worst_at)
 
     def _worst_and_threshold(self, rule):
         """Return the worst value, with the threshold that it reached.
@@ -195,7 +206,7 @@ class ConnectionAlert(models.Model):
 
     @api.model
     def _resend_mails(self):
-        """Odoo does not try again what a mail server did not take: for a day, this does."""
+        """Send mails about alerts again that a mail server rejected within the last day: Odoo itself does not."""
         now = fields.Datetime.now()
         failed = self.env["mail.notification"].search(
             [

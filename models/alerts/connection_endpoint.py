@@ -1,4 +1,5 @@
-"""The rules and alerts of an endpoint, its activity, and who gets its messages. May touch rules, alerts and mail."""
+"""The rules and alerts of an endpoint, its activity, and the recipients of its messages.
+May use rules, alerts and mail."""
 
 from odoo import api, fields, models
 
@@ -8,7 +9,7 @@ from ...tools import notification
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
-    rule_ids = fields.One2many("connection.rule", "endpoint_id", "Rules of Its Own")
+    rule_ids = fields.One2many("connection.rule", "endpoint_id", "Own Rules")
     alert_ids = fields.One2many("connection.alert", "endpoint_id")
     open_alert_count = fields.Integer("Open Alerts", compute="_compute_open_alert_count")
 
@@ -20,7 +21,7 @@ class ConnectionEndpoint(models.Model):
             endpoint.open_alert_count = counts.get(endpoint._origin, 0)
 
     def _plan_activity(self, alerts):
-        """Have an activity while alerts last, for whoever is responsible."""
+        """Plan an activity for the responsible user while alerts are open, and remove it afterwards."""
         kind = ["pgbouncer_monitor.mail_activity_alert"]
         if not alerts:
             self.activity_unlink(kind)
@@ -33,21 +34,20 @@ class ConnectionEndpoint(models.Model):
         if not responsible.active or not responsible.has_group("pgbouncer_monitor.group_viewer"):
             responsible = self._managers()[:1]
         if responsible:
-            # He gets the message: no second one about the activity.
+            # The message about the alert is enough: no second one about the activity.
             quiet = self.with_context(mail_activity_quick_update=True)
             quiet.activity_schedule(*kind, user_id=responsible.id, summary=summary)
 
     def _post_alert(self, title, values):
-        """Post in the chatter what followers of alerts shall know, and in the Discuss channel what all
-        its members may know.
+        """Post an alert in the chatter, and without sessions in the Discuss channel.
 
         :param dict values: for the template connection_alert_message
         :return: the message in the chatter
         """
         bot = self.env.ref("base.partner_root")
         values = values | {"title": title, "url": f"{self.get_base_url()}/odoo/"}
-        # A mail server that hangs must not keep the sampler waiting: the mail queue sends it. Whoever asked
-        # for the sample is told, too.
+        # The mail queue sends the mails: a mail server that hangs must not delay the sampler. The user who
+        # took the sample is notified, too.
         endpoint = self.with_context(mail_notify_force_send=False, mail_notify_author=True)
         message = endpoint.message_post_with_source(
             "pgbouncer_monitor.connection_alert_message",
@@ -66,12 +66,12 @@ class ConnectionEndpoint(models.Model):
 
     @api.model
     def _alert_channel(self):
-        """The Discuss channel that alerts are also posted to, or none."""
+        """Return the Discuss channel that alerts are also posted to, empty if there is none."""
         channel_id = self.env["ir.config_parameter"].sudo().get_param("pgbouncer_monitor.alert_channel_id")
         return self.env["discuss.channel"].sudo().browse(int(channel_id or 0)).exists()
 
     def _notify_get_recipients(self, message, msg_vals=False, **kwargs):
-        """An alert shows who is connected: it is not sent to a follower who may not see that any more."""
+        """Leave out followers who may no longer see alerts: an alert shows who is connected."""
         recipients = super()._notify_get_recipients(message, msg_vals=msg_vals, **kwargs)
         if message.subtype_id != self.env.ref("pgbouncer_monitor.mt_alert"):
             return recipients
@@ -80,24 +80,24 @@ class ConnectionEndpoint(models.Model):
         return [recipient for recipient in recipients if recipient["uid"] in readers]
 
     def action_send_test_alert(self):
-        """Post a message as an alert would, and tell the user where it goes."""
+        """Post a message as an alert does, and show the user where it was sent."""
         self.ensure_one()
         self.check_access("write")
         line = self.env._(
-            "This is a test that %s asked for. An alert looks like this, and goes the same ways.", self.env.user.name
+            "This is a test message from %s. Alerts look like this and go to the same recipients.", self.env.user.name
         )
         message = self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [{"lines": [line]}]})
         self._commit()
         names = [*message.notified_partner_ids.mapped("name"), *self._alert_channel().mapped("display_name")]
-        told = self.env._("It is in the chatter, and on its way to: %s.", ", ".join(names))
+        text = self.env._("Posted in the chatter and sent to: %s.", ", ".join(names))
         if not names:
-            told = self.env._("It is in the chatter. Nobody follows the alerts of this endpoint.")
-        title = self.env._("A test alert was posted")
-        return notification(title, told, "success" if names else "warning")
+            text = self.env._("Posted in the chatter. Nobody follows the alerts of this endpoint.")
+        title = self.env._("Test alert posted")
+        return notification(title, text, "success" if names else "warning")
 
     @api.ondelete(at_uninstall=False)
     def _close_alerts(self):
-        """End the alerts, which stay when the endpoint, and with it the chatter, is gone."""
+        """Close the alerts: they are kept when the endpoint and its chatter are deleted."""
         alerts = self.env["connection.alert"].sudo().search([("endpoint_id", "in", self.ids)])
         alerts._keep_situation()
         open_alerts = alerts.filtered(lambda alert: not alert.closed_at)

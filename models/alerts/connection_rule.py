@@ -1,4 +1,4 @@
-"""The rules: thresholds, and when reaching them is an alert. May touch endpoints."""
+"""The rules: thresholds, and when a violation becomes an alert. May use endpoints."""
 
 import math
 
@@ -10,7 +10,7 @@ from ...fields import NullableFloat
 from ...tools import format_duration, format_number, selection_label
 from .rule_texts import DESCRIPTIONS, RULE_LABELS
 
-# Rule -> the kinds of endpoints that it is about, and the unit of its value and thresholds.
+# Rule -> the kinds of endpoints it applies to, and the unit of its value and thresholds.
 RULES = {
     "postgresql_pressure": (("postgresql",), "percent"),
     "pool_growth": (("postgresql",), "percent"),
@@ -25,18 +25,17 @@ RULES = {
     "deaf_bus_samples": (("postgresql",), "samples"),
     "deaf_cron_samples": (("postgresql",), "samples"),
 }
-# The rules about the last check, and whose.
+# The rules about the last LISTEN check -> the listener that was checked.
 LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron"}
-# So many samples of each pool that is not well are remembered.
+# How many samples of a pool are remembered while one of them violates a rule.
 MAX_SAMPLES = 60
 
 
 class ConnectionRule(models.Model):
-    """From which measured value on a sample is a warning, and from which on it is critical; and
-    when that becomes an alert, and when the alert is over.
+    """A rule: the values from which a sample is a warning or critical, when an alert opens, and when it is closed.
 
-    Each rule has one record that is in force for all endpoints, made at installation, and one for
-    each endpoint that shall differ. An empty threshold is never reached, 0 by anything above 0.
+    Each rule has one record that applies to all endpoints, created at installation, and one for each endpoint that
+    differs. An empty threshold is never reached, 0 by any value above 0.
     """
 
     _name = "connection.rule"
@@ -46,29 +45,29 @@ class ConnectionRule(models.Model):
 
     rule = fields.Selection(RULE_LABELS, required=True)
     endpoint_id = fields.Many2one(
-        "connection.endpoint", ondelete="cascade", index=True, help="Empty: all that have no such rule of their own."
+        "connection.endpoint", ondelete="cascade", index=True, help="Empty: all endpoints without a rule of their own."
     )
-    is_on = fields.Boolean("On", default=True, help="Off: it is not judged, neither in samples nor in alerts.")
-    warning = NullableFloat("Warning From", help="An empty threshold is never reached, 0 by anything above 0.")
-    critical = NullableFloat("Critical From", help="An empty threshold is never reached, 0 by anything above 0.")
+    is_on = fields.Boolean("On", default=True, help="Off: ignored in samples and alerts.")
+    warning = NullableFloat("Warning From", help="Empty: never reached. 0: reached by any value above 0.")
+    critical = NullableFloat("Critical From", help="Empty: never reached. 0: reached by any value above 0.")
     unit = fields.Selection(
         [("percent", "%"), ("seconds", "s"), ("samples", "samples in a row")], compute="_compute_unit"
     )
     samples = fields.Integer(
-        "In Samples", default=1, required=True, help="An alert opens when a threshold is reached in so many samples …"
+        "In Samples", default=1, required=True, help="An alert opens when this many samples reach a threshold …"
     )
-    of_samples = fields.Integer("Of the Last", default=1, required=True, help="… of so many.")
+    of_samples = fields.Integer("Of the Last", default=1, required=True, help="… out of this many latest samples.")
     good_samples = fields.Integer(
-        "Over After",
+        "Close After",
         default=3,
         required=True,
-        help="An alert is over after so many samples in a row with a value below nine tenths of the lowest threshold, "
-        "which is rounded down if it counts samples. One that is missing or unknown does not count.",
+        help="An alert is closed after this many consecutive samples below nine tenths of the lowest threshold, "
+        "rounded down if the rule counts samples. Missing and unknown samples do not count.",
     )
-    description = fields.Text("What It Says", compute="_compute_description")
+    description = fields.Text(compute="_compute_description")
 
     _rule_uniq = models.UniqueIndex(
-        "(rule, COALESCE(endpoint_id, 0))", "There is such a rule already: change that one."
+        "(rule, COALESCE(endpoint_id, 0))", "This rule already exists. Edit the existing one."
     )
 
     @api.depends("rule")
@@ -92,7 +91,7 @@ class ConnectionRule(models.Model):
             if warning is not None and critical is not None and warning > critical:
                 raise ValidationError(
                     self.env._(
-                        "%(label)s: enter a warning (%(warning)s) that is not above critical (%(critical)s).",
+                        "%(label)s: the warning (%(warning)s) must not be above critical (%(critical)s).",
                         label=label,
                         warning=format_number(self.env, warning),
                         critical=format_number(self.env, critical),
@@ -101,31 +100,31 @@ class ConnectionRule(models.Model):
             if not 1 <= rule.samples <= rule.of_samples <= MAX_SAMPLES or not 1 <= rule.good_samples <= MAX_SAMPLES:
                 raise ValidationError(
                     self.env._(
-                        "%(label)s: enter numbers of samples from 1 to %(most)s, the first of them not above the "
-                        "second, such as 2 of the last 3.",
+                        "%(label)s: enter numbers of samples from 1 to %(most)s, the first not above the second, for "
+                        "example 2 of the last 3.",
                         label=label,
                         most=MAX_SAMPLES,
                     )
                 )
             if rule.endpoint_id and rule.endpoint_id.kind not in RULES[rule.rule][0]:
                 raise ValidationError(
-                    self.env._("%(label)s is no rule for %(endpoint)s.", label=label, endpoint=rule.endpoint_id.name)
+                    self.env._("%(label)s does not apply to %(endpoint)s.", label=label, endpoint=rule.endpoint_id.name)
                 )
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_common(self):
         if any(not rule.endpoint_id for rule in self):
-            raise UserError(self.env._("This rule is in force for all endpoints. Switch it off instead."))
+            raise UserError(self.env._("This rule applies to all endpoints. Switch it off instead."))
 
     @api.model_create_multi
     def create(self, vals_list):
-        """What is not given is as in the rule that is in force for all endpoints."""
+        """Take the values that are not given from the rule that applies to all endpoints."""
         common = {rule.rule: rule._settings() for rule in self.search([("endpoint_id", "=", False)])}
         return super().create([common.get(vals.get("rule"), {}) | vals for vals in vals_list])
 
     def write(self, vals):
         if vals.keys() & {"rule", "endpoint_id"} and any(not rule.endpoint_id for rule in self):
-            raise UserError(self.env._("This rule is in force for all endpoints. Add one of its own to the endpoint."))
+            raise UserError(self.env._("This rule applies to all endpoints. Add a separate rule to the endpoint."))
         return super().write(vals)
 
     @api.onchange("rule")
@@ -138,12 +137,12 @@ class ConnectionRule(models.Model):
 
     @api.model
     def _label(self, name):
-        """The user's words for a rule."""
+        """Return the name of a rule in the user's language."""
         return selection_label(self, "rule", name)
 
     @api.model
     def _format_value(self, name, value):
-        """A value of a rule with its unit, in the user's words."""
+        """Return a value of a rule with its unit, in the user's language."""
         unit = RULES[name][1]
         number = format_number(self.env, value, 2 if value >= 1 else 3)
         if unit == "percent":
@@ -153,14 +152,14 @@ class ConnectionRule(models.Model):
         return self.env._("1 sample") if value == 1 else self.env._("%s samples in a row", number)
 
     def _thresholds(self):
-        """:return: (warning, critical), None for what is never reached"""
+        """Return (warning, critical): None for a threshold that is never reached."""
         return tuple(None if value is False else value for value in (self.warning, self.critical))
 
     @api.model
     def _in_force(self, endpoints):
-        """:return: endpoint -> name -> the Rule that is in force; none that is off"""
+        """Return endpoint -> name -> the incidents.Rule that applies. Rules that are off are left out."""
         rules = self.search([("endpoint_id", "in", [False, *endpoints.ids])])
-        rules = rules.sorted(lambda rule: bool(rule.endpoint_id))  # an endpoint's own go before the common ones
+        rules = rules.sorted(lambda rule: bool(rule.endpoint_id))  # an endpoint's own rules override the common ones
         in_force = {}
         for endpoint in endpoints:
             of_endpoint = {rule.rule: rule for rule in rules if rule.endpoint_id.id in (False, endpoint.id)}

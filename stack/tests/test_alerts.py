@@ -87,7 +87,7 @@ def test_incident(sampler, incident):
     for _number in range(2):  # at the first one, clients have waited since the last sample
         age(sampler, incident.endpoint)
         sampler.run()
-    assert subjects(sampler, incident.endpoint) == ["Critical", "Over"]
+    assert subjects(sampler, incident.endpoint) == ["Critical", "Resolved"]
     assert alerts(sampler, incident.endpoint)[0]["closed_at"]
     assert activities(sampler, incident.endpoint) == 0
 
@@ -247,9 +247,9 @@ def test_postgresql_is_full(sampler):
     for _number in range(4):
         age(sampler, endpoint)
         sampler.run()
-    assert subjects(sampler, endpoint)[before:] == ["Critical", "Over"]
+    assert subjects(sampler, endpoint)[before:] == ["Critical", "Resolved"]
 
 
 def test_log_has_no_failures(sampler):
     log = sampler.odoo.log.read_text()
-    assert not re.findall(r"could not be told|could not be read|could not serialize.*\n.*Traceback", log)
+    assert not re.findall(r"could not be posted|could not be read|could not serialize.*\n.*Traceback", log)

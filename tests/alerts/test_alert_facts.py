@@ -1,4 +1,4 @@
-"""What an alert stores are facts: each reader gets them in the words of their own language."""
+"""An alert stores facts: each reader gets the texts in their own language."""
 
 import time
 from unittest.mock import patch
@@ -54,7 +54,7 @@ class TestFacts(AlertCase):
         for name in ("situation", "evidence", "advice"):
             self.assertIn("~", french[name], name)
         for reader in (english, french):
-            self.assertRegex(reader.situation, r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: ~?5 of 5 servers are in use\. ")
+            self.assertRegex(reader.situation, r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: ~?Servers in use: 5 of 5\. ")
             self.assertIn("PID", reader.evidence)
             self.assertIn("a secret", reader.queries)
 
@@ -69,7 +69,7 @@ class TestFacts(AlertCase):
         alert.reported_at = False
         self.Alert.with_context(lang="en_US")._notify()
         message = self.messages()[-1]
-        self.assertIn("~Clients of a pool wait", message.body)
+        self.assertIn("~Clients of a pool are waiting", message.body)
         self.assertIn("~PID", message.body)
 
     def test_facts_have_no_queries(self):
@@ -77,7 +77,7 @@ class TestFacts(AlertCase):
         self.assertNotIn("secret", f"{alert.situation_facts} {alert.evidence_facts}")
         self.assertEqual(str(alert.queries_facts).count("a secret"), 5)
 
-    def test_words_of_an_endpoint_stay_when_it_is_deleted(self):
+    def test_text_is_kept_when_the_endpoint_is_deleted(self):
         reason = patch.object(
             type(self.endpoint),
             "_reason_text",
@@ -95,15 +95,15 @@ class TestFacts(AlertCase):
         self.assertFalse(alert.endpoint_id)
         self.assertEqual(alert.situation, words)
 
-    def test_evidence_that_fails_costs_no_alert(self):
+    def test_alert_whose_evidence_fails(self):
         failing = patch.object(type(self.Alert), "_concerned", side_effect=ZeroDivisionError("nothing there"))
         with failing, mute_logger("odoo.addons.pgbouncer_monitor.models.alerts.connection_alert_evidence"):
             self.waited(2, 2)
         alert = self.Alert.search([])
-        self.assertIn("What ran could not be read: nothing there", alert.evidence)
+        self.assertIn("The sessions could not be read: nothing there", alert.evidence)
         self.assertFalse(alert.queries)
 
-    def test_old_words_stay_after_an_upgrade(self):
+    def test_old_texts_are_kept_by_the_upgrade(self):
         now = fields.Datetime.now()
         values = {"level": "warning", "opened_at": now, "closed_at": now, "endpoint_id": self.endpoint.id}
         old, empty = self.Alert.create([values | {"rule": "maxwait"}, values | {"rule": "paused_samples"}])

@@ -1,4 +1,4 @@
-"""What is posted of alerts, whom it reaches, and what the alert keeps."""
+"""The messages about alerts, their recipients, and what is stored with an alert."""
 
 import random
 import time
@@ -13,12 +13,12 @@ from odoo.tools import mute_logger
 from ..cases import UNKNOWN, AlertCase
 from ..common import connect
 
-WARNING, CRITICAL, OVER = "Warning: Longest Wait", "Critical: Longest Wait", "Over: Longest Wait"
+WARNING, CRITICAL, RESOLVED = "Warning: Longest Wait", "Critical: Longest Wait", "Resolved: Longest Wait"
 
 
 class TestMessages(AlertCase):
     def test_real_sessions(self):
-        """What is told of a pool has the sessions of this pool, and no queries."""
+        """A message about a pool has the sessions of this pool, and no queries."""
         self.set_rule("waiting_samples", warning=1)
         self.grant_monitor()
         for _number in range(8):
@@ -29,7 +29,7 @@ class TestMessages(AlertCase):
         self.take()
         self.Alert._notify()
         [message] = self.messages()
-        self.assertIn("5 of 5 servers are in use. 3 clients wait, longest wait 0.", message.body)
+        self.assertIn("Servers in use: 5 of 5. Clients waiting: 3, longest wait 0.", message.body)
         self.assertEqual(message.body.count("shop on shop, till, client 127.0.0.1:"), 5)
         self.assertNotIn("elsewhere", message.body)
         self.assertNotIn("secret", message.body)
@@ -37,7 +37,7 @@ class TestMessages(AlertCase):
         self.assertEqual(alert.queries.count("a secret"), 5)
         self.assertIn(f"/odoo/connection-alerts/{alert.id}", message.body)
 
-    def test_sessions_that_may_not_be_seen(self):
+    def test_hidden_sessions(self):
         self.set_rule("waiting_samples", warning=1)
         for _number in range(6):
             self.start("BEGIN; SELECT 'a secret', pg_sleep(5)")
@@ -45,7 +45,7 @@ class TestMessages(AlertCase):
         self.look_again()
         self.take()
         alert = self.Alert.search([])
-        self.assertIn("GRANT pg_monitor shows them", alert.evidence)
+        self.assertIn("GRANT pg_monitor makes them visible", alert.evidence)
         self.assertFalse(alert.queries)
 
     def test_200_pools_at_once(self):
@@ -58,21 +58,21 @@ class TestMessages(AlertCase):
         for number in (2, 3):
             self.assertFalse(self.minute(number))
         [message] = self.minute(4)
-        self.assertIn("Over", message.subject)
+        self.assertIn("Resolved", message.subject)
         self.assertFalse(self.endpoint.open_alert_count)
         self.assertFalse(self.endpoint.activity_ids)
 
     def test_pools_one_after_the_other(self):
-        """They are told together, not each by itself."""
-        told = {}
+        """They are reported together, not one by one."""
+        posted = {}
         for number in range(30):
             pools = [self.pool(2 if number > user else 0, user=f"user{user}") for user in range(20)]
             for message in self.minute(number, pools=pools):
-                told[number] = message.body.count("<li>")
-        self.assertEqual(told, {2: 1, 7: 5, 12: 5, 17: 5, 22: 4})
+                posted[number] = message.body.count("<li>")
+        self.assertEqual(posted, {2: 1, 7: 5, 12: 5, 17: 5, 22: 4})
 
     def test_a_day_of_200_pools(self):
-        """One of them is bad for an hour, the others have a spike now and then."""
+        """One of them waits for an hour, the others have short spikes."""
 
         def day(count, minutes):
             self.env["connection.reading"].search([]).unlink()
@@ -98,7 +98,7 @@ class TestMessages(AlertCase):
 
         few, queries_of_few = day(2, range(560, 700))
         many, queries_of_many = day(200, range(24 * 60))
-        self.assertEqual(few, [f"{what}: Test PgBouncer" for what in (CRITICAL, OVER)])
+        self.assertEqual(few, [f"{what}: Test PgBouncer" for what in (CRITICAL, RESOLVED)])
         self.assertEqual(many, few)
         self.assertEqual(queries_of_many, queries_of_few)
 
@@ -127,7 +127,7 @@ class TestMessages(AlertCase):
         self.assertEqual(self.waited(2, 2), {1: WARNING})
         self.assertEqual(self.endpoint.activity_ids.user_id, self.endpoint._managers()[0])
 
-    def test_responsible_user_may_not_see_it_any_more(self):
+    def test_responsible_user_without_rights(self):
         self.endpoint.responsible_id = new_test_user(self.env, "nobody", groups="base.group_user")
         self.assertEqual(self.waited(2, 2), {1: WARNING})
         self.assertEqual(self.endpoint.activity_ids.user_id, self.endpoint._managers()[0])
@@ -137,7 +137,7 @@ class TestMessages(AlertCase):
         self.endpoint.active = False
         self.Alert._notify()
         message = self.messages()[-1]
-        self.assertIn("Over", message.subject)
+        self.assertIn("Resolved", message.subject)
         self.assertIn("The endpoint was archived", message.body)
         self.assertFalse(self.endpoint.activity_ids)
         self.assertEqual(self.Alert.search([]).ending, "archived")
@@ -151,7 +151,7 @@ class TestMessages(AlertCase):
         with self.assertRaises(UserError):
             alert.action_acknowledge()
 
-    def test_message_that_fails_is_told_the_next_time(self):
+    def test_message_that_fails_is_posted_by_the_next_run(self):
         self.minute(0, pools=[self.pool(2)])
         Endpoint = type(self.endpoint)
         failing = patch.object(Endpoint, "message_post_with_source", side_effect=ZeroDivisionError)
@@ -161,43 +161,43 @@ class TestMessages(AlertCase):
         [message] = self.minute(2, pools=[self.pool(2)])
         self.assertIn(WARNING, message.subject)
 
-    def test_sessions_that_cannot_be_read_cost_no_alert(self):
+    def test_alert_whose_sessions_cannot_be_read(self):
         self.minute(0, pools=[self.pool(2)])
         Session = type(self.env["pg.stat.activity"])
         failing = patch.object(Session, "search_fetch", lambda *_args, **_options: self.env.cr.execute("SELECT 1/0"))
         logger = "odoo.addons.pgbouncer_monitor.models.alerts.connection_alert_evidence"
         with failing, mute_logger("odoo.sql_db", logger):
             [message] = self.minute(1, pools=[self.pool(2)])
-        self.assertIn("What ran could not be read: division by zero", message.body)
+        self.assertIn("The sessions could not be read: division by zero", message.body)
 
     def test_reminder(self):
-        told = {}
+        posted = {}
         for hour in range(14):
             for minute in (0, 1):
                 for message in self.minute(60 * hour + minute, pools=[self.pool(2)]):
-                    told[hour] = message.subject.partition(":")[0]
-        self.assertEqual(told, {0: "Warning", 4: "Not over", 8: "Not over", 12: "Not over"})
+                    posted[hour] = message.subject.partition(":")[0]
+        self.assertEqual(posted, {0: "Warning", 4: "Still open", 8: "Still open", 12: "Still open"})
         self.assertIn("shop/shop: open since", self.messages()[-1].body)
         self.Alert.search([]).action_acknowledge()
         for hour in range(14, 24):
             self.assertFalse(self.minute(60 * hour, pools=[self.pool(2)]))
 
-    def test_reminder_of_what_nobody_acknowledged(self):
+    def test_reminder_about_unacknowledged_alerts(self):
         self.minute(0, pools=[self.pool(2), self.pool(2, user="other")])
         self.minute(1, pools=[self.pool(2), self.pool(2, user="other")])
         self.Alert.search([("user", "=", "other")]).action_acknowledge()
         [message] = self.minute(300, pools=[self.pool(2), self.pool(2, user="other")])
         self.assertIn("shop/shop", message.body)
         self.assertNotIn("shop/other", message.body)
-        self.assertIn("Not over: Longest Wait", message.body)
+        self.assertIn("Still open: Longest Wait", message.body)
 
-    def test_one_pool_of_two_is_over(self):
+    def test_one_pool_of_two_is_resolved(self):
         self.minute(0, pools=[self.pool(2), self.pool(2, user="other")])
         self.minute(1, pools=[self.pool(2), self.pool(2, user="other")])
         messages = self.messages()
         for minute in range(2, 8):
             messages = self.minute(minute, pools=[self.pool(2)]) or messages
-        self.assertEqual(messages.subject, "Partly over: Longest Wait: Test PgBouncer")
+        self.assertEqual(messages.subject, "Partly resolved: Longest Wait: Test PgBouncer")
         self.assertIn("shop/other: lasted", messages.body)
 
     def test_no_reminder(self):
@@ -215,7 +215,7 @@ class TestMessages(AlertCase):
         self.assertEqual(note.author_id, manager.partner_id)
 
     def test_followers(self):
-        """Managers follow new endpoints, and whoever may not see them any more is told nothing."""
+        """Managers follow new endpoints. Users without rights are not notified."""
         users = {
             name: new_test_user(self.env, name, groups=group, notification_type="inbox")
             for name, group in (
@@ -234,10 +234,10 @@ class TestMessages(AlertCase):
             users["chooser"].partner_id.ids, subtype_ids=self.env.ref("mail.mt_comment").ids
         )
         self.waited(2, 2)
-        told = self.messages().notification_ids.res_partner_id
+        posted = self.messages().notification_ids.res_partner_id
         for name, user in users.items():
-            self.assertEqual(user.partner_id in told, name in ("manager", "viewer"), name)
-        self.assertNotIn(outsider, told)
+            self.assertEqual(user.partner_id in posted, name in ("manager", "viewer"), name)
+        self.assertNotIn(outsider, posted)
 
     def test_discuss_channel(self):
         channel = self.env["discuss.channel"]._create_channel("Operations", None)
@@ -251,15 +251,15 @@ class TestMessages(AlertCase):
         post = channel.message_ids[0]
         self.assertEqual(post.message_type, "comment", "otherwise it would count as no new message")
         self.assertIn("Test PgBouncer", post.body)
-        self.assertIn("1 clients wait", post.body)
+        self.assertIn("Clients waiting: 1", post.body)
         self.assertNotIn("PID", post.body)
         channel.unlink()
         self.endpoint.action_send_test_alert()
-        self.assertIn("Test Alert", self.messages()[-1].subject, "a channel that is gone is no matter")
+        self.assertIn("Test Alert", self.messages()[-1].subject, "a deleted channel is ignored")
 
     def test_test_alert(self):
         notice = self.endpoint.with_user(self.admin).action_send_test_alert()
-        self.assertIn(self.admin.name, notice["params"]["message"], "where it goes")
+        self.assertIn(self.admin.name, notice["params"]["message"], "the recipients")
         message = self.messages()
         self.assertIn("This is a test", message.body)
         self.assertIn(self.admin.partner_id, message.notified_partner_ids)

@@ -55,7 +55,7 @@ class TestReasons(SampleCase):
             self.Sample = self.Sample.with_context(lang=lang)
             with self.console(lists=[]):
                 instance = self.take()[0]
-            self.assertIn('reason="Not enough data to determine: PgBouncer\'s Connections"', self.line)
+            self.assertIn('reason="Not enough data to determine: PgBouncer Connections"', self.line)
             for record, name in ((instance, "reason"), (self.endpoint, "last_error")):
                 reasons = [self.read_as(user, record, name) for user in (self.english, self.french)]
                 english, french = reasons
@@ -87,7 +87,7 @@ class TestReasons(SampleCase):
             instance, _pool, database = self.take()
         self.assertEqual(database.reason_facts, {"rule": "pgbouncer_pressure", "value": 80})
         self.assertEqual(instance.reason_facts, {"rule": "pgbouncer_pressure", "value": 80, "database": "shop"})
-        self.assertEqual(instance.reason, "shop: PgBouncer's Connections: 80 %")
+        self.assertEqual(instance.reason, "shop: PgBouncer Connections: 80 %")
         self.assertEqual(self.endpoint.last_error, instance.reason)
         self.assertEqual(self.read_as(self.french, database, "reason"), "Connexions de PgBouncer: 80 %")
         with self.console():

@@ -58,7 +58,7 @@ class TestSampler(SampleCase):
         self.set_rule("idle_in_transaction_age", warning=60)
         sample = self.take(self.postgresql)
         self.assertEqual(sample.level, "critical")
-        self.assertEqual(sample.reason, f"PostgreSQL's Connections: {round(sample.pressure, 2):g} %")
+        self.assertEqual(sample.reason, f"PostgreSQL Connections: {round(sample.pressure, 2):g} %")
 
     def test_sessions_opened_between_samples(self):
         self.take(self.postgresql)

@@ -114,7 +114,7 @@ class TestSamplerPools(SampleCase):
             whole, _pool, limited = self.take()
         self.assertEqual((limited.used, limited.capacity, limited.pressure, limited.level), (4, 5, 80, "warning"))
         self.assertEqual(whole.level, "warning", "as bad as its worst part")
-        self.assertEqual(whole.reason, "shop: PgBouncer's Connections: 80 %")
+        self.assertEqual(whole.reason, "shop: PgBouncer Connections: 80 %")
 
     def test_database_that_is_not_listed(self):
         """SHOW DATABASES omits unused databases that “*” created."""
@@ -156,7 +156,7 @@ class TestSamplerPools(SampleCase):
         self.assertEqual(
             self.line,
             'WARNING connection pressure endpoint="Test PgBouncer" pressure=-% used=-/- waiting=- maxwait=-s '
-            'level=unknown reason="Not enough data to determine: PgBouncer\'s Connections"',
+            'level=unknown reason="Not enough data to determine: PgBouncer Connections"',
         )
 
     def test_restart_makes_the_interval_unknown(self):

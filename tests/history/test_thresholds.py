@@ -65,7 +65,7 @@ class TestThresholds(SampleCase):
         ):
             with self.assertRaises(ValidationError, msg=values):
                 self.set_rule("maxwait", **values)
-        with self.assertRaisesRegex(ValidationError, "is no rule for PostgreSQL of this Odoo"):
+        with self.assertRaisesRegex(ValidationError, "does not apply to PostgreSQL of this Odoo"):
             self.set_rule("maxwait", self.postgresql)
         self.set_rule("maxwait", self.endpoint)
         with self.assertRaises(UniqueViolation), mute_logger("odoo.sql_db"), self.env.cr.savepoint():

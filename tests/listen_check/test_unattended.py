@@ -33,7 +33,7 @@ class TestWatch(AlertCase):
         self.check("bus", "unknown", "unknown")
         self.assertEqual(self.sample(2), [], "whether it is over is unknown")
         self.check("bus", "ok", "session")
-        self.assertEqual(self.sample(3), [f"Over: Deaf Bus: {self.postgresql.name}"])
+        self.assertEqual(self.sample(3), [f"Resolved: Deaf Bus: {self.postgresql.name}"])
 
     def test_both(self):
         self.check("bus", "critical", "unreachable")

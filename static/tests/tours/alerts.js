@@ -36,7 +36,7 @@ tours.add("pgbouncer_monitor_alert", {
             content: "What is wrong, how bad, what runs, what to do first",
             trigger: [
                 ".o-mail-Message:contains('Critical: Waiting Clients')",
-                ":contains('1 of 1 servers are in use. 1 clients wait')",
+                ":contains('Servers in use: 1 of 1. Clients waiting: 1')",
                 ":contains('What to do first')",
                 ":contains('PID')",
             ].join(""),
@@ -52,10 +52,10 @@ tours.add("pgbouncer_monitor_alert", {
 tours.add("pgbouncer_monitor_alert_is_over", {
     steps: () => [
         { trigger: ".o_data_row td[name=name]:contains('Test PgBouncer')", run: "click" },
-        { trigger: ".o-mail-Message:contains('Over: Waiting Clients'):contains('lasted')" },
+        { trigger: ".o-mail-Message:contains('Resolved: Waiting Clients'):contains('lasted')" },
         { trigger: ".o-mail-Chatter:not(:has(.o-mail-Activity))" },
         { trigger: "button[name=action_send_test_alert]", run: "click" },
-        { trigger: ".o_notification:contains('It is in the chatter, and on its way to')" },
+        { trigger: ".o_notification:contains('Posted in the chatter and sent to')" },
         { trigger: ".o-mail-Message:contains('This is a test')" },
         {
             content: "A rule of its own is filled with the common one",
