@@ -13,3 +13,4 @@ def migrate(cr, version):
              WHERE last_error IS NOT NULL AND reason IS NULL
             """
         )
+        cr.execute("ALTER TABLE connection_reading DROP COLUMN last_error")
