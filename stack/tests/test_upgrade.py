@@ -15,8 +15,9 @@ import psycopg2
 import pytest
 from psycopg2.extras import Json
 
-from conftest import OdooClient, add_endpoint, direct_odoo
+from rpc import OdooClient
 from servers import CHECKOUT, LOCALHOST, MODULE, PgBouncer, free_port
+from support import add_endpoint, direct_odoo
 
 pytestmark = pytest.mark.timeout(480)  # the first test waits for an installation, too
 # The last commit of 19.0.1.1.0.
@@ -105,7 +106,7 @@ def unpack(commit, folder):
 
 
 def sign_in(odoo, *login):
-    return OdooClient(odoo, DATABASE, *login)
+    return OdooClient(f"http://{LOCALHOST}:{odoo.port}", DATABASE, *login)
 
 
 def record_id(client, name):
