@@ -4,6 +4,6 @@ from . import controllers, models
 
 
 def uninstall_hook(env):
-    """System parameters that the settings page made belong to no module, nor do files."""
+    """Delete what belongs to no module: files, and the system parameters of the settings page."""
     shutil.rmtree(env["connection.endpoint"]._gate_folder(), ignore_errors=True)
     env["ir.config_parameter"].search([("key", "=like", "pgbouncer_monitor.%")]).unlink()
