@@ -17,14 +17,14 @@ class ConnectionAlert(models.Model):
     def _situation_facts(self, rule, sample):
         """Return what was measured: the time ``at``, and one of
 
-        - ``check``: the ``host`` and the ``summary`` of the last LISTEN check, for the rules about it
+        - ``check``: the ``host`` and the ``conclusion`` of the last LISTEN check, for the rules about it
         - ``reason``: why nothing could be measured, see `connection.endpoint._reason_text`
         - ``sample``: the FIGURES, None for what is unknown
         """
         facts = {"at": fields.Datetime.to_string(fields.Datetime.now())}
         if rule in LISTENERS:
             check = self.env["connection.check"]._worst(LISTENERS[rule])
-            return facts | {"check": {"host": check.host, "summary": check.summary}}
+            return facts | {"check": {"host": check.host, "conclusion": check.conclusion}}
         if sample.get("used") is None:
             return facts | {"reason": sample["reason"]}
         return facts | {"sample": {name: sample.get(name) for name in FIGURES}}
@@ -42,7 +42,7 @@ class ConnectionAlert(models.Model):
         if sample := facts.get("sample"):
             return self._sample_text(sample)
         if check := facts.get("check"):
-            return f"{check['host']}: {check['summary']}"
+            return f"{check['host']}: {self.env['connection.check']._conclusion_text(check['conclusion'])}"
         if reason := facts.get("reason"):
             return self.endpoint_id._reason_text(reason)
         return facts.get("text")
