@@ -12,15 +12,18 @@ from watched import press, read_all
 
 
 @pytest.fixture
-def admin(odoo, watched):
-    """The endpoint with a user of admin_users, without other clients."""
-    while watched.clients:
-        watched.clients.popitem()[1].close()
+def admin(odoo, busy):
+    """The endpoint with a user of admin_users, without other clients.
+
+    There have been clients of every pool: PgBouncer completes a login only after it has connected to the server once.
+    """
+    while busy.clients:
+        busy.clients.popitem()[1].close()
     values = {"host": LOCALHOST, "user": PgBouncer.admin}
-    odoo.call("connection.endpoint", "write", [watched.endpoint_id], values)
-    password = {"password": watched.pair.passwords[PgBouncer.admin]}
-    odoo.call("connection.endpoint", "write", [watched.endpoint_id], password)
-    return watched
+    odoo.call("connection.endpoint", "write", [busy.endpoint_id], values)
+    password = {"password": busy.pair.passwords[PgBouncer.admin]}
+    odoo.call("connection.endpoint", "write", [busy.endpoint_id], password)
+    return busy
 
 
 def state(odoo, watched):
