@@ -186,14 +186,20 @@ test("reports a reading that is not answered", async () => {
     expect.verifySteps(["read"]);
 });
 
-test("stops when its component is destroyed", async () => {
+test("stops when its component is destroyed between two readings", async () => {
+    destroy(await mountLive());
+    await advanceTime(REFRESH_DELAY);
+    await hidePage();
+    await setHidden(false);
+    expect.verifySteps([]);
+});
+
+test("stops when its component is destroyed during a reading", async () => {
     const slow = new Deferred();
     const component = await mountLive({ read: () => slow });
     await advanceTime(REFRESH_DELAY);
     destroy(component);
-    slow.resolve();
+    await finish(slow);
     await advanceTime(60000);
-    await hidePage();
-    await setHidden(false);
     expect.verifySteps(["read"]);
 });
