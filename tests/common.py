@@ -173,7 +173,7 @@ class ServerCase(TransactionCase):
         self.addCleanup(server.close)
         return server.getsockname()[1]
 
-    def look_again(self):
+    def refresh(self):
         """Clear the caches of Odoo and PostgreSQL, as at the start of the next request."""
         self.env.cr.cache.clear()
         self.env.invalidate_all()
@@ -187,8 +187,8 @@ class TourCase(HttpCase):
         super().setUp()
         forget_silence(self)
         self.env["connection.endpoint"].search([]).active = False
-        self.look_again()
+        self.refresh()
 
-    def look_again(self):
+    def refresh(self):
         """Clear PostgreSQL's snapshot: all tests of a class run in one transaction."""
         self.env.cr.execute("SELECT pg_stat_clear_snapshot()")

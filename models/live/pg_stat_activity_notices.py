@@ -2,6 +2,7 @@
 
 from odoo import api, models
 
+from ...analysis import pressure
 from ...tools import format_number
 
 
@@ -27,11 +28,12 @@ class PgStatActivity(models.Model):
         :param activity: of `_activity`
         """
         reserved = activity["superuser_reserved_connections"] + activity["reserved_connections"]
+        usable = pressure.postgresql_capacity(activity["max_connections"], reserved)
         text = self.env._(
             "%(used)s of %(usable)s connections are in use: max_connections is %(max_connections)s, of which "
             "%(reserved)s are reserved.",
             used=format_number(self.env, activity["client_backends"]),
-            usable=format_number(self.env, activity["max_connections"] - reserved),
+            usable=format_number(self.env, usable),
             max_connections=format_number(self.env, activity["max_connections"]),
             reserved=format_number(self.env, reserved),
         )

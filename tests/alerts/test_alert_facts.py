@@ -37,7 +37,7 @@ class TestFacts(AlertCase):
         for _number in range(6):
             self.start("BEGIN; SELECT 'a secret', pg_sleep(5)", application_name="till")
         time.sleep(0.3)
-        self.look_again()
+        self.refresh()
         self.Sample = self.Sample.with_context(**context)
         self.take()
         return self.Alert.search([])

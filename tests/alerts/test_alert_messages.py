@@ -25,7 +25,7 @@ class TestMessages(AlertCase):
             self.start("BEGIN; SELECT 'a secret', pg_sleep(5)", application_name="till")
         self.client(connect(user="odoo", application_name="elsewhere")).cursor().execute("BEGIN; SELECT 1")
         time.sleep(0.3)
-        self.look_again()
+        self.refresh()
         self.take()
         self.Alert._notify()
         [message] = self.messages()
@@ -42,7 +42,7 @@ class TestMessages(AlertCase):
         for _number in range(6):
             self.start("BEGIN; SELECT 'a secret', pg_sleep(5)")
         time.sleep(0.3)
-        self.look_again()
+        self.refresh()
         self.take()
         alert = self.Alert.search([])
         self.assertIn("GRANT pg_monitor makes them visible", alert.evidence)

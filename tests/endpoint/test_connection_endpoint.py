@@ -142,7 +142,7 @@ class TestConnectionEndpoint(ServerCase):
             ("/no/such", "/no/such/.s.PGSQL."),
         ):
             self.endpoint.write({"host": host, "port": closed_port()})
-            self.look_again()
+            self.refresh()
             self.assertIn(f"No server listens at {where}{self.endpoint.port}", self.endpoint.console_error)
 
     def test_numbers_in_the_users_language(self):
@@ -152,5 +152,5 @@ class TestConnectionEndpoint(ServerCase):
             self.assertEqual(german._format_value("maxwait", value), text)
         self.assertEqual(german._format_value("pgbouncer_pressure", 1234567.2), "1.234.567,2 %")
         self.endpoint.port = self.silent_server()
-        self.look_again()
+        self.refresh()
         self.assertIn("did not answer within 3,0 s", self.endpoint.with_context(lang="de_DE").console_error)

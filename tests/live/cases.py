@@ -20,7 +20,7 @@ class SessionCase(ServerCase):
         return connection, self.record(connection)
 
     def record(self, connection):
-        self.look_again()
+        self.refresh()
         return self.Session.search([("pid", "=", connection.info.backend_pid)])
 
     def filter(self, name):
@@ -31,4 +31,4 @@ class SessionCase(ServerCase):
         superuser = self.client(connect())
         superuser.cursor().execute(grant)
         self.addCleanup(superuser.cursor().execute, "REVOKE pg_monitor FROM odoo")
-        self.look_again()
+        self.refresh()

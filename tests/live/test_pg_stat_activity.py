@@ -55,7 +55,7 @@ class TestPgStatActivity(SessionCase):
         self.assertLess(record.id, 2**52)
         self.assertEqual(len(set(self.Session.search([]).ids)), self.Session.search_count([]))
         connection.close()
-        self.look_again()
+        self.refresh()
         self.assertFalse(record.exists())
 
     def test_blocked_session_names_its_blocker(self):
@@ -139,12 +139,12 @@ class TestPgStatActivity(SessionCase):
         self.assertNotIn(launcher, self.Session.search(self.filter("client_backends")))
         cursor = self.client(connect()).cursor()
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
-        self.look_again()
+        self.refresh()
         self.assertIn(f"{cursor.fetchone()[0]} of 97 connections", self.Session.get_notices()[0]["text"])
 
     def test_rows_equal_the_database(self):
         """What the list shows is what a second, independent session counts."""
         cursor = self.client(connect(user=variable("TEST_PGUSER"))).cursor()
         cursor.execute("SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = 'odoo'")
-        self.look_again()
+        self.refresh()
         self.assertLessEqual(set(cursor.fetchone()[0]), set(self.Session.search([]).mapped("pid")))

@@ -56,7 +56,7 @@ class TestSessionJoins(SessionCase):
         for grant in (None, "GRANT pg_monitor TO odoo;"):
             if grant:
                 self.as_superuser(grant)
-            self.look_again()
+            self.refresh()
             [session] = self.Session.search([("pid", "=", pid)])
             self.assertEqual((session.component, session.server_count), ("pgbouncer", 1))
             self.assertIn(f"PID {pid}", session.component_reason)

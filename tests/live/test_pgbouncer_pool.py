@@ -72,7 +72,7 @@ class TestPgbouncerPool(ServerCase):
     def test_id_is_the_same_in_the_next_request(self):
         self.client(connect_pooled(dbname=TINY))
         before = {(pool.database, pool.user): pool.id for pool in self.Pool.search([])}
-        self.look_again()
+        self.refresh()
         after = {(pool.database, pool.user): pool.id for pool in self.Pool.search([], order="id desc")}
         self.assertEqual(before, after)
         self.assertEqual(len(set(before.values())), len(before))
@@ -163,7 +163,7 @@ class TestPgbouncerPool(ServerCase):
         pool = self.Pool.search([("database", "=", "pgbouncer")])
         self.assertEqual(pool.export_data(["database", "cl_waiting"])["datas"], [["pgbouncer", 0]])
         self.endpoint.copy({"name": "Lost", "port": closed_port()})
-        self.look_again()
+        self.refresh()
         rows = self.Pool.search([("database", "=", "pgbouncer")]).export_data(["database", "cl_waiting"])["datas"]
         self.assertEqual(rows[0], ["pgbouncer", 0])
         self.assertIn("Lost: No server listens", rows[1][0])

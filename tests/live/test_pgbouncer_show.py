@@ -62,12 +62,12 @@ class TestPgbouncerShow(ServerCase):
     def test_version_that_does_not_know_the_command(self):
         """An empty list would look like a PgBouncer without peers."""
         for version, notices in (("1.18.0", 1), ("1.19.0", 0)):
-            self.look_again()
+            self.refresh()
             with answering({self.endpoint: {}}, version=version):
                 result = self.env["pgbouncer.peer"].web_search_read([], {"host": {}})
             self.assertEqual(result["records"], [])
             self.assertEqual(len(result["reading"]["notices"]), notices, version)
-        self.look_again()
+        self.refresh()
         with answering({self.endpoint: {}}, version="1.18.0"):
             [notice] = self.env["pgbouncer.peer"].get_notices()
         self.assertEqual(notice["type"], "warning")

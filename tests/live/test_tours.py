@@ -82,13 +82,13 @@ class TestTours(TourCase):
             wait_select(client)
             waiting.append(client.cursor())
             waiting[-1].execute("SELECT pg_advisory_xact_lock(30)")
-        self.look_again()
+        self.refresh()
         self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_who_blocks", login="admin", timeout=120)
 
     def test_terminate(self):
         session = connect(user="odoo", application_name="to be ended")
         self.addCleanup(session.close)
-        self.look_again()
+        self.refresh()
         self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_terminate", login="admin", timeout=120)
         with self.assertRaises(psycopg2.OperationalError):
             session.cursor().execute("SELECT 1")
@@ -115,7 +115,7 @@ class TestTours(TourCase):
         client = connect_pooled(dbname=TINY)
         self.addCleanup(client.close)
         client.cursor().execute("BEGIN; SELECT 1")
-        self.look_again()
+        self.refresh()
         self.start_tour("/odoo/pgbouncer-clients", "pgbouncer_monitor_lists", login="admin", timeout=180)
 
     def test_users_and_peers(self):
@@ -170,7 +170,7 @@ class TestTours(TourCase):
         wait_select(waiter)
         cursor = waiter.cursor()
         cursor.execute("SELECT 2")
-        self.look_again()
+        self.refresh()
         self.env["connection.sample"]._sample(endpoint)
         self.env["connection.alert"]._notify()
         self.start_tour("/odoo/connection-endpoints", "pgbouncer_monitor_alert", login="admin", timeout=120)

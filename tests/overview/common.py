@@ -16,7 +16,7 @@ class OverviewCase(SampleCase):
 
     def overview(self, user=None):
         """Return what the page gets, converted to JSON and back."""
-        self.look_again()
+        self.refresh()
         Overview = self.env["connection.overview"]
         return json.loads(json.dumps((Overview.with_user(user) if user else Overview).get_overview()))
 
@@ -46,7 +46,7 @@ class OverviewCase(SampleCase):
         sessions = [first, second, third]
 
         def blocked():
-            self.look_again()
+            self.refresh()
             pids = [connection.info.backend_pid for connection in sessions]
             return self.env["pg.stat.activity"].search_count([("pid", "in", pids), ("blocked_by", "!=", False)]) == 2
 

@@ -36,7 +36,7 @@ class TestConnectionOverviewNow(OverviewCase):
         waiting = [self.waiter("SELECT pg_advisory_xact_lock(701)") for _number in range(8)]
 
         def blocked():
-            self.look_again()
+            self.refresh()
             return self.env["pg.stat.activity"].search_count([("blocked_by", "!=", False)]) == len(waiting)
 
         wait_until(blocked)
@@ -97,7 +97,7 @@ class TestConnectionOverviewNow(OverviewCase):
         shown = self.env["connection.overview"]._session(launcher, launcher.pid, {})
         self.assertEqual((shown["who"], shown["client"]), ("background process", None))
         self.client(connect(user="shop", dbname="shop"))
-        self.look_again()
+        self.refresh()
         hidden = Session.search([("usename", "=", "shop"), ("is_hidden", "=", True)], limit=1)
         shown = self.env["connection.overview"]._session(hidden, hidden.pid, {})
         self.assertEqual((shown["who"], shown["client"]), ("shop/shop", None), "the client's address is hidden")

@@ -70,7 +70,7 @@ class TestOverviewTours(TourCase):
         return endpoint
 
     def walk(self, name, login="admin"):
-        self.look_again()
+        self.refresh()
         self.start_tour("/odoo/connection-overview", f"pgbouncer_monitor_overview_{name}", login=login, timeout=120)
 
     def open_session(self, name, *statements):
@@ -150,6 +150,6 @@ class TestOverviewTours(TourCase):
         self.env["connection.rule"].search([("rule", "in", ages)]).is_on = False
         self.watch()
         self.block()
-        self.look_again()
+        self.refresh()
         code = Path(variable("AXE_CORE")).read_text() + Path(file_path(CHECK_PAGE)).read_text()
         self.browser_js("/odoo/connection-overview", code, ready=READY, login="admin", timeout=120)
