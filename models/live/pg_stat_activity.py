@@ -85,8 +85,9 @@ class PgStatActivity(models.Model):
         "State (s)", readonly=True, digits=(16, 1), aggregator="max", help="Time since the state last changed."
     )
     state = fields.Char(readonly=True, help="Empty for background processes.")
-    wait_event_type = fields.Char(readonly=True, help="The type of event that the backend waits for: Client is "
-    "its own client.")
+    wait_event_type = fields.Char(
+        readonly=True, help="The type of event that the backend waits for: Client is its own client."
+    )
     wait_event = fields.Char(
         readonly=True, help="The event that the backend waits for: ClientRead is the next query of its client."
     )
@@ -125,8 +126,9 @@ class PgStatActivity(models.Model):
         help="track_activities is off for this session: its state, times and query are unknown.",
     )
     is_own = fields.Boolean("This Request", readonly=True, help="The session of the request that reads this list.")
-    is_current_database = fields.Boolean("In This Database", readonly=True, help="Connected to the database of "
-    "this Odoo.")
+    is_current_database = fields.Boolean(
+        "In This Database", readonly=True, help="Connected to the database of this Odoo."
+    )
     component = fields.Selection(
         [
             ("odoo_worker", "Odoo Worker"),
@@ -190,9 +192,7 @@ class PgStatActivity(models.Model):
     def _server_reason(self, code):
         where = {"endpoint": self.endpoint_id.display_name, "pid": self.pid, "port": self.client_port}
         if code == "ambiguous":
-            return self.env._(
-                "Ambiguous: %s PgBouncer servers match this session.", self.server_count
-            )
+            return self.env._("Ambiguous: %s PgBouncer servers match this session.", self.server_count)
         if code == "hidden_server":
             return self.env._(
                 "SHOW SERVERS of %(endpoint)s has its PID %(pid)s, role and database. Odoo's role cannot see "

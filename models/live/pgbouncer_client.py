@@ -16,8 +16,9 @@ class PgbouncerClient(models.Model):
     _show_commands = ("SHOW CLIENTS", "SHOW SERVERS", "SHOW DATABASES", "SHOW POOLS")
     _link_field = "server_id"
 
-    user = fields.Char(help="The role that the client logged in with. With a force_user its pool belongs to "
-    "another role.")
+    user = fields.Char(
+        help="The role that the client logged in with. With a force_user its pool belongs to another role."
+    )
     state = fields.Char(
         help="active: uses a server, or is idle before 1.25. idle: needs no server. waiting: waits for a server. "
         "active_cancel_req, waiting_cancel_req: a request to cancel the query of another client."

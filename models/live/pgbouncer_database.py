@@ -33,14 +33,17 @@ class PgbouncerDatabase(models.Model):
         "1.24.",
     )
     server_lifetime = NullableInteger(
-        "Server Lifetime (s)", readonly=True, aggregator=None, help="Age after which a free server is closed. "
-        "Since 1.23."
+        "Server Lifetime (s)",
+        readonly=True,
+        aggregator=None,
+        help="Age after which a free server is closed. Since 1.23.",
     )
     pool_mode = fields.Char(readonly=True, help="Empty: the pool_mode of the instance, see Configuration.")
     load_balance_hosts = fields.Char(readonly=True, help="How a host is chosen if there are several. Since 1.24.")
     max_connections = NullableInteger(
-        "Maximum Servers", readonly=True, help="Maximum number of servers in all pools of this database; 0 is "
-        "unlimited."
+        "Maximum Servers",
+        readonly=True,
+        help="Maximum number of servers in all pools of this database; 0 is unlimited.",
     )
     current_connections = NullableInteger("Current Servers", readonly=True, help="Servers that are open now.")
     max_client_connections = NullableInteger(

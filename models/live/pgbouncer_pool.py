@@ -60,11 +60,13 @@ class PgbouncerPool(models.Model):
     sv_used = NullableInteger(
         "Servers Used", readonly=True, help="Idle for longer than server_check_delay: checked before the next use."
     )
-    sv_tested = NullableInteger("Servers Tested", readonly=True, help="Server connections that are being reset "
-    "or checked.")
+    sv_tested = NullableInteger(
+        "Servers Tested", readonly=True, help="Server connections that are being reset or checked."
+    )
     sv_login = NullableInteger(
-        "Servers in Login", readonly=True, help="Server connections that are logging in. If they stay, "
-        "PostgreSQL is slow or does not answer."
+        "Servers in Login",
+        readonly=True,
+        help="Server connections that are logging in. If they stay, PostgreSQL is slow or does not answer.",
     )
     bottleneck = fields.Selection(
         BOTTLENECKS,

@@ -28,8 +28,9 @@ class PgbouncerSocket(models.AbstractModel):
     addr = fields.Char("Address", readonly=True, help="The address of the peer, or “unix” for a unix socket.")
     port = NullableInteger(readonly=True, aggregator=None, help="The port of the peer.")
     local_addr = fields.Char("Local Address", readonly=True, help="The address or port on PgBouncer's side.")
-    local_port = NullableInteger("Local Port", readonly=True, aggregator=None, help="The address or port on "
-    "PgBouncer's side.")
+    local_port = NullableInteger(
+        "Local Port", readonly=True, aggregator=None, help="The address or port on PgBouncer's side."
+    )
     connect_time = fields.Char("Connected At", readonly=True, help="As PgBouncer reports it, in its own time zone.")
     request_time = fields.Char("Last Request At", readonly=True, help="As PgBouncer reports it, in its own time zone.")
     wait = NullableInteger("Wait, Whole Seconds", readonly=True, aggregator="max")
@@ -40,11 +41,12 @@ class PgbouncerSocket(models.AbstractModel):
         readonly=True,
         help="1: will be closed when it is released, because of RECONNECT, RELOAD or a changed address.",
     )
-    ptr = fields.Char("Pointer", readonly=True, help="PgBouncer's internal address of this connection. It may "
-    "be reused.")
+    ptr = fields.Char(
+        "Pointer", readonly=True, help="PgBouncer's internal address of this connection. It may be reused."
+    )
     link = fields.Char(
-        readonly=True, help="The pointer of the server that the client uses, or of the client that uses the "
-        "server, right now."
+        readonly=True,
+        help="The pointer of the server that the client uses, or of the client that uses the server, right now.",
     )
     remote_pid = NullableInteger("Remote PID", readonly=True, aggregator=None)
     tls = fields.Char("TLS", readonly=True, help="TLS version and cipher. Empty without TLS.")
