@@ -74,7 +74,7 @@ class TestThresholds(SampleCase):
         with self.assertRaisesRegex(UserError, "Switch it off"):
             common.unlink()
         for values in ({"endpoint_id": self.endpoint.id}, {"rule": "xact_age"}):
-            with self.assertRaisesRegex(UserError, "Add one of its own"):
+            with self.assertRaisesRegex(UserError, "Add a separate rule"):
                 common.write(values)
 
     def test_interval(self):
