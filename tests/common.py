@@ -83,16 +83,18 @@ def psql(command, user="STATS"):
     return list(csv.DictReader(shown.stdout.splitlines()))
 
 
-def close_idle_servers():
-    """Close the server connections that other tests left in the pools: PostgreSQL counts them as sessions."""
+def empty_pools():
+    """Close what other tests left in the pools: PostgreSQL counts idle servers as sessions, and PgBouncer takes some
+    time to notice that a waiting client is gone."""
     psql("RECONNECT", "ADMIN")
+
+    def are_empty():
+        pools = [pool for pool in psql("SHOW POOLS") if pool["database"] not in ("pgbouncer", "postgres")]
+        cursor.execute("SELECT FROM pg_stat_activity WHERE usename = 'shop'")
+        return not cursor.rowcount and not any(int(pool["cl_waiting"]) for pool in pools)
+
     with closing(connect()) as superuser, superuser.cursor() as cursor:
-
-        def are_closed():
-            cursor.execute("SELECT FROM pg_stat_activity WHERE usename = 'shop'")
-            return not cursor.rowcount
-
-        wait_until(are_closed)
+        wait_until(are_empty, 30)
 
 
 def answering(answers, version="9.9"):

@@ -59,7 +59,7 @@ class TestReasons(SampleCase):
             for record, name in ((instance, "reason"), (self.endpoint, "last_error")):
                 reasons = [self.read_as(user, record, name) for user in (self.english, self.french)]
                 english, french = reasons
-                self.assertEqual(english, "Not enough data to determine: PgBouncer's Connections")
+                self.assertEqual(english, "Not enough data to determine: PgBouncer Connections")
                 self.assertEqual(french, "Données insuffisantes : Connexions de PgBouncer")
 
     def test_no_answer(self):

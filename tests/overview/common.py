@@ -5,14 +5,14 @@ import json
 from psycopg2.extras import wait_select
 
 from ..cases import SampleCase
-from ..common import close_idle_servers, connect, wait_until
+from ..common import empty_pools, connect, wait_until
 
 
 class OverviewCase(SampleCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        close_idle_servers()
+        empty_pools()
 
     def overview(self, user=None):
         """Return what the page gets, converted to JSON and back."""

@@ -112,7 +112,7 @@ class TestConnectionOverview(OverviewCase):
         self.assertRegex(card["sample_age"], r"^\d s$")
         with self.clock_forward(3600):
             card = self.card(self.postgresql)
-        self.assertIn("Check that “Log Connection Pressure” is on", card["missing_sample"])
+        self.assertIn("Check that “Log Connection Pressure” is enabled", card["missing_sample"])
         self.assertEqual(card["level"], "ok", "the current level")
 
     def test_last_hour(self):

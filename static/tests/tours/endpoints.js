@@ -23,7 +23,7 @@ tours.add("pgbouncer_monitor_sample", {
         },
         { trigger: ".o_data_row:contains(Test PgBouncer) td[name=name]", run: "click" },
         { trigger: "button[name=action_sample]", run: "click" },
-        { trigger: ".o_notification:contains(/of 1,?000 connections are used/)" },
+        { trigger: ".o_notification:contains(/of 1,?000 connections are in use/)" },
         {
             content: "The form opens with the card of the first screen",
             trigger: ".o_endpoint_card[data-level=ok]:contains(/Last sample: [0-9]+ s ago/) canvas",
@@ -34,7 +34,7 @@ tours.add("pgbouncer_monitor_sample", {
         },
         { trigger: "button[name=action_open_samples]", run: "click" },
         { trigger: ".o_graph_canvas_container canvas" },
-        { trigger: ".o_live_notice:contains(The last sample is of)" },
+        { trigger: ".o_live_notice:contains(Last sample:)" },
         { trigger: ".o_switch_view.o_list", run: "click" },
         { trigger: ".o_data_row td[name=user]:contains(shop)" },
     ],

@@ -4,14 +4,14 @@ const tours = registry.category("web_tour.tours");
 
 tours.add("pgbouncer_monitor_listen_check", {
     steps: () => [
-        { trigger: ".o_listen_check:contains('Nothing was checked yet')" },
+        { trigger: ".o_listen_check:contains('No checks yet')" },
         { trigger: ".o_listen_check_now", run: "click" },
         { trigger: ".o_listen_check_now:disabled:contains('Checking')" },
         {
             content:
-                "The steps come one after the other, each with what was seen and what it means",
+                "The steps appear one after the other, each with what was seen and what it means",
             trigger:
-                ".o_listen_check_step[data-step=listen][data-level=ok]:contains('It arrived after'):contains('LISTEN works')",
+                ".o_listen_check_step[data-step=listen][data-level=ok]:contains('Notification received after'):contains('LISTEN works')",
             timeout: 30000,
         },
         {
@@ -28,7 +28,7 @@ tours.add("pgbouncer_monitor_listen_check", {
             content: "There are no cron workers",
             trigger: ".o_listen_check_cron[data-verdict=unknown] .badge:contains('Unknown')",
         },
-        { trigger: ".o_listen_check_way:contains('Restart Odoo')" },
+        { trigger: ".o_listen_check_remedy:contains('Restart Odoo')" },
         { trigger: ".o_listen_check .o_clipboard_button:contains('Copy as Text')" },
         { trigger: ".o_listen_check button:contains('Earlier Checks')", run: "click" },
         { trigger: ".o_data_row:contains('Bus') td[name=verdict]", run: "click" },
