@@ -57,7 +57,8 @@ RANGES = {
     "avg_query_time": (0, LONGEST_WAIT * 10**6),
     "avg_wait_time": (0, 10**12),
 }
-# Columns of SHOW that hold a number which is never negative.
+# Columns of SHOW that hold a number which is never negative. A column that is neither here nor in RANGES, nor begins
+# with total_ or avg_, is text.
 COUNTS = frozenset(
     """
     cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled sv_idle

@@ -24,6 +24,7 @@ REASONS = (
     ("closed the connection", "closed"),
     # Since 1.19, for a user that is not in the auth_file: auth_query has no database for the console.
     ("bouncer config error", "unknown_user"),
+    # Not "wrong_server", although it contains a name that only PostgreSQL reports, see `_is_postgresql`.
     ("pgbouncer cannot connect to server", "other"),
 )
 # Messages of PostgreSQL alone. On a connection to a console they mean the wrong server.

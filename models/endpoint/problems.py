@@ -1,27 +1,23 @@
 """The words for why an endpoint could not be read, and what to do. Touches no server.
 
-To add a reason, add a row to PROBLEMS, and the error message of the server to `probes/errors.py`.
+To add a reason, add the error message of the server to `probes/errors.py` and a row to PROBLEMS; if the remedy differs
+for PostgreSQL, also to POSTGRESQL_PROBLEMS.
 """
 
 from datetime import timedelta
 
 from odoo import api, models
-from odoo.tools import format_datetime
+from odoo.tools import LazyTranslate, format_datetime
 
 from ...analysis.joins import network_address
 from ...probes.errors import QueryError
 from ...tools import EPOCH
 
+# pylint: disable=prefer-env-translation  # no environment here: ``env._`` translates the texts when they are shown
+_lt = LazyTranslate(__name__)
 
-def _lt(text):
-    """Return a text as it is. The export of translations finds texts by the name of this function."""
-    return text
-
-
-# There is no environment yet.
-# pylint: disable=prefer-env-translation
-
-# Reason of a QueryError -> (what is wrong, what to do). Each text may use `where`, `user` and `seconds`.
+# Reason of a QueryError -> (what is wrong, what to do). Each text may use `where`, `user` and `seconds`. A text begins
+# with `where` if it can: it may be the phrase of `_place`.
 PROBLEMS = {
     "unresolved": (
         _lt("The host name in %(where)s cannot be resolved."),
@@ -189,7 +185,7 @@ class ConnectionEndpoint(models.Model):
         server = server or self._server()
         values = {"where": self._place(server), "user": server["user"], "seconds": self._timeout()}
         problems = PROBLEMS | POSTGRESQL_PROBLEMS if self.kind == "postgresql" else PROBLEMS
-        message, remedy = (self.env._(text, **values) for text in problems.get(error.reason, problems["other"]))
+        message, remedy = (self.env._(text) % values for text in problems.get(error.reason, problems["other"]))
         message = f"{message} ({error.detail})" if error.detail else message
         if error.since:
             since = format_datetime(self.env, EPOCH + timedelta(seconds=error.since), dt_format="medium")

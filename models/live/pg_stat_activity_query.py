@@ -6,7 +6,7 @@ from odoo import api, models
 from odoo.tools import SQL, config
 
 from ...analysis import components, readings
-from ...odoo_internals import server_version
+from ...odoo_internals import server_version, system_database
 from ...probes import postgres
 from .connection_live import LateParameter
 
@@ -152,7 +152,7 @@ class PgStatActivity(models.Model):
                     WHEN backend_type = 'walsender' THEN 'replication'
                     WHEN backend_type <> 'client backend' THEN NULL
                     WHEN application_name LIKE ANY (%s)
-                    THEN CASE WHEN datname = 'postgres' THEN 'odoo_listener' ELSE 'odoo_worker' END
+                    THEN CASE WHEN datname = %s THEN 'odoo_listener' ELSE 'odoo_worker' END
                     WHEN is_hidden AND datid IS NULL THEN NULL
                     WHEN is_hidden THEN 'unknown'
                     ELSE 'other'
@@ -160,6 +160,7 @@ class PgStatActivity(models.Model):
             server_count,
             programs,
             components.odoo_patterns(config["db_app_name"]),
+            system_database(),
         )
 
     @api.model

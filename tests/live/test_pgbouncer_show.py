@@ -4,6 +4,8 @@ from lxml import etree
 
 from odoo.tests import new_test_user, tagged
 
+from ...analysis import readings
+from ...fields import NullableInteger
 from ..common import ServerCase, answering, psql
 
 PEERS = [
@@ -38,6 +40,17 @@ class TestPgbouncerShow(ServerCase):
             {user.name: {name: str(user[name] or "") for name in columns} for user in users},
             {name: {column: row[column].strip() for column in columns} for name, row in shown.items()},
         )
+
+    def test_numbers_are_typed(self):
+        """A number that stays text would make each comparison in a list fail."""
+        for model in map("pgbouncer.{}".format, (*EXPLICIT, "user", "peer")):
+            command = self.env[model]._show_commands[0]
+            for name, field in self.env[model]._fields.items():
+                if isinstance(field, NullableInteger):
+                    column = "id" if name == "socket_id" else name
+                    row = dict.fromkeys((*readings.KEYS[command], column), "1")
+                    [typed] = readings.console({command: [row]})[command]
+                    self.assertEqual(typed[column], 1, f"{model}.{name}")
 
     def test_column_that_the_version_lacks_is_empty(self):
         with answering({self.endpoint: {"SHOW USERS": [{"name": "shop", "pool_mode": None}]}}):

@@ -5,7 +5,7 @@ import json
 from psycopg2.extras import wait_select
 
 from ..cases import SampleCase
-from ..common import empty_pools, connect, wait_until
+from ..common import connect, empty_pools, wait_until
 
 
 class OverviewCase(SampleCase):

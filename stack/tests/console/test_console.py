@@ -53,7 +53,7 @@ def test_refusals_are_distinguished(pgbouncer, pair, address, change, reason):
     assert pair.passwords[PgBouncer.stats] not in repr(answer)
 
 
-def test_no_server(address):
+def test_no_process_listens(address):
     answer, seconds = refusal(address(free_port()))
     assert answer.reason == "refused"
     assert seconds < TIMEOUT
