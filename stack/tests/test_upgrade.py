@@ -285,7 +285,7 @@ def test_the_data_before_are_what_is_tested(upgraded):
         *("pgbouncer_pressure", "unanswered_samples", "deaf_bus_samples")
     }
     gone = next(row for row in json.loads(upgraded.before["connection.endpoint"]) if row["name"] == "Gone")
-    assert gone["level"] == "unknown" and "No server listens" in gone["last_error"]
+    assert gone["level"] == "unknown" and "Nobody listens" in gone["last_error"]
     reasons = {row["reason"] for row in json.loads(upgraded.before["connection.sample"])}
     assert {REASON, gone["last_error"], False} <= reasons
     assert len([row for row in json.loads(upgraded.before["mail.message"]) if "alert" in row["body"].lower()]) >= 2

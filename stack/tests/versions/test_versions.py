@@ -57,7 +57,7 @@ def test_database_that_is_left_out(odoo, watched):
         [session] = read_all(odoo, "pg.stat.activity", [["client_id", "=", row["id"]]])
         assert (session["component"], session["state"]) == ("pgbouncer", "idle in transaction")
         card = odoo.call("connection.overview", "get_card", watched.endpoint_id)
-    assert card["level"] == "unknown" and "Give it a line of its own" in card["reason"]
+    assert card["level"] == "unknown" and "Add a line for it" in card["reason"]
     assert [pool["pressure"] for pool in card["pools"]] == [None]
 
 
