@@ -33,12 +33,12 @@ class ConnectionAlert(models.Model):
 
         A message that cannot be posted now is posted by the next run.
         """
-        # One message has many readers: it is in the company's language, not in that of the user of the cron.
-        lang = get_lang(self.env, self.env.company.partner_id.lang).code
         self.search([("closed_at", "=", False), ("endpoint_id.active", "=", False)])._close("archived")
-        alerts = self.with_context(lang=lang).search(
-            ["|", ("closed_at", "=", False), ("reported_level", "in", ("warning", "critical"))]
-        )
+        alerts = self.search(["|", ("closed_at", "=", False), ("reported_level", "in", ("warning", "critical"))])
+        if not alerts:
+            return
+        # One message has many readers: it is in the company's language, not in that of the user of the cron.
+        alerts = alerts.with_context(lang=get_lang(self.env, self.env.company.partner_id.lang).code)
         for endpoint, of_endpoint in alerts.filtered("endpoint_id").grouped("endpoint_id").items():
             try:
                 with self.env.cr.savepoint():

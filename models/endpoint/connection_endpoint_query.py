@@ -58,13 +58,14 @@ class ConnectionEndpoint(models.Model):
             known[endpoint_id] = reading
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
 
-    def _measure(self, *more_commands, is_forced=False):
-        """Query these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
+    def _start_measuring(self, *more_commands, is_forced=False):
+        """Start to query these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
 
         :param more_commands: additional commands for PgBouncers. Later queries in this transaction use their answers.
         :param bool is_forced: whether to query servers that did not answer a few seconds ago
-        :return: endpoint -> (answer, error): a Reading, or None if there was no answer, and a QueryError, or None. A
-            PostgreSQL whose address failed has both: the answer then comes over Odoo's own connection.
+        :return: a function that waits for the answers and returns endpoint -> (answer, error): a Reading, or None if
+            there was no answer, and a QueryError, or None. A PostgreSQL whose address failed has both: the answer then
+            comes over Odoo's own connection.
         """
         questions = {}
         for endpoint in self:
@@ -72,14 +73,22 @@ class ConnectionEndpoint(models.Model):
                 questions[endpoint.id] = endpoint._address(), [*SAMPLE_COMMANDS, *more_commands]
             elif endpoint.host:
                 questions[endpoint.id] = endpoint._address(), self._postgresql_queries(CONSOLE_TIMEOUT)
-        with ThreadPoolExecutor(max_workers=1) as executor:
-            others = executor.submit(gate.run, questions, CONSOLE_TIMEOUT, self._gate_folder(), is_forced)
-            own = self._read_own() if "postgresql" in self.mapped("kind") else None
-            measured = others.result()
+        executor = ThreadPoolExecutor(max_workers=1)
+        others = executor.submit(gate.run, questions, CONSOLE_TIMEOUT, self._gate_folder(), is_forced)
+        executor.shutdown(wait=False)
+        own = self._read_own() if "postgresql" in self.mapped("kind") else None
+        return lambda: self._understand(others.result(), own)
+
+    def _understand(self, answered, own):
+        """Return endpoint -> (answer, error), see `_start_measuring`.
+
+        :param dict answered: id of an endpoint -> Reading or QueryError
+        :param own: what Odoo's own connection returned, None if it was not queried
+        """
         measured = {
-            endpoint.id: understood(measured[endpoint.id], endpoint.kind)
+            endpoint.id: understood(answered[endpoint.id], endpoint.kind)
             for endpoint in self
-            if endpoint.id in measured
+            if endpoint.id in answered
         }
         known = self.env.cr.cache.setdefault(self._name, {})
         for endpoint in self.filtered(lambda endpoint: endpoint.kind == "pgbouncer"):
@@ -87,7 +96,7 @@ class ConnectionEndpoint(models.Model):
         return {endpoint: endpoint._check_reading(measured.get(endpoint.id), own) for endpoint in self}
 
     def _check_reading(self, reading, own):
-        """Return (answer, error) of this endpoint, see `_measure`."""
+        """Return (answer, error) of this endpoint, see `_start_measuring`."""
         answer, error = reading or own, None
         if reading and self.kind == "postgresql":
             answer, error = self._check_postgresql(reading, own)
@@ -119,11 +128,16 @@ class ConnectionEndpoint(models.Model):
         """Limit the time of each query of Odoo's own connection in this context. If one fails, all of them are rolled
         back."""
         with self.env.cr.savepoint(flush=False):
-            set_limit = "SELECT set_config('statement_timeout', %s, true)"
-            before = self._own_connection("current_setting('statement_timeout')")
-            self.env.cr.execute(set_limit, [f"{seconds}s"])
+            self.env.cr.execute(
+                """
+                WITH before AS MATERIALIZED (SELECT current_setting('statement_timeout') AS statement_timeout)
+                SELECT statement_timeout, set_config('statement_timeout', %s, true) FROM before
+                """,
+                [f"{seconds}s"],
+            )
+            [(before, _limit)] = self.env.cr.fetchall()
             yield
-            self.env.cr.execute(set_limit, [before])
+            self.env.cr.execute("SELECT set_config('statement_timeout', %s, true)", [before])
 
     @api.model
     def _read_own(self):

@@ -149,7 +149,7 @@ class ConnectionEndpoint(models.Model):
     def _reason(self, answer, error):
         """Return the facts about what is wrong with an endpoint, {} if nothing is.
 
-        :param answer: and error: see `connection.endpoint._measure`
+        :param answer: and error: see `connection.endpoint._start_measuring`
         :return: a dictionary of JSON types. ``error``: see `QueryError.facts`. ``server``: the address, which may
             change later. ``is_own_connection``: the answer came over Odoo's own connection instead.
         """

@@ -79,11 +79,12 @@ class ConnectionSample(models.Model):
 
         :return: endpoint -> Snapshot
         """
-        measured = endpoints.sudo()._lock()._measure(is_forced=True)
-        watched = self.env["connection.endpoint"].sudo().union(*measured)
-        Alert = self.env["connection.alert"].sudo()
+        watched, Alert = endpoints.sudo()._lock(), self.env["connection.alert"].sudo()
+        get_measured = watched._start_measuring(is_forced=True)
+        # While the servers answer.
         rules, alerts = self.env["connection.rule"]._in_force(watched), Alert._open_alerts(watched)
-        now, clock = fields.Datetime.now(), self._clock()
+        clock = self._clock()
+        measured, now = get_measured(), fields.Datetime.now()
         snapshots, stored, changed = {}, [], Alert.browse()
         for endpoint in watched.sorted("kind"):  # PgBouncers first: PostgreSQL needs the growth of their pools
             snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock)
@@ -101,11 +102,12 @@ class ConnectionSample(models.Model):
     def _snapshots(self, endpoints, *more_commands):
         """Return the samples of this moment, without storing them.
 
-        :param more_commands: see `connection.endpoint._measure`
+        :param more_commands: see `connection.endpoint._start_measuring`
         :return: endpoint -> Snapshot
         """
-        measured = endpoints._measure(*more_commands)
+        get_measured = endpoints._start_measuring(*more_commands)
         rules, clock = self.env["connection.rule"]._in_force(endpoints), self._clock()
+        measured = get_measured()
         return {
             endpoint: self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock) for endpoint in endpoints
         }
@@ -123,7 +125,7 @@ class ConnectionSample(models.Model):
     def _snapshot(self, endpoint, answer, error, rules, clock):
         """Return the Snapshot for an answer of an endpoint.
 
-        :param answer: and error: see `connection.endpoint._measure`
+        :param answer: and error: see `connection.endpoint._start_measuring`
         :param dict rules: name -> incidents.Rule
         :param dict clock: of `_clock`
         """

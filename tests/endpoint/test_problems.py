@@ -59,7 +59,7 @@ class TestProblems(ServerCase):
             lang: new_test_user(self.env, f"reader_{lang}", groups="pgbouncer_monitor.group_viewer", lang=lang)
             for lang in ("en_US", "de_DE")
         }
-        terms = {text: f"DE {text}" for text in PROBLEMS["refused"]}
+        terms = {text: f"DE {text}" for text in map(self.env._, PROBLEMS["refused"])}
         self.endpoint.port = closed_port()
         self.endpoint.action_test()
         error = QueryError("refused")
