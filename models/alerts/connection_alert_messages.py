@@ -33,10 +33,10 @@ class ConnectionAlert(models.Model):
 
         A message that cannot be posted now is posted by the next run.
         """
-        self.search([("closed_at", "=", False), ("endpoint_id.active", "=", False)])._close("archived")
         alerts = self.search(["|", ("closed_at", "=", False), ("reported_level", "in", ("warning", "critical"))])
         if not alerts:
             return
+        alerts.filtered(lambda alert: not alert.closed_at and not alert.endpoint_id.active)._close("archived")
         # One message has many readers: it is in the company's language, not in that of the user of the cron.
         alerts = alerts.with_context(lang=get_lang(self.env, self.env.company.partner_id.lang).code)
         for endpoint, of_endpoint in alerts.filtered("endpoint_id").grouped("endpoint_id").items():

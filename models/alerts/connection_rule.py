@@ -27,6 +27,8 @@ RULES = {
 }
 # The rules about the last LISTEN check -> the listener that was checked.
 LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron"}
+# What a rule of an endpoint may set otherwise.
+SETTINGS = ("is_on", "warning", "critical", "samples", "of_samples", "good_samples")
 # How many samples of a pool are remembered while one of them violates a rule.
 MAX_SAMPLES = 60
 
@@ -132,8 +134,7 @@ class ConnectionRule(models.Model):
         self.update(self.search([("endpoint_id", "=", False), ("rule", "=", self.rule)], limit=1)._settings())
 
     def _settings(self):
-        names = ("is_on", "warning", "critical", "samples", "of_samples", "good_samples")
-        return {name: self[name] for name in names} if self else {}
+        return {name: self[name] for name in SETTINGS} if self else {}
 
     @api.model
     def _label(self, name):
@@ -158,7 +159,7 @@ class ConnectionRule(models.Model):
     @api.model
     def _in_force(self, endpoints):
         """Return endpoint -> name -> the incidents.Rule that applies. Rules that are off are left out."""
-        rules = self.search([("endpoint_id", "in", [False, *endpoints.ids])])
+        rules = self.search_fetch([("endpoint_id", "in", [False, *endpoints.ids])], ["rule", "endpoint_id", *SETTINGS])
         rules = rules.sorted(lambda rule: bool(rule.endpoint_id))  # an endpoint's own rules override the common ones
         in_force = {}
         for endpoint in endpoints:

@@ -185,7 +185,8 @@ class ConnectionEndpoint(models.Model):
         server = server or self._server()
         values = {"where": self._place(server), "user": server["user"], "seconds": self._timeout()}
         problems = PROBLEMS | POSTGRESQL_PROBLEMS if self.kind == "postgresql" else PROBLEMS
-        message, remedy = (self.env._(text) % values for text in problems.get(error.reason, problems["other"]))
+        texts = map(self.env._, problems.get(error.reason, problems["other"]))
+        message, remedy = (text % values for text in texts)
         message = f"{message} ({error.detail})" if error.detail else message
         if error.since:
             since = format_datetime(self.env, EPOCH + timedelta(seconds=error.since), dt_format="medium")
