@@ -135,7 +135,9 @@ def take(browser, demo, picture, path):
     time.sleep(SETTLE_SECONDS)
     png = base64.b64decode(browser.send("Page.captureScreenshot")["data"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(path, optimize=True)
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    # Thus thin lines keep their colors, and so does the background.
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2).save(path, optimize=True)
     print(f"{path.relative_to(CHECKOUT)}: {path.stat().st_size // 1000} kB")
 
 
