@@ -15,6 +15,16 @@ tours.add("pgbouncer_monitor_listen_check", {
             timeout: 30000,
         },
         {
+            content: "The steps below the window can be scrolled to",
+            trigger: ".o_listen_check_step",
+            run() {
+                const content = document.querySelector(".o_listen_check").closest(".o_content");
+                if (!["auto", "scroll"].includes(getComputedStyle(content).overflowY)) {
+                    throw new Error("The page does not scroll");
+                }
+            },
+        },
+        {
             content: "It reaches this browser",
             trigger:
                 ".o_listen_check_bus[data-verdict=session][data-level=ok] .badge:contains('Session Mode')",
