@@ -1,11 +1,10 @@
 """Reasons are facts: keep the sentences of older samples as they are."""
 
+from odoo.tools.sql import column_exists
+
 
 def migrate(cr, version):
-    cr.execute(
-        "SELECT FROM information_schema.columns WHERE (table_name, column_name) = ('connection_sample', 'reason')"
-    )
-    if cr.rowcount:
+    if column_exists(cr, "connection_sample", "reason"):
         cr.execute(
             "UPDATE connection_sample SET reason_facts = jsonb_build_object('text', reason) WHERE reason IS NOT NULL"
         )
