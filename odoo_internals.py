@@ -13,10 +13,13 @@ Known for 19.0; what is known of 20.0 is noted beside it:
 - the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection
 """
 
-import secrets
+import itertools
+import logging
+import re
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from datetime import timedelta
 
@@ -30,15 +33,19 @@ from odoo.tools import config
 
 from odoo.addons.base.models.ir_cron import _intervalTypes
 from odoo.addons.bus.models import bus
+from odoo.addons.bus.websocket import ConnectionState, _websocket_instances
 
 from .analysis.joins import network_address
+from .analysis.listening import IN_A_ROW
 from .probes import listen
-from .probes.errors import QueryError
+from .probes.errors import MAX_DETAIL, QueryError, printable
 from .tools import EPOCH
 
-# How long the dispatcher may take to receive a notification, its first connection included, and the pause between two.
+# How long the dispatcher may take to receive notifications, its first connection included, and the pause between two.
 DISPATCH_SECONDS = 3
-DISPATCH_PAUSE = 0.5
+DISPATCH_PAUSE = 0.05
+# How many losses of the dispatcher's connection are remembered.
+KEPT_LOSSES = 20
 
 # Calls a function, again after a serialization failure, and commits.
 retrying = odoo.service.model.retrying
@@ -72,37 +79,74 @@ def queue_job_info(dbname):
 
 
 class FakeWebsocket:
-    """What the bus's dispatcher takes for a websocket: it records that its channel was called."""
+    """What the bus's dispatcher takes for a websocket: it records when its channel was called."""
 
     def __init__(self):
         self._channels = set()
-        self.is_called = threading.Event()
+        self.called_at = None
 
     def subscribe(self, channels, _last):
         self._channels = channels
 
     def trigger_notification_dispatching(self):
-        self.is_called.set()
+        self.called_at = self.called_at or time.time()
 
 
-def call_dispatcher(dbname):
-    """Notify the bus's dispatcher of this process, on a random channel.
+def notify_dispatchers(dbname, channel):
+    """Notify the bus's dispatchers on a channel, as a process does that posts a message.
 
-    :return: the seconds until it called the channel, None if it did not within DISPATCH_SECONDS
+    :return: when it was sent, see `listen.notify`
+    :raise QueryError: it could not be sent
     """
-    websocket, channel = FakeWebsocket(), f"pgbouncer_monitor_{secrets.token_hex(8)}"
     payload = bus.json_dump([bus.channel_with_db(dbname, channel)])
-    started = time.monotonic()
-    bus.dispatch.subscribe([channel], 0, dbname, websocket)
+    return listen.notify(listener_info(), "imbus", payload, bus.ODOO_NOTIFY_FUNCTION)
+
+
+def dispatched(dbname, channels, send=lambda: None):
+    """Subscribe to channels, and wait until the dispatcher of this process has called IN_A_ROW of them, from the first
+    one that it calls: the dispatcher may start only now.
+
+    :param list channels: in the order in which they are notified meanwhile
+    :param send: called again and again, notifies the next one
+    :return: the index of each channel that was called -> when, by the clock of this process; within DISPATCH_SECONDS
+    """
+    websockets = [FakeWebsocket() for _channel in channels]
+    deadline = time.monotonic() + DISPATCH_SECONDS
     try:
-        while time.monotonic() < started + DISPATCH_SECONDS:
-            with suppress(QueryError):  # one that cannot be sent is not received
-                listen.notify(listener_info(), "imbus", payload, bus.ODOO_NOTIFY_FUNCTION)
-            if websocket.is_called.wait(DISPATCH_PAUSE):
-                return time.monotonic() - started
+        for channel, websocket in zip(channels, websockets, strict=True):
+            bus.dispatch.subscribe([channel], 0, dbname, websocket)
+        while True:
+            called = {number: found.called_at for number, found in enumerate(websockets) if found.called_at}
+            is_complete = called and called.keys() >= set(range(min(called), min(called) + IN_A_ROW))
+            if is_complete or time.monotonic() > deadline:
+                return called
+            send()
+            time.sleep(DISPATCH_PAUSE)
     finally:
-        bus.dispatch.unsubscribe(websocket)
-    return None
+        for websocket in websockets:
+            bus.dispatch.unsubscribe(websocket)
+
+
+class LossRecorder(logging.Handler):
+    """Remembers when the dispatcher of this process lost its connection, which it logs: it then waits for 50 s."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.losses = deque(maxlen=KEPT_LOSSES)
+
+    def emit(self, record):
+        if record.exc_info and record.exc_info[1]:
+            self.losses.append((record.created, printable(str(record.exc_info[1]).strip()[:MAX_DETAIL])))
+
+
+# The dispatcher of this process logs its losses here, that of bus_alt_connection too.
+LOSSES = LossRecorder()
+logging.getLogger(bus.__name__).addHandler(LOSSES)
+
+
+def open_websockets():
+    """Return how many websockets of browsers this process serves."""
+    return sum(websocket.state is ConnectionState.OPEN for websocket in list(_websocket_instances))
 
 
 def wake_cron_workers(dbname):
@@ -128,20 +172,52 @@ def has_websockets():
     return odoo.evented or not config["workers"]
 
 
-def own_urls():
-    """Return the URLs at which Odoo's processes listen on this host, first the one with the websockets. None of them
-    is a reverse proxy's."""
+def service_port():
+    """Return the port at which this Odoo service serves its websockets."""
+    return config["gevent_port"] if config["workers"] or odoo.evented else config["http_port"]
+
+
+def own_url():
+    """Return the URL at which the process with the websockets listens on this host. It is not a reverse proxy's."""
     interface = config["http_interface"]
     host = "127.0.0.1" if interface in (None, "", "0.0.0.0", "::") else interface
-    ports = (config["gevent_port"] if config["workers"] else config["http_port"], config["http_port"])
-    return [f"http://{network_address(name, port)}" for name in (host, "localhost", "127.0.0.1") for port in ports]
+    return f"http://{network_address(host, service_port())}"
 
 
-def own_ends():
-    """Return this process's ends of its TCP connections: addresses and ports."""
-    process = psutil.Process()
-    connections = process.net_connections if hasattr(process, "net_connections") else process.connections
-    return [tuple(connection.laddr) for connection in connections(kind="tcp") if connection.raddr]
+def own_urls():
+    """Return the URLs of Odoo's processes on this host."""
+    places = itertools.product(("localhost", "127.0.0.1"), (service_port(), config["http_port"]))
+    return [own_url(), *(f"http://{network_address(host, port)}" for host, port in places)]
+
+
+def local_ends():
+    """Return the TCP connections that processes of this host opened: address and port -> PID. Those of other users'
+    processes are missing."""
+    found = psutil.net_connections("tcp")
+    served = {(connection.pid, connection.laddr.port) for connection in found if not connection.raddr}
+    return {
+        tuple(connection.laddr): connection.pid
+        for connection in found
+        if connection.raddr and connection.pid and (connection.pid, connection.laddr.port) not in served
+    }
+
+
+def server_pids():
+    """Return the PIDs of the processes of this Odoo server."""
+    server = odoo.service.server.server
+    if not server:
+        return []
+    process = psutil.Process(server.pid)
+    return [process.pid, *(child.pid for child in process.children(recursive=True))]
+
+
+def ended_cron_threads():
+    """Return how many of the cron threads of this process have ended, which nothing restarts; 0 with workers."""
+    server = odoo.service.server.server
+    if config["workers"] or not server:
+        return 0
+    alive = [thread for thread in threading.enumerate() if re.fullmatch(r"odoo\.service\.cron\.cron\d+", thread.name)]
+    return config["max_cron_threads"] - len(alive)
 
 
 def server_version(cr):

@@ -1,6 +1,6 @@
 """Formats of figures, labels and client actions for several models. Touches no table."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from odoo.tools.misc import formatLang
 
@@ -36,6 +36,11 @@ def format_duration(seconds):
     while len(parts) > 1 and not parts[0][0]:
         del parts[0]
     return " ".join(f"{number} {unit}" for number, unit in parts[:2])
+
+
+def format_time(seconds):
+    """Return a time of the epoch, in UTC, as 2026-01-31 12:34:56."""
+    return str(EPOCH + timedelta(seconds=int(seconds)))
 
 
 def format_ms(env, seconds):

@@ -3,13 +3,18 @@
 A *result* is a `probes.listen.ListenResult` as a dictionary. *Steps* are what each step found, by name:
 
 - ``pooler``: ``result`` of this process, and ``pool``, see `pool_of`
-- ``bus``: ``bus``, which is missing if its process was not found: ``result``, and ``delay``, the seconds until its
-  dispatcher was called, None if it was not; ``misled``: the reverse proxies that pass /websocket to another process;
-  ``is_direct``: the process was reached on its own host only
-- ``listeners``: ``deaf``, how many clients of a pool listen without a server; ``queue_job``: its ``result``, or None
-- ``slots``: ``level``, see `slots`
+- ``bus``: ``processes``, each with its ``host``, ``pid`` and ``port``, its ``result`` and ``pool``; ``delay`` and
+  ``missed`` of its dispatcher, see `dispatch`; ``losses``, see `cuts`; ``websockets``, how many it serves. And
+  ``is_proxied``: whether one of them was reached at web.base.url; ``is_refused``: nothing listens where Odoo's own
+  bus process should
+- ``websocket``: ``is_open``, whether a websocket could be opened at web.base.url; None if that is unknown
+- ``browser``: ``is_live``, whether notifications reached the browser; None if no browser took part
+- ``silence``, which may be missing: ``bus`` and ``cron``, each the ``result`` after a silence, or None
+- ``listeners``: ``unasked``, how many listeners of Odoo were seen that nothing is known of; ``deaf_cron``, the names
+  of cron workers that listen without a server; ``queue_job``: its ``result``, or None
+- ``slots``: the levels of the pools of this process, ``here``, and of the ``bus``, see `slots`
 - ``cron``, which may be missing: ``result`` in a cron worker, or None; ``delay``, the longest wait of a job in
-  seconds; ``is_woken``, see `is_woken`
+  seconds; ``is_woken``, see `is_woken`; ``ended_threads``; ``has_workers``: whether this Odoo server has any
 """
 
 from typing import NamedTuple
@@ -20,9 +25,24 @@ from .bottleneck import pool_size
 # A job that starts later was not woken up. Where LISTEN works it starts in less than a second, otherwise when the
 # timer of a worker ends, which is up to a minute.
 WOKEN_SECONDS = 5
-# A client of a pool of the database on which Odoo listens is a listener if it is connected for longer: everything
-# else that Odoo does there is short.
-LISTENER_SECONDS = 60
+# A connection of Odoo to the database on which it listens is a listener if it lasts longer: everything else that Odoo
+# does there takes milliseconds, unless it waits for a server.
+LISTENER_SECONDS = 2
+# The servers of a pool that are logged in.
+SERVERS = ("sv_active", "sv_idle", "sv_used", "sv_tested")
+# How many notifications must arrive without a gap: a single one may be fetched by chance.
+IN_A_ROW = 3
+# A notification may take so long.
+ARRIVAL_SECONDS = 0.5
+# A connection that was lost earlier than this after its start was probably idle for too long: a restart of a server
+# ends older ones, as a rule. A judgement of our own, without a source.
+SHORT_LIFE = 3600
+# How long Odoo's dispatcher waits before it connects again: TIMEOUT in its bus.
+RETRY_SECONDS = 50
+# A restart and the losses that it causes are seen within this time of each other.
+RESTART_SECONDS = 180
+# The levels, the worst last.
+LEVELS = ("ok", "unknown", "warning", "critical")
 
 
 class Conclusion(NamedTuple):
@@ -54,18 +74,21 @@ def is_woken(delays, workers):
     return max(delays) < WOKEN_SECONDS and len(set(map(tuple, workers))) < len(workers)
 
 
-def pool_of(own_end, pid, database, answers):
+def pool_of(name, own_end, pid, database, answers):
     """Return the pool that a connection to a database uses, None if a console does not show the connection.
 
+    :param str name: its ``application_name``, which PgBouncer shows since 1.18, and which passes proxies
     :param own_end: address and port of the client's end, None for a unix socket
     :param int pid: of the client's process
     :param dict answers: a console's rows of SHOW, by command
-    :return: ``pool_mode``, ``pool_size``, ``client_idle_timeout`` and ``server``, the host and port behind the pool
+    :return: ``pool_mode``, ``pool_size``, ``servers``, how many it has, ``server``, the host and port behind the pool,
+        and ``is_shared_port``: whether other processes of PgBouncer may listen on its port
     """
     for client in answers["SHOW CLIENTS"]:
+        is_named = name in (client.get("application_name") or "")
         is_tcp = own_end and (client.get("addr"), client.get("port")) == tuple(own_end)
         is_unix = not own_end and client.get("remote_pid") == pid
-        if client.get("database") == database and (is_tcp or is_unix):
+        if client.get("database") == database and (is_named or is_tcp or is_unix):
             break
     else:
         return None
@@ -76,8 +99,9 @@ def pool_of(own_end, pid, database, answers):
     return {
         "pool_mode": pools[0].get("pool_mode") if pools else None,
         "pool_size": pool_size(of_database, of_user),
-        "client_idle_timeout": readings.by_key(answers["SHOW CONFIG"]).get("client_idle_timeout"),
+        "servers": sum(pools[0].get(name) or 0 for name in SERVERS) if pools else None,
         "server": (of_database.get("host"), of_database.get("port")),
+        "is_shared_port": readings.by_key(answers["SHOW CONFIG"]).get("so_reuseport") not in (None, "0"),
     }
 
 
@@ -92,8 +116,6 @@ def slots(pool, is_pooled, held, at_once):
     if not pool or pool["pool_mode"] != "session":
         return ("unneeded", "ok") if pool or is_pooled is False else ("unwatched", "unknown")
     size = pool["pool_size"]
-    if pool["client_idle_timeout"] not in (None, "0"):
-        return "cut_off", "warning"
     if size is None:
         return "unknown", "unknown"
     if size <= held:
@@ -109,36 +131,113 @@ def route_verdict(result, pool):
     if is_delivered(result):
         return "session" if result["is_pooled"] else "direct"
     if result["outcome"] == "blocked" and pool and pool["pool_mode"] == "session":
-        return "session"
+        # A pool that gets no more servers, although it may have more, cannot log in to PostgreSQL.
+        is_full = pool["pool_size"] is None or pool["servers"] is None or pool["servers"] >= pool["pool_size"]
+        return "session" if is_full else "unreachable"
     return {"lost": "deaf", "unreachable": "unreachable"}.get(result["outcome"], "unknown")
 
 
-def judge_bus(steps, is_live, is_pooled):
+def dispatch(sent, called):
+    """Return how a dispatcher received notifications that were sent to it one after the other.
+
+    :param sent: pairs: number, and when it was sent
+    :param called: pairs: number, and when it was received, by the same clock
+    :return: the longest delay in seconds, None if nothing arrived; and how many were missed after the first one that
+        arrived
+    """
+    sent, called = dict(sent), dict(called)
+    if not called or not sent:
+        return None, 0
+    row = sorted(number for number in sent if number >= min(called))[:IN_A_ROW]
+    due = max(sent.values()) - ARRIVAL_SECONDS
+    missed = [number for number in row if number not in called and sent[number] < due]
+    return max((called[number] - sent[number] for number in row if number in called), default=0.0), len(missed)
+
+
+def cuts(process, restarts, since):
+    """Return the losses of a dispatcher's connection that will probably happen again: each costs RETRY_SECONDS.
+
+    :param dict process: ``started_at``, and ``losses``: pairs of the time and a message. All times are in seconds since
+        the epoch
+    :param restarts: when PostgreSQL or a PgBouncer restarted: a loss at this time is none of the network's
+    :param float since: earlier ones do not count
+    """
+    found, connected_at = [], process["started_at"]
+    for at, message in process["losses"]:
+        is_short, connected_at = at - connected_at < SHORT_LIFE, at + RETRY_SECONDS
+        is_explained = any(abs(at - restart) < RESTART_SECONDS for restart in restarts)
+        if at >= since and is_short and not is_explained:
+            found.append((at, message))
+    return found
+
+
+def judge_bus(steps, is_pooled):
     """Return the Conclusion on the bus.
 
-    :param str is_live: whether notifications reached the last browser that took part: yes, no, or empty
     :param bool is_pooled: whether a pooler is in the path of this process's own connection
     """
-    bus, here = steps["bus"].get("bus"), steps["pooler"]
-    if not bus:
-        return Conclusion("unknown", "unknown", [_step("bus", steps)], ["proxy"])
-    result, delay = bus["result"], bus["delay"]
-    is_same_route = tuple(result["route"] or ()) == tuple(here["result"]["route"] or ())
-    verdict = route_verdict(result, here["pool"] if is_same_route else None)
-    if verdict not in ("direct", "session"):
-        return _judge_route(verdict, result, is_pooled, is_bus=True)
-    if not is_delivered(result):
+    processes = steps["bus"]["processes"]
+    if not processes:
+        return _judge_missing_bus(steps)
+    conclusions = [_judge_process(process, steps, is_pooled) for process in processes]
+    worst = max(conclusions, key=lambda conclusion: LEVELS.index(conclusion.level))
+    if worst.level == "critical":
+        if len(processes) > 1:
+            bad = [conclusion.level == "critical" for conclusion in conclusions]
+            process = processes[bad.index(True)]
+            names = {name: process[name] for name in ("host", "pid", "port")}
+            one = {"code": "one_of", "bad": sum(bad), "count": len(processes)} | names
+            worst = worst._replace(sentences=[one, *worst.sentences])
+        return worst
+    return _worse(worst, _judge_reach(worst, steps))
+
+
+def _judge_missing_bus(steps):
+    """Return the Conclusion if no process of the bus answered."""
+    is_live, facts = steps["browser"]["is_live"], steps["bus"]
+    if not is_live and facts["is_refused"] and steps["websocket"]["is_open"] is False:
+        return Conclusion("deaf", "critical", [{"code": "no_process"}], ["bus_process", "proxy"])
+    sentences = [_step("bus", steps), *([{"code": "in_browser"}] if is_live else [])]
+    return Conclusion("unknown", "unknown", sentences, ["proxy"])
+
+
+def _judge_process(process, steps, is_pooled):
+    """Return the Conclusion on one process of the bus, whether browsers reach it or not."""
+    here, result, delay = steps["pooler"], process["result"], process["delay"]
+    verdict = route_verdict(result, process["pool"])
+    is_usable = verdict in ("direct", "session")
+    if is_usable and not is_delivered(result):
         return _judge_full_pool(is_working=delay is not None)
-    if not can_notify(here["result"]):
+    if is_usable and not can_notify(here["result"]):
         return Conclusion(verdict, "critical", [_failure("cannot_notify", here["result"])], ["override"])
+    if process["missed"]:
+        missed = {"code": "missed", "missed": process["missed"]}
+        return Conclusion("deaf", "critical", [missed], _route_remedies(verdict, result, is_pooled, is_bus=True))
+    if not is_usable:
+        bad = _judge_route(verdict, result, is_pooled, is_bus=True)
+        return _only_old(bad) if delay is not None and can_notify(here["result"]) else bad
     if delay is None:
+        if is_apart(result, here["result"]):
+            apart = {"code": "apart", "bus": _place(result), "here": _place(here["result"])}
+            return Conclusion("deaf", "critical", [apart], ["apart"])
         return Conclusion("deaf", "critical", [{"code": "old_connection"}], ["restart"])
-    works = {"code": verdict, "delay": delay}
-    if steps["bus"]["misled"] or is_live == "no":
-        return Conclusion(verdict, "critical", [works, {"code": "not_in_browser"}], ["proxy"])
-    if steps["bus"].get("is_direct") and is_live != "yes":
-        return Conclusion(verdict, "warning", [works, {"code": "no_browser"}], ["proxy"])
-    return _judge_outlook(verdict, works, steps)
+    return _judge_outlook(verdict, {"code": verdict, "delay": delay}, steps, process)
+
+
+def _judge_reach(conclusion, steps):
+    """Return the Conclusion on the way from the bus to the browsers."""
+    verdict, sentences = conclusion.verdict, conclusion.sentences
+    is_live, is_open = steps["browser"]["is_live"], steps["websocket"]["is_open"]
+    if is_live:
+        return conclusion
+    is_used = any(process["websockets"] for process in steps["bus"]["processes"])
+    if is_open or is_used:
+        if is_live is None:
+            return conclusion
+        return Conclusion(verdict, "warning", [*sentences, {"code": "not_in_this_browser"}], ["browser"])
+    if is_live is False or (is_open is False and steps["bus"]["is_proxied"]):
+        return Conclusion(verdict, "critical", [*sentences, {"code": "not_in_browser"}], ["proxy"])
+    return Conclusion(verdict, "warning", [*sentences, {"code": "no_browser"}], ["proxy"])
 
 
 def judge_cron(steps, is_pooled):
@@ -146,11 +245,17 @@ def judge_cron(steps, is_pooled):
     here, job = steps["pooler"], steps.get("cron", {})
     result = job.get("result") or here["result"]
     verdict = route_verdict(result, here["pool"])
+    if job.get("ended_threads"):
+        ended = {"code": "ended_threads", "ended": job["ended_threads"]}
+        return Conclusion("deaf", "critical", [ended], ["restart"])
     if verdict not in ("direct", "session"):
-        return _judge_route(verdict, result, is_pooled)
+        bad = _judge_route(verdict, result, is_pooled)
+        return _only_old(bad) if job.get("is_woken") else bad
     if not is_delivered(result):
         return _judge_full_pool(is_working=job.get("is_woken"))
     if not job.get("is_woken"):
+        if not job.get("has_workers", True):
+            return Conclusion("unknown", "unknown", [{"code": "no_workers"}], ["workers"])
         return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["restart"])
     works = {"code": verdict, "delay": job["delay"]}
     queue_job = steps["listeners"].get("queue_job")
@@ -159,16 +264,45 @@ def judge_cron(steps, is_pooled):
     return _judge_outlook(verdict, works, steps)
 
 
+def is_apart(result, other):
+    """Return whether two results are of different databases, or of different servers."""
+    if result["started_at"] is None or other["started_at"] is None:
+        return False
+    return _place(result)["database"] != _place(other)["database"] or result["started_at"] != other["started_at"]
+
+
+def _place(result):
+    return {name: result[name] for name in ("database", "server")}
+
+
+def _worse(one, other):
+    return max(one, other, key=lambda conclusion: LEVELS.index(conclusion.level))
+
+
+def _only_old(bad):
+    """Return the Conclusion on a listener that receives notifications over a connection that could not be made now."""
+    if bad.verdict == "unknown":
+        return bad
+    return Conclusion(bad.verdict, "warning", [{"code": "only_old"}, *bad.sentences], bad.remedies)
+
+
 def _judge_route(verdict, result, is_pooled, is_bus=False):
     """Return the Conclusion on a route over which no notification is received."""
+    remedies = _route_remedies(verdict, result, is_pooled, is_bus)
     if verdict == "deaf":
         why = "rejected" if result["reason"] else "pooled" if result["is_pooled"] else "lost"
-        around = ["alt_connection", "service", "service_proxy"] if is_bus else []
-        return Conclusion(verdict, "critical", [_failure(f"deaf_{why}", result)], ["override", *around])
+        return Conclusion(verdict, "critical", [_failure(f"deaf_{why}", result)], remedies)
     if verdict == "unreachable":
-        remedies = ["override"] if is_pooled else ["role"]
         return Conclusion(verdict, "critical", [_failure("unreachable", result)], remedies)
-    return Conclusion(verdict, "unknown", [_failure("unknown", result)], ["logs"])
+    return Conclusion(verdict, "unknown", [_failure("unknown", result)], remedies)
+
+
+def _route_remedies(verdict, result, is_pooled, is_bus):
+    if verdict == "unreachable":
+        return ["override"] if is_pooled else ["role"]
+    if verdict == "unknown":
+        return ["logs"]
+    return ["override", *(["alt_connection", "service", "service_proxy"] if is_bus else [])]
 
 
 def _judge_full_pool(is_working):
@@ -177,13 +311,33 @@ def _judge_full_pool(is_working):
     return Conclusion("session", level, [{"code": code}], ["override"])
 
 
-def _judge_outlook(verdict, works, steps):
-    """Return the Conclusion on a listener that works, but might not continue to."""
-    if verdict == "session" and steps["slots"]["level"] != "ok":
-        return Conclusion(verdict, "warning", [works, _step("slots", steps)], ["override"])
-    if steps["listeners"]["deaf"]:
-        return Conclusion(verdict, "warning", [works, _step("listeners", steps)], ["restart"])
-    return Conclusion(verdict, "ok", [works], [])
+def _judge_outlook(verdict, works, steps, process=None):
+    """Return the Conclusion on a listener that works, but might not continue to.
+
+    :param dict process: of the bus; None for the cron workers
+    """
+    result = process["result"] if process else steps["cron"]["result"]
+    listener = "bus" if process else "cron"
+    # Cron workers are replaced at once when they notice that they lost their connection; cron threads end.
+    is_hurt = process or steps["cron"]["is_threaded"]
+    silence = steps.get("silence", {}).get(listener)
+    outcomes = ("lost", "failed") if is_hurt else ("lost",)
+    slots = steps["slots"]["bus" if process else "here"]
+    listeners, timeout = steps["listeners"], result["idle_timeout"]
+    doubts = (
+        (is_hurt and timeout, {"code": "idle_timeout", "seconds": timeout}, "idle_timeout"),
+        (silence and silence["outcome"] in outcomes, {"code": "silence"}, "keep_open"),
+        (process and process["cuts"], {"code": "cuts", "cuts": process and process["cuts"]}, "keep_open"),
+        (result["lost_tries"], {"code": "some_lost", "lost": result["lost_tries"]}, "override"),
+        (verdict == "session" and slots != "ok", _step("slots", steps), "override"),
+        (not process and listeners["deaf_cron"], {"code": "deaf_workers", "names": listeners["deaf_cron"]}, "restart"),
+        (listeners["unasked"], {"code": "unasked", "count": listeners["unasked"]}, "each_server"),
+    )
+    found = [(sentence, remedy) for is_found, sentence, remedy in doubts if is_found]
+    if not found:
+        return Conclusion(verdict, "ok", [works], [])
+    sentences, remedies = zip(*found, strict=True)
+    return Conclusion(verdict, "warning", [works, *sentences], list(dict.fromkeys(remedies)))
 
 
 def _failure(code, result):

@@ -19,6 +19,8 @@ from psycopg2 import sql
 from . import query
 from .errors import QueryError, query_error
 
+# The application_name of the connections.
+NAME = "pgbouncer_monitor"
 # Deadlines: to connect and LISTEN, to send a NOTIFY, and for the NOTIFY to arrive, which takes milliseconds where
 # LISTEN works; then to reach the backend that still listens.
 OPEN_SECONDS = 3
@@ -29,9 +31,14 @@ TOTAL_SECONDS = OPEN_SECONDS + NOTIFY_SECONDS + DELIVERY_SECONDS + CLEAN_SECONDS
 
 # An Odoo listener that receives it, through a backend that still listens, must be able to parse it.
 PAYLOAD = "[]"
+# The timeout, in milliseconds, is new in PostgreSQL 14.
 IDENTITY = """
-SELECT pg_backend_pid() AS pid, host(inet_server_addr()) AS address, inet_server_port() AS port
+SELECT pg_backend_pid() AS pid, host(inet_server_addr()) AS address, inet_server_port() AS port,
+       current_database() AS database, extract(epoch FROM pg_postmaster_start_time())::float8 AS started_at,
+       (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'idle_session_timeout') AS idle_timeout
 """
+# How often new connections are tested where each may reach another process of PgBouncer.
+TRIES = 8
 # The pause between two attempts to reach one server of a pool.
 TRY_AGAIN_SECONDS = 0.01
 # Errors that reject every LISTEN: PgBouncer in statement mode allows no transactions, in which Odoo listens, and
@@ -49,14 +56,18 @@ class ListenResult(NamedTuple):
     - ``blocked``: the connection was accepted but got no server in time, or the one for the NOTIFY did not: in
       session mode, the pool is full
     - ``failed``: another error, so that nothing is known
-    - ``unreachable``: no connection could be made
+    - ``unreachable``: no connection could be made, or it was closed at once
 
     ``reason`` and ``detail`` are those of the QueryError that prevented the delivery.
     ``route`` is the address that was connected to, as host and port; ``own_end`` the client's end, as address and
     port, None for a unix socket. ``is_pooled``: whether a pooler is in the path, because the PID of the protocol
     differs from pg_backend_pid(); None if that is unknown. ``server`` is PostgreSQL's own address, host and port,
-    None for a unix socket.
+    None for a unix socket. ``database`` is the real one: a pooler may have it under another name. ``started_at`` is
+    when PostgreSQL started, in seconds since the epoch. ``idle_timeout``: after how many idle seconds PostgreSQL
+    terminates such a session; 0 or None for never.
     ``leftover`` is the PID of a backend that still listens on the channel, because it could not be reached.
+    ``lost_tries``: how many more connections received nothing, where each may reach another process; None if none was
+    tried.
     """
 
     outcome: str
@@ -66,18 +77,29 @@ class ListenResult(NamedTuple):
     own_end: tuple | None = None
     is_pooled: bool | None = None
     server: tuple | None = None
+    database: str | None = None
+    started_at: float | None = None
+    idle_timeout: float | None = None
     seconds: float | None = None
     leftover: int | None = None
+    lost_tries: int | None = None
 
 
-def probe(info, meanwhile=lambda: None, meanwhile_seconds=0):
+def new_name():
+    """Return an ``application_name`` by which a console can find the connection of one test."""
+    return f"{NAME} {secrets.token_hex(8)}"
+
+
+def probe(info, meanwhile=lambda: None, meanwhile_seconds=0, name=NAME):
     """Return whether a NOTIFY arrives at a LISTEN on a random channel, over a connection with these parameters.
 
     :param dict info: psycopg2's, as Odoo's ``connection_info_for`` returns them
     :param meanwhile: called while the listener is connected, and idle or blocked
     :param float meanwhile_seconds: its deadline
+    :param str name: the listener's ``application_name``
     :return: the ListenResult, and what ``meanwhile`` returned, None if it was not called
     """
+    info = info | {"application_name": name}
     findings = []
     job = (*_host(info), partial(_listen, info, lambda: findings.append(meanwhile())))
     result = query.in_parallel({"listen": job}, TOTAL_SECONDS + meanwhile_seconds)["listen"]
@@ -90,12 +112,15 @@ def probe(info, meanwhile=lambda: None, meanwhile_seconds=0):
 def notify(info, channel, payload, function="pg_notify"):
     """Send a NOTIFY as Odoo does, by a connection of its own.
 
+    :return: PostgreSQL's time before, in seconds since the epoch
     :raise QueryError: it could not be sent within NOTIFY_SECONDS
     """
+    info = info | {"application_name": NAME}
     job = (*_host(info), lambda hosts, deadline: _notify(info, hosts, deadline, channel, payload, function))
     result = query.in_parallel({"notify": job}, NOTIFY_SECONDS)["notify"]
     if isinstance(result, QueryError):
         raise result
+    return result
 
 
 def _host(info):
@@ -115,7 +140,7 @@ def _open(info, hosts, deadline):
     """Return a connection in autocommit mode."""
     connection = None
     try:
-        connection = psycopg2.connect(async_=True, **info | {"application_name": "pgbouncer_monitor"} | hosts)
+        connection = psycopg2.connect(async_=True, **info | hosts)
         query.wait(connection, deadline)
         return connection
     except BaseException as error:
@@ -144,7 +169,8 @@ def _execute(connection, deadline, *statements):
 def _notify(info, hosts, deadline, channel, payload, function="pg_notify"):
     with closing(_open(info, hosts, deadline)) as connection:
         name, values = sql.Identifier(function), sql.SQL(", ").join([sql.Literal(channel), sql.Literal(payload)])
-        _execute(connection, deadline, sql.SQL("SELECT {}({})").format(name, values))
+        statement = sql.SQL("SELECT extract(epoch FROM clock_timestamp())::float8 AS sent_at, {}({})")
+        return _execute(connection, deadline, statement.format(name, values))["sent_at"]
 
 
 def _listen(info, meanwhile, hosts, _deadline):
@@ -161,10 +187,12 @@ def _listen(info, meanwhile, hosts, _deadline):
             # As Odoo does, in a transaction: so the identity is that of the backend that listens.
             identity = _execute(connection, deadline, "BEGIN", IDENTITY, listen, "COMMIT")
         except QueryError as error:
+            result = _failure(error, connection.closed)
             meanwhile()
-            return _failure(error)._replace(**known)
+            return result._replace(**known)
         known["is_pooled"] = connection.info.backend_pid != identity["pid"]
         known["server"] = identity["address"] and (identity["address"], identity["port"])
+        known |= {name: identity[name] for name in ("database", "started_at", "idle_timeout")}
         meanwhile()
         sent_at = time.monotonic()
         try:
@@ -180,12 +208,18 @@ def _listen(info, meanwhile, hosts, _deadline):
         return result._replace(leftover=leftover, **known)
 
 
-def _failure(error):
-    """Return the ListenResult of an error after the login."""
+def _failure(error, is_closed=False):
+    """Return the ListenResult of an error after the login.
+
+    :param is_closed: whether the connection was closed with it: a pooler that cannot log in to PostgreSQL accepts
+        its clients all the same
+    """
     if error.reason == "timeout" or "query_wait_timeout" in error.detail:
         outcome = "blocked"
+    elif any(words in error.detail for words in REFUSALS):
+        outcome = "lost"
     else:
-        outcome = "lost" if any(words in error.detail for words in REFUSALS) else "failed"
+        outcome = "unreachable" if is_closed else "failed"
     return ListenResult(outcome, error.reason, error.detail)
 
 

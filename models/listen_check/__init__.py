@@ -4,7 +4,11 @@ from . import remedies
 from . import unattended
 from . import connection_check_run
 from . import step_route
+from . import bus_process
 from . import step_bus
+from . import step_websocket
 from . import step_browser
+from . import step_silence
+from . import step_listeners
 from . import step_pool
 from . import step_cron

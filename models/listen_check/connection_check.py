@@ -15,7 +15,7 @@ from ...tools import LEVELS, selection_label
 # How many checks of each listener of a host are kept.
 KEPT = 20
 # The steps that are about the other listener.
-OF_OTHER = {"bus": ("cron",), "cron": ("bus", "browser")}
+OF_OTHER = {"bus": ("cron",), "cron": ("bus", "websocket", "browser")}
 
 
 class ConnectionCheck(models.Model):
@@ -60,8 +60,7 @@ class ConnectionCheck(models.Model):
         [("yes", "Yes"), ("no", "No")],
         "Reaches the Browser",
         readonly=True,
-        help="Whether notifications arrived at the browser, in this check or the last one in which a browser took "
-        "part.",
+        help="Whether notifications arrived at the browser. Empty: no browser took part.",
     )
     delay = NullableFloat(
         "Job Delay (s)",
@@ -173,13 +172,10 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _bus_values(self, steps):
-        last = self._last("bus")
-        is_live = {True: "yes", False: "no"}.get(steps["browser"].get("is_live"), last.is_live)
-        conclusion = listening.judge_bus(steps, is_live, self._is_pooled())
-        if conclusion.verdict not in ("direct", "session"):
-            is_live = last.is_live  # that it does not reach the browser has another reason
-        host = (steps["bus"].get("bus") or {}).get("host")
-        return self._values("bus", steps, conclusion, host) | {"is_live": is_live}
+        conclusion = listening.judge_bus(steps, self._is_pooled())
+        process = next(iter(steps["bus"]["processes"]), {})
+        is_live = {True: "yes", False: "no"}.get(steps["browser"]["is_live"])
+        return self._values("bus", steps, conclusion, process.get("host")) | {"is_live": is_live}
 
     @api.model
     def _cron_values(self, steps):

@@ -7,15 +7,25 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ...analysis.listening import IN_A_ROW
+
 # The steps that the browser takes part in.
 ANSWERED_STEPS = ("bus", "browser")
 ROUTE = "/websocket/pgbouncer_monitor/listen"
 # A check is over by then, and its token is not accepted any more.
-RUN_TIME = timedelta(minutes=2)
+RUN_TIME = timedelta(minutes=4)
 # The steps that must be done before a step.
-NEEDS = {"listen": {"pooler"}, "slots": {"pooler", "listeners"}, "cron": {"pooler"}}
-# How many notifications in a row must arrive at the browser: a single one may be fetched by chance.
-ECHOES = 3
+NEEDS = {
+    "listen": {"pooler"},
+    "silence": {"bus"},
+    "listeners": {"bus"},
+    "slots": {"pooler", "bus", "listeners"},
+    "cron": {"pooler"},
+}
+# The step that a check with a browser leaves out, because it takes a minute, and the one that a job may finish later.
+OPTIONAL = {"silence", "cron"}
+# How many notifications in a row must arrive at the browser.
+ECHOES = IN_A_ROW
 
 
 class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in-models
@@ -30,6 +40,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     # Whoever has it may query the bus process.
     token = fields.Char(groups=fields.NO_ACCESS, default=lambda self: secrets.token_urlsafe(32))
     is_scheduled = fields.Boolean(groups=fields.NO_ACCESS)
+    is_silent = fields.Boolean(groups=fields.NO_ACCESS, help="With the step that waits for a minute.")
     # name -> the facts that a step found, and their `level`
     steps = fields.Json(groups=fields.NO_ACCESS)
     # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and the result of
@@ -46,7 +57,8 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             ``name`` and ``title``, and how many ``echoes`` the step ``browser`` needs
         """
         run = self.create({}).sudo()
-        steps = [{"name": name, "title": title} for name, title in run._titles().items()]
+        titles = self._titles()
+        steps = [{"name": name, "title": titles[name]} for name in run._names()]
         return {"id": run.id, "token": run.token, "steps": steps, "echoes": ECHOES}
 
     def step(self, name, answer=None):
@@ -86,13 +98,17 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
         """
         run = self._own()
         if not run.check_ids:
-            run._check_order(run._titles().keys() - {"cron"})  # a scheduled check may do without it
+            run._check_order(run._titles().keys() - OPTIONAL)
             run.check_ids = self.env["connection.check"].sudo()._conclude(run.steps)
         return run.check_ids
 
     def _commit_before_waiting(self):
         """Commit, so that no server of a pool is held while a probe takes seconds."""
         self.env.cr.commit()  # pylint: disable=invalid-commit
+
+    def _names(self):
+        """Return the names of the steps of this run, in their order."""
+        return [name for name in self._titles() if name != "silence" or self.is_silent]
 
     @api.model
     def _titles(self):
@@ -102,8 +118,10 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             "pooler": self.env._("Is a pooler in the path?"),
             "listen": self.env._("Does LISTEN work?"),
             "bus": self.env._("Does the bus process receive notifications?"),
+            "websocket": self.env._("Can a websocket be opened?"),
             "browser": self.env._("Do notifications reach this browser?"),
-            "listeners": self.env._("Which other listeners use a pool?"),
+            "silence": self.env._("Does an idle connection stay open?"),
+            "listeners": self.env._("Is every listener accounted for?"),
             "slots": self.env._("Is the pool large enough?"),
             "cron": self.env._("How long does a triggered job wait?"),
         }

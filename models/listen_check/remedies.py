@@ -7,7 +7,7 @@ import sys
 from odoo import api, models
 from odoo.tools import SQL, config
 
-from ...odoo_internals import protocol_pid, system_database
+from ...odoo_internals import listener_info, protocol_pid, service_port, system_database
 
 # Where Debian's PostgreSQL has its unix socket: ordinary roles cannot read it from PostgreSQL.
 SOCKET_FOLDER = "/var/run/postgresql"
@@ -74,6 +74,11 @@ def proxy_lines(facts):
     ]
 
 
+def idle_timeout_lines(facts):
+    role, database = (f'"{name}"' for name in (facts["user"], facts["database"]))
+    return [f"ALTER ROLE {role} IN DATABASE {database} SET idle_session_timeout = 0;"]
+
+
 # The code of a remedy -> the function that makes its lines.
 LINES = {
     "override": override_lines,
@@ -82,6 +87,7 @@ LINES = {
     "service": service_lines,
     "service_proxy": proxy_lines,
     "proxy": proxy_lines,
+    "idle_timeout": idle_timeout_lines,
 }
 
 
@@ -105,17 +111,20 @@ class ConnectionCheck(models.Model):
         if code == "queue_job":
             return facts | self._direct_address(here["result"])
         if code == "proxy":
-            return facts | {"bus_port": config["gevent_port"] if config["workers"] else config["http_port"]}
+            ports = [process["port"] for process in steps["bus"]["processes"]]
+            return facts | {"bus_port": (ports or [service_port()])[0]}
+        if code == "idle_timeout":
+            return facts | {"user": listener_info().get("user"), "database": steps["pooler"]["result"]["database"]}
         bus_port = config["gevent_port"] + 1
         if code == "service_proxy":
             return facts | {"bus_port": bus_port}
         if code == "alt_connection":
             modules = list(config["server_wide_modules"])
-            return facts | self._direct_address(steps["bus"]["bus"]["result"]) | {"modules": modules}
+            return facts | self._direct_address(steps["bus"]["processes"][0]["result"]) | {"modules": modules}
         if code == "service":
             command = [sys.executable, sys.argv[0], "gevent", "-c", config["config"] or "/etc/odoo/odoo.conf"]
             service = {"user": user_name(), "command": command, "bus_port": bus_port}
-            return facts | self._direct_address(steps["bus"]["bus"]["result"]) | service
+            return facts | self._direct_address(steps["bus"]["processes"][0]["result"]) | service
         return facts
 
     @api.model
@@ -158,6 +167,29 @@ class ConnectionCheck(models.Model):
                 "Allow Odoo's role to connect to the database postgres: see the reason above, and PostgreSQL's "
                 "pg_hba.conf."
             ),
+            "idle_timeout": self.env._("In psql, as Odoo's role or a superuser:"),
+            "keep_open": self.env._(
+                "Find what closes idle connections between Odoo, PgBouncer and PostgreSQL: a TCP proxy, a firewall, a "
+                "load balancer. Set its idle timeout to several hours. A firewall that only forgets idle connections "
+                "can be kept awake: tcp_keepalives_idle = 30 in postgresql.conf, tcp_keepidle = 30 in pgbouncer.ini."
+            ),
+            "each_server": self.env._(
+                "Run the check on each Odoo server. Scheduled checks do so while Log Connection Pressure is on."
+            ),
+            "bus_process": self.env._(
+                "Start the process of the bus: with workers, Odoo's main process starts it at gevent_port; a separate "
+                "service must be started on its own. Its log says why it ended."
+            ),
+            "workers": self.env._(
+                "This Odoo server has no cron workers (max_cron_threads = 0). Run the check on a server that has some."
+            ),
+            "browser": self.env._(
+                "Check this browser's network, its proxy and its extensions: other browsers can open websockets."
+            ),
+            "apart": self.env._(
+                "Connect the bus and the processes that post messages to the same database of the same PostgreSQL: see "
+                "the databases above. A line for postgres in pgbouncer.ini must not have another dbname."
+            ),
             "logs": self.env._(
                 "Find out from the logs of PgBouncer and PostgreSQL why connections to postgres get no answer, add "
                 "the PgBouncer to the endpoints, and check again."
@@ -174,6 +206,10 @@ class ConnectionCheck(models.Model):
                 "fixes the bus and cron."
             ),
             "queue_job": self.env._("Then restart Odoo."),
+            "idle_timeout": self.env._(
+                "Then restart Odoo. Through PgBouncer, run RECONNECT in its console before: the setting applies to new "
+                "sessions."
+            ),
             "alt_connection": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
             "service": self.env._(
                 "Then run systemctl enable --now odoo-bus, and pass /websocket to it, as below. The cron workers "

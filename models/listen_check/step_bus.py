@@ -1,72 +1,113 @@
-"""The step that queries the process of the bus, over HTTP as a browser does, and that process's answer."""
+"""The step that queries the processes of the bus, over HTTP as a browser does."""
 
 import json
-import os
-import socket
+import time
 from contextlib import suppress
 
-import requests
+from odoo import api, models
+from odoo.tools import SQL
 
-from odoo import api, fields, models
-from odoo.exceptions import AccessError
-from odoo.tools import SQL, consteq, hmac
-
+from ...analysis import listening
 from ...analysis.listening import is_delivered
 from ...odoo_internals import (
+    DISPATCH_PAUSE,
     DISPATCH_SECONDS,
-    bus_info,
-    call_dispatcher,
-    has_websockets,
-    own_ends,
+    notify_dispatchers,
+    own_url,
     own_urls,
     system_database,
 )
-from ...probes import listen, query
+from ...probes import http, listen
 from ...probes.errors import QueryError
-from ...tools import format_ms
-from .connection_check_run import ROUTE, RUN_TIME
+from ...tools import format_ms, format_time
+from .bus_process import NOBODY, channels
+from .connection_check_run import ROUTE
 
 HTTP_SECONDS = 2
-# An answer of the bus process has fewer bytes.
-ANSWER_BYTES = 64 * 1024
+# Another request reaches another process, if a reverse proxy distributes them.
+VISITS = 4
 # The source of the answer that the page brings; the other sources are URLs.
 BROWSER = "browser"
+# What the facts of a step keep of a process.
+KEPT = ("host", "pid", "port", "started_at", "result", "pool", "losses", "websockets", "ends")
 
 
 class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
 
     def _step_bus(self, answer=None):
-        answers = {BROWSER: self._read_answer(answer)} if answer else {}
+        answers = [(BROWSER, self._read_answer(answer))] if answer else []
+        base_url = self.get_base_url().rstrip("/")
+        answers += [(base_url, found) for found in self._visit(base_url)]
+        # A process that browsers do not use must not start to listen only because it was queried.
+        own = self._query_bus_process(own_url(), NOBODY)
+        if own.get("websockets") or not any(found.get("is_bus") for _source, found in answers):
+            answers.append((own_url(), own))
+        processes = self._processes(answers)
         urls = own_urls()
-        for url in dict.fromkeys((self.get_base_url().rstrip("/"), urls[0])):
-            if not any(found.get("is_bus") for found in answers.values()):
-                answers[url] = self._query_bus_process(url)
-        source, bus = next(((name, found) for name, found in answers.items() if found.get("is_bus")), (None, {}))
-        # Who came through the reverse proxy, and was passed to a process without websockets?
-        misled = [name for name, found in answers.items() if found.get("is_bus") is False and name not in urls]
         facts = {
-            "level": "unknown",
-            "source": source,
-            "misled": misled,
-            # Whether it was reached in a way that browsers may not take.
-            "is_direct": source in urls,
+            "processes": processes,
+            # Who came through a reverse proxy, and was passed to a process without websockets?
+            "misled": [name for name, found in answers if found.get("is_bus") is False and name not in urls],
+            "is_proxied": any(base_url in process["sources"] for process in processes),
+            "is_refused": own.get("problem") == "refused",
         }
-        if not bus:
-            return facts | {"answers": list(answers.items())}
-        is_working = bus["delay"] is not None and is_delivered(bus["result"]) and not misled
-        sockets = self._sockets(bus)
-        bus = {key: value for key, value in bus.items() if key not in ("run", "own_ends")}
-        return facts | {"level": "ok" if is_working else "critical", "bus": bus, "sockets": sockets}
+        if not processes:
+            return facts | {"level": "unknown", "answers": answers}
+        is_working = all(self._is_working(process) for process in processes)
+        return facts | {"level": "ok" if is_working else "critical"}
+
+    @api.model
+    def _is_working(self, process):
+        return process["delay"] is not None and not process["missed"] and is_delivered(process["result"])
+
+    def _visit(self, url):
+        """Return what the processes behind a URL answered: each of them once."""
+        found = {}
+        for _visit in range(VISITS):
+            answer = self._query_bus_process(url, NOBODY)
+            found.setdefault((answer.get("host"), answer.get("pid")), answer)
+            if not answer.get("is_bus"):
+                break
+        return found.values()
+
+    def _processes(self, answers):
+        """Return the facts of each process of the bus that answered, with its ``sources``: where it did. A process that
+        only said who it is is queried again."""
+        processes, tested = {}, {}
+        for source, found in answers:
+            if not found.get("is_bus"):
+                continue
+            key = (found["host"], found["pid"])
+            if source != BROWSER and key not in tested:
+                tested[key] = self._query_process(source, key)
+            process = processes.setdefault(key, {"sources": []})
+            process |= found | (tested.get(key) or {})
+            process["sources"].append(source)
+        return [self._process_facts(found) for found in processes.values() if "result" in found]
+
+    def _query_process(self, url, key):
+        """Return what one process behind a URL answers, None if no request reached it again."""
+        for _visit in range(2 * VISITS):
+            found = self._query_bus_process(url, list(key))
+            if "result" in found:
+                return found
+        return None
+
+    def _process_facts(self, found):
+        delay, missed = listening.dispatch(found["sent"], found["called"])
+        facts = {name: found[name] for name in KEPT} | {"sources": found["sources"], "delay": delay, "missed": missed}
+        since = time.time() - self.env["connection.settings"]._interval("check")
+        restarts = [found["result"]["started_at"] or 0]
+        return facts | {"cuts": listening.cuts(found, restarts, since), "sockets": self._sockets(found)}
 
     @api.model
     def _describe_bus(self, facts):
         done = self.env._(
-            "Queried the process that holds the websockets: it tested LISTEN over its own route, and notified its own "
-            "dispatcher on the channel imbus."
+            "Queried each process that holds websockets: it tested LISTEN over its own route, and its dispatcher was "
+            "notified on the channel imbus."
         )
-        bus = facts.get("bus")
-        if not bus:
+        if not facts["processes"]:
             seen = "; ".join(
                 f"{self._source_text(name)}: {self._answer_text(found)}" for name, found in facts["answers"]
             )
@@ -75,39 +116,54 @@ class ConnectionCheckRun(models.TransientModel):
                 "web.base.url, and that the reverse proxy passes /websocket to the gevent port."
             )
             return done, seen, means
+        seen = " ".join(self._process_seen(process) for process in facts["processes"])
+        means = list(dict.fromkeys(self._process_meaning(process) for process in facts["processes"]))
+        if facts["misled"]:
+            means.append(
+                self.env._(
+                    "Requests below /websocket at %s are passed to a process without websockets.",
+                    ", ".join(map(self._source_text, facts["misled"])),
+                )
+            )
+        return done, seen, " ".join(means)
+
+    def _process_seen(self, process):
         parts = [
             self.env._(
                 "%(process)s, answered %(url)s. LISTEN: %(seen)s",
-                process=self._process_text(bus),
-                url=self._source_text(facts["source"]),
-                seen=self._describe_result(bus["result"])[0],
+                process=self._process_text(process | {"is_bus": True}),
+                url=", ".join(map(self._source_text, process["sources"])),
+                seen=self._describe_result(process["result"])[0],
             ),
             self.env._("Its dispatcher received no notification within %s s.", DISPATCH_SECONDS)
-            if bus["delay"] is None
-            else self.env._("Its dispatcher received a notification after %s ms.", format_ms(self.env, bus["delay"])),
-            *map(self._socket_text, facts["sockets"]),
+            if process["delay"] is None
+            else self.env._(
+                "Its dispatcher received a notification after %s ms.", format_ms(self.env, process["delay"])
+            ),
+            *map(self._socket_text, process["sockets"]),
         ]
-        return done, " ".join(parts), self._bus_meaning(bus, facts["misled"])
+        if process["missed"]:
+            parts.append(self.env._("Notifications that it missed: %s.", process["missed"]))
+        if process["losses"]:
+            at, message = process["losses"][-1]
+            lost = {"count": len(process["losses"]), "at": format_time(at), "message": message}
+            parts.append(
+                self.env._("It lost its connection %(count)s times, the last time at %(at)s UTC: %(message)s", **lost)
+            )
+        return " ".join(parts)
 
     @api.model
-    def _bus_meaning(self, bus, misled):
-        means = self._describe_result(bus["result"])[1]
-        if bus["delay"] is not None and not is_delivered(bus["result"]):
-            means = self.env._(
+    def _process_meaning(self, process):
+        if process["delay"] is not None and not is_delivered(process["result"]):
+            return self.env._(
                 "The bus still receives notifications over an older connection. Its next connection will not."
             )
-        elif bus["delay"] is None and is_delivered(bus["result"]):
-            means = self.env._(
+        if process["delay"] is None and is_delivered(process["result"]):
+            return self.env._(
                 "LISTEN works on this route now, but the bus receives no notifications: its connection is older, or "
                 "was lost, which Odoo notices after 50 s."
             )
-        if misled:
-            means += " " + self.env._(
-                "But /websocket at %s is passed to a process without websockets, so notifications do not reach the "
-                "browser. Configure the reverse proxy to pass /websocket to the gevent port.",
-                ", ".join(map(self._source_text, misled)),
-            )
-        return means
+        return self._describe_result(process["result"])[1]
 
     @api.model
     def _source_text(self, source):
@@ -133,90 +189,59 @@ class ConnectionCheckRun(models.TransientModel):
             "http": f"HTTP {detail}",
         }.get(found["problem"], detail)
 
-    def _read_answer(self, answer):
-        """Return what the bus process answered, or ``problem`` and its ``detail`` if that is unknown.
+    def _query_bus_process(self, url, whom):
+        """Query the process behind a URL. The notifications that its dispatcher must receive are sent meanwhile, by
+        this process, as those of a message are.
 
-        :param answer: what came from the route, by whatever way
-        """
-        with suppress(KeyError, TypeError):  # it may be anything
-            text, signature = answer["text"], answer["signature"]
-            found = json.loads(text) if consteq(signature, self._sign(text)) else {}
-            if found["run"] == self.id:
-                return found
-        return {"problem": "foreign"}
-
-    def _sign(self, text):
-        return hmac(self.env(su=True), "pgbouncer_monitor", text)
-
-    def _query_bus_process(self, url):
-        """Query the process behind a URL.
-
+        :param whom: see `_answer_as_bus_process`
         :return: see `_read_answer`
         """
-        seconds = listen.TOTAL_SECONDS + DISPATCH_SECONDS + HTTP_SECONDS
-        call = {"params": {"run_id": self.id, "token": self.token}}
-        # Another host's database may be in the session of nobody.
-        headers = {"X-Odoo-Database": self.env.cr.dbname}
+        seconds = HTTP_SECONDS + (0 if whom == NOBODY else listen.TOTAL_SECONDS + DISPATCH_SECONDS)
+        call = {"params": {"run_id": self.id, "token": self.token, "whom": whom, "is_notified": whom != NOBODY}}
+        dbname, names, sent = self.env.cr.dbname, channels(self.id), []
 
-        def post(_hosts, _deadline):
-            with requests.Session() as http:
-                http.trust_env = False  # no proxy, and nobody's password
-                options = {"timeout": seconds, "allow_redirects": False, "stream": True}
-                try:
-                    response = http.post(url + ROUTE, json=call, headers=headers, **options)
-                    return response, response.raw.read(ANSWER_BYTES, decode_content=True)
-                except requests.exceptions.SSLError as error:
-                    raise QueryError("tls_failed") from error
-                except requests.ConnectionError as error:
-                    raise QueryError("refused") from error
+        def notify(is_answered):
+            while len(sent) < len(names) and not is_answered.wait(DISPATCH_PAUSE):
+                with suppress(QueryError):  # one that cannot be sent is not received
+                    sent.append((len(sent), notify_dispatchers(dbname, names[len(sent)])))
 
         self._commit_before_waiting()
-        answer = query.in_parallel({"bus": ("", 0, post)}, seconds)["bus"]
+        answer, _none = http.exchange(
+            "POST",
+            url + ROUTE,
+            seconds,
+            None if whom == NOBODY else notify,
+            json=call,
+            # Another host's database may be in the session of nobody.
+            headers={"X-Odoo-Database": dbname},
+        )
         if isinstance(answer, QueryError):
             return {"problem": answer.reason, "detail": answer.detail}
-        response, body = answer
-        if response.is_redirect:
-            return {"problem": "redirect", "detail": response.headers["Location"]}
-        if not response.ok:
-            return {"problem": "http", "detail": response.status_code}
-        try:
-            return self._read_answer(json.loads(body).get("result"))
-        except (AttributeError, ValueError, RecursionError):
-            return self._read_answer(None)
+        if 300 <= answer.status < 400:
+            return {"problem": "redirect", "detail": answer.headers.get("Location")}
+        if answer.status != 200:
+            return {"problem": "http", "detail": answer.status}
+        found = self._read_answer(self._result_of(answer.body))
+        return found | ({"sent": sent} if "called" in found else {})
 
     @api.model
-    def _answer_as_bus_process(self, run_id, token):
-        """Return what this process knows of the bus, if it is the one that holds the websockets: ``text``, JSON, and
-        its ``signature``.
-
-        :raise AccessError: the token is not that of a run in progress
-        """
-        since = fields.Datetime.now() - RUN_TIME
-        is_id = type(run_id) is int and 0 < run_id < 1 << 31
-        run = is_id and self.sudo().search([("id", "=", run_id), ("create_date", ">=", since)])
-        if not run or run.check_ids or not consteq(run.token.encode(), str(token).encode()):
-            raise AccessError(self.env._("Only a LISTEN check may query this."))
-        found = {"run": run.id, "host": socket.gethostname(), "pid": os.getpid(), "is_bus": has_websockets()}
-        if found["is_bus"]:
-            self._commit_before_waiting()
-            found |= {
-                "result": listen.probe(bus_info())[0]._asdict(),
-                "delay": call_dispatcher(self.env.cr.dbname),
-                "own_ends": own_ends(),
-            }
-        text = json.dumps(found)
-        return {"text": text, "signature": self._sign(text)}
+    def _result_of(self, body):
+        """Return the result of a JSON-RPC answer, whatever it is, or None."""
+        try:
+            return json.loads(body).get("result")
+        except (AttributeError, ValueError, RecursionError):
+            return None
 
     def _sockets(self, bus):
         """Return where PostgreSQL and PgBouncer see the connection on which the bus process listens: ``pid`` and
         ``port``, or ``endpoint``, ``client`` and ``has_server``."""
-        own_ends, database = set(map(tuple, bus["own_ends"])), system_database()
+        ends, database = set(map(tuple, bus["ends"])), system_database()
         query = SQL("SELECT pid, host(client_addr), client_port FROM pg_stat_activity WHERE datname = %s", database)
         rows = self.env.execute_query(query)
-        found = [{"pid": pid, "port": port} for pid, address, port in rows if (address, port) in own_ends]
+        found = [{"pid": pid, "port": port} for pid, address, port in rows if (address, port) in ends]
         for client in self.env["pgbouncer.client"].search([("database", "=", database)]):
-            is_here = client.addr == "unix" and bus["host"] == socket.gethostname()
-            if (is_here and client.remote_pid == bus["pid"]) or (client.addr, client.port) in own_ends:
+            is_here = client.addr == "unix" and bus["host"] == self._host()
+            if (is_here and client.remote_pid == bus["pid"]) or (client.addr, client.port) in ends:
                 seen = {"endpoint": client.endpoint_id.name, "client": client.display_name}
                 found.append(seen | {"has_server": bool(client.server_id)})
         return found

@@ -8,8 +8,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL, config
 
 from ...analysis.listening import WOKEN_SECONDS, can_notify, is_delivered, is_woken
-from ...odoo_internals import listener_info, wake_cron_workers
-from ...probes import listen
+from ...odoo_internals import ended_cron_threads, listener_info, wake_cron_workers
 from ...tools import format_ms
 from .connection_check_run import RUN_TIME
 
@@ -42,6 +41,9 @@ class ConnectionCheckRun(models.TransientModel):
             "delays": delays,
             "delay": max(delays, default=None),
             "is_woken": False,
+            "is_threaded": not config["workers"],
+            "has_workers": config["max_cron_threads"] > 0,
+            "ended_threads": ended_cron_threads(),
             "is_pending": self.is_waiting and self._clock() - job["triggered"][-1] < WOKEN_SECONDS,
         }
         if facts["is_pending"]:
@@ -121,7 +123,7 @@ class ConnectionCheckRun(models.TransientModel):
         """Record the start of the job: this is its scheduled action."""
         started = self._clock()
         is_last = any(run._is_last_job(started) for run in self.search([("is_waiting", "=", True)]))
-        result = listen.probe(listener_info())[0]._asdict() if is_last else None
+        result = self._probe(listener_info())[0] if is_last else None
         # A page may write at this moment, too: then it is done again, and the job does not fail.
         self.env["connection.check"]._commit_with_retries(lambda runs: runs._record_start(started, result))
 

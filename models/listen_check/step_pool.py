@@ -3,37 +3,14 @@
 from odoo import api, models
 from odoo.tools import config
 
-from ...analysis import listening, readings
-from ...analysis.listening import LISTENER_SECONDS, is_delivered
-from ...analysis.readings import CONSOLE
-from ...odoo_internals import queue_job_info, system_database
+from ...analysis import listening
+from ...odoo_internals import queue_job_info
 from ...probes import listen
-from ...probes.errors import QueryError
 from .step_route import address_text
 
 
 class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
-
-    def _step_listeners(self):
-        clients = self._listening_clients()
-        deaf = clients.filtered(lambda client: not client.server_id)
-        facts = {
-            "direct": self.env["pg.stat.activity"].search_count([("component", "=", "odoo_listener")]),
-            "count": len(clients),
-            "deaf": len(deaf),
-            "deaf_clients": deaf.mapped("display_name"),
-            "unread": [
-                {"id": endpoint.id, "name": endpoint.name, "reason": answer.reason, "detail": answer.detail}
-                for endpoint, answer in self.env["pgbouncer.client"]._answers().items()
-                if isinstance(answer, QueryError)
-            ],
-            "queue_job": self._queue_job() if "queue.job" in self.env else None,
-        }
-        level = "warning" if deaf or facts["unread"] else "ok"
-        if facts["queue_job"] and not is_delivered(facts["queue_job"]["result"]):
-            level = "critical"
-        return facts | {"level": level}
 
     @api.model
     def _queue_job(self):
@@ -44,88 +21,45 @@ class ConnectionCheckRun(models.TransientModel):
         return {"result": listen.probe(info)[0]._asdict(), "database": database, "route": listen.route(info)}
 
     @api.model
-    def _describe_listeners(self, facts):
-        seen = [
-            self.env._("%s connections of Odoo to postgres are direct.", facts["direct"]),
-            self.env._(
-                "%(count)s clients of PgBouncer have been connected to postgres for more than %(seconds)s s. %(deaf)s "
-                "of them have no server.",
-                count=facts["count"],
-                seconds=LISTENER_SECONDS,
-                deaf=facts["deaf"],
-            ),
-        ]
-        means = []
-        if facts["deaf"]:
-            means.append(
-                self.env._(
-                    "If these clients listen, they receive no notifications: %s.", ", ".join(facts["deaf_clients"])
-                )
-            )
-        means += map(self._unread_text, facts["unread"])
-        if facts["queue_job"]:
-            result = facts["queue_job"]["result"]
-            seen.append(self.env._("queue_job's runner: %s", self._describe_result(result)[0]))
-            if not is_delivered(result):
-                means.append(
-                    self.env._(
-                        "queue_job listens on the database %(database)s over %(where)s and receives no notifications, "
-                        "so its jobs wait for a timer. Set "
-                        "jobrunner_db_host and jobrunner_db_port in the section [queue_job] of odoo.conf to "
-                        "PostgreSQL's own address.",
-                        database=facts["queue_job"]["database"],
-                        where=address_text(facts["queue_job"]["route"]),
-                    )
-                )
-        done = self.env._("Searched for long-lived connections to postgres, and for queue_job.")
-        return (
-            done,
-            " ".join(seen),
-            " ".join(means) or self.env._("No other listener was found that receives no notifications."),
+    def _queue_job_meaning(self, facts):
+        return self.env._(
+            "queue_job listens on the database %(database)s over %(where)s and receives no notifications, so its jobs "
+            "wait for a timer. Set jobrunner_db_host and jobrunner_db_port in the section [queue_job] of odoo.conf to "
+            "PostgreSQL's own address.",
+            database=facts["database"],
+            where=address_text(facts["route"]),
         )
 
-    @api.model
-    def _unread_text(self, unread):
-        """Return in words why the clients of an endpoint could not be read."""
-        endpoint = self.env["connection.endpoint"].browse(unread["id"]).exists()
-        if not endpoint:
-            return f"{unread['name']}: {unread['detail'] or unread['reason']}"
-        return f"{unread['name']}: {endpoint._explain(QueryError(unread['reason'], unread['detail']))[0]}"
-
-    @api.model
-    def _listening_clients(self):
-        """Return the clients of Odoo's listeners' database that are connected for longer than anything but a
-        listener."""
-        database = system_database()
-        clients = self.env["pgbouncer.client"].search([("database", "in", (CONSOLE, database))])
-        listening_clients = clients.browse()
-        for of_endpoint in clients.grouped("endpoint_id").values():
-            # PgBouncer's times are in its own zone: the newest console is the one that was just opened.
-            consoles = of_endpoint.filtered(lambda client: client.database == CONSOLE)
-            now = max(filter(None, consoles.mapped("connect_time")), default=None)
-            for client in of_endpoint - consoles:
-                age = readings.age(client.connect_time, now)
-                if age is not None and age > LISTENER_SECONDS:
-                    listening_clients |= client
-        return listening_clients
-
     def _step_slots(self):
-        route, count = self.steps["pooler"], self.steps["listeners"]["count"]
+        here, *others = (
+            self._slots(route["result"], route["pool"])
+            for route in (self.steps["pooler"], *self.steps["bus"]["processes"])
+        )
+
+        def level(found):
+            return listening.LEVELS.index(found["level"])
+
+        bus = max(others, key=level, default=here)
+        return max(bus, here, key=level) | {"here": here["level"], "bus": bus["level"]}
+
+    def _slots(self, result, pool):
+        """Return whether the pool of a route is large enough."""
+        count = self.steps["listeners"]["count"]
         listeners = config["max_cron_threads"] + 1
         at_once = max(config["workers"], 1) + config["max_cron_threads"]
         held = max(listeners, count)
-        pool = route["pool"] or {}
-        code, level = listening.slots(pool, route["result"]["is_pooled"], held, at_once)
+        code, level = listening.slots(pool, result["is_pooled"], held, at_once)
+        pool = pool or {}
         return {
             "level": level,
             "code": code,
+            "endpoint": pool.get("endpoint"),
             "needed": held + at_once,
             "listeners": listeners,
             "count": count,
             "at_once": at_once,
             "has_filter": bool(config["dbfilter"]),
             "pool_size": pool.get("pool_size"),
-            "client_idle_timeout": pool.get("client_idle_timeout"),
         }
 
     @api.model
@@ -156,11 +90,6 @@ class ConnectionCheckRun(models.TransientModel):
         return {
             "unneeded": self.env._("Not relevant: listeners occupy servers permanently in session mode only."),
             "unwatched": self.env._("Unknown: add the PgBouncer to the endpoints."),
-            "cut_off": self.env._(
-                "client_idle_timeout is %s s: PgBouncer disconnects idle clients, such as listeners. Odoo's bus then "
-                "receives no notifications for 50 s. Set it to 0.",
-                facts["client_idle_timeout"],
-            ),
             "too_small": self.env._(
                 "The pool is too small: when all listeners are connected, a NOTIFY gets no server, and the request "
                 "that sends it waits until query_wait_timeout. Any page may send one. Raise pool_size."

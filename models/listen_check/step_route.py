@@ -74,23 +74,39 @@ class ConnectionCheckRun(models.TransientModel):
         )
 
     def _step_pooler(self):
+        result, pool = self._probe(listener_info())
+        level = "unknown" if result["is_pooled"] is None else "ok"
+        return {"level": level, "result": result, "pool": pool}
+
+    @api.model
+    def _probe(self, info):
+        """Test LISTEN on a connection with these parameters of psycopg2.
+
+        :return: the facts of its listen.ListenResult; and its pool, with the name of its ``endpoint``, None if no
+            endpoint shows the connection
+        """
         consoles = self.env["connection.endpoint"].search([("kind", "=", "pgbouncer"), ("active", "=", True)])
         commands = [f"SHOW {what}" for what in ("CLIENTS", "POOLS", "DATABASES", "USERS", "CONFIG")]
         questions = {console.id: (console._address(), commands) for console in consoles}
         self._commit_before_waiting()
+        name = listen.new_name()
         result, answered = listen.probe(
-            listener_info(),
+            info,
             meanwhile=lambda: query.run(questions, CONSOLE_TIMEOUT),
             meanwhile_seconds=CONSOLE_TIMEOUT + query.HAND_OVER_SECONDS,
+            name=name,
         )
-        level = "unknown" if result.is_pooled is None else "ok"
-        return {"level": level, "result": result._asdict(), "pool": self._pool(result.own_end, answered or {})}
+        pool = self._pool(name, result.own_end, answered or {})
+        if result.outcome == "delivered" and pool and pool["is_shared_port"]:
+            others = [listen.probe(info)[0] for _try in range(listen.TRIES)]
+            result = result._replace(lost_tries=sum(other.outcome != "delivered" for other in others))
+        return result._asdict(), pool
 
     @api.model
-    def _pool(self, own_end, answered):
-        """Return the pool that this process listens through, with the name of its ``endpoint``; None if no endpoint
-        shows the connection.
+    def _pool(self, name, own_end, answered):
+        """Return the pool that a connection of this process uses.
 
+        :param str name: its ``application_name``
         :param own_end: of a listen.ListenResult
         :param dict answered: the id of an endpoint -> what its console answered while the connection was open
         """
@@ -98,7 +114,7 @@ class ConnectionCheckRun(models.TransientModel):
             reading = understood(reading)
             if isinstance(reading, QueryError):
                 continue
-            if pool := pool_of(own_end, os.getpid(), system_database(), reading.answers):
+            if pool := pool_of(name, own_end, os.getpid(), system_database(), reading.answers):
                 return pool | {"endpoint": self.env["connection.endpoint"].browse(endpoint_id).name}
         return None
 

@@ -42,7 +42,7 @@ class ConnectionCheck(models.Model):
         """
         run_id = self._commit_with_retries(lambda runs: runs.create(values).id)
         done = {}
-        for name in self.env["connection.check.run"]._titles():
+        for name in self.env["connection.check.run"].browse(run_id).sudo()._names():
             done = self._commit_with_retries(lambda runs, name=name: runs.browse(run_id).step(name))
         return run_id, done
 
@@ -54,10 +54,13 @@ class ConnectionCheck(models.Model):
         return retrying(lambda: function(self.env["connection.check.run"]), self.env)
 
     @api.model
-    def _cron_check(self):
+    def _cron_check(self, is_silent=True):
         """Check from the scheduled action. The cron worker that runs it can start the triggered job only afterwards:
-        then the job itself finishes the check."""
-        run_id, done = self._do_steps({"is_scheduled": True})
+        then the job itself finishes the check.
+
+        :param bool is_silent: whether to test for a minute that idle connections stay open
+        """
+        run_id, done = self._do_steps({"is_scheduled": True, "is_silent": is_silent})
         self._commit_with_retries(lambda runs: runs.browse(run_id)._finish_unless_job(done["is_pending"]))
 
     @api.model
@@ -70,7 +73,7 @@ class ConnectionCheck(models.Model):
                 is_new = self._claim_start(self.env["connection.settings"]._cron("check").active)
             self.env["ir.cron"]._commit_progress()
             if is_new:
-                self._cron_check()
+                self._cron_check(is_silent=False)
         except Exception:
             _logger.exception("LISTEN could not be checked")
 

@@ -53,6 +53,6 @@ class TestRights(HttpCase):
         self.assertTrue(json.loads(answer["text"])["is_bus"])
         self.assertNotIn(config["db_password"], str(answer))
         record = self.env["connection.check.run"].browse(run["id"])
-        self.env.cr.execute("UPDATE connection_check_run SET create_date = create_date - interval '3 min'")
+        self.env.cr.execute("UPDATE connection_check_run SET create_date = create_date - interval '5 min'")
         record.invalidate_recordset()
         self.assertEqual(self.post(ROUTE, run_id=run["id"], token=run["token"]), "odoo.exceptions.AccessError", "old")

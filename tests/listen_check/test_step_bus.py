@@ -1,5 +1,4 @@
 import json
-from unittest.mock import patch
 
 from psycopg2 import sql
 
@@ -9,8 +8,7 @@ from odoo.tools import config
 
 from odoo.addons.bus.models.bus import channel_with_db, dispatch
 
-from ...odoo_internals import call_dispatcher
-from ...probes import listen
+from ...odoo_internals import dispatched
 from ..common import closed_port, connect
 from .cases import StepCase
 
@@ -24,16 +22,17 @@ class TestBus(StepCase):
         words = self.step("pooler") and self.step("bus", answer)
         self.assertIn("answered this browser", words["seen"])
         self.assertEqual(words["level"], "ok")
-        self.assertIsNotNone(self.figures("bus")["bus"]["delay"], "the dispatcher received a notification")
+        [process] = self.figures("bus")["processes"]
+        self.assertIsNotNone(process["delay"], "the dispatcher received a notification")
         self.assertFalse([channel for channel in dispatch._channels_to_ws if "pgbouncer_monitor" in str(channel)])
 
     def test_dispatcher_that_receives_other_notifications_only(self):
         """One of another channel is no proof."""
-        with patch.object(listen, "notify"), connect() as session:
+        with connect() as session:
             session.autocommit = True
             payload = json.dumps([channel_with_db(self.env.cr.dbname, "broadcast")])
             session.cursor().execute(sql.SQL("NOTIFY imbus, {}").format(sql.Literal(payload)))
-            self.assertIsNone(call_dispatcher(self.env.cr.dbname))
+            self.assertEqual(dispatched(self.env.cr.dbname, ["one", "two"]), {})
 
     def test_answers_that_are_not_of_the_bus_process(self):
         good = self.Run.sudo()._answer_as_bus_process(self.run_id, self.token)
@@ -59,7 +58,8 @@ class TestBus(StepCase):
         words = self.step("bus")
         self.assertEqual(words["level"], "unknown")
         self.assertIn("no connection", words["seen"])
-        self.assertNotIn("bus", self.figures("bus"))
+        self.assertFalse(self.figures("bus")["processes"])
+        self.assertTrue(self.figures("bus")["is_refused"])
 
     def test_browser(self):
         for answer, level in (

@@ -1,41 +1,58 @@
-import os
-import socket
+from unittest.mock import patch
 
 from odoo.tests import tagged
 from odoo.tools import config
 
+from ...models.listen_check import step_listeners
 from ..common import answering, connect_pooled
 from .cases import StepCase
 
 
 @tagged("-at_install", "post_install")
 class TestPool(StepCase):
-    def test_listeners_that_are_deaf(self):
-        """A client of postgres that has been connected for long and has no server."""
-        idle = self.client(connect_pooled(dbname="postgres", user="odoo", password=config["db_password"]))
-        port = self.own_port(idle)
-        of_idle = [("port", "=", port)]
-        self.patch(type(self.Run), "_listening_clients", lambda run: run.env["pgbouncer.client"].search(of_idle))
-        words = self.step("listeners")
-        self.assertIn("1 clients", words["seen"])
-        self.assertIn(str(port), words["means"])
+    def step_bus(self):
+        """As if no process of the bus had answered."""
+        run = self.run_record.sudo()
+        run.steps = (run.steps or {}) | {"bus": {"processes": []}}
 
-    def own_port(self, connection):
-        with socket.socket(fileno=os.dup(connection.fileno())) as own_end:
-            return own_end.getsockname()[1]
+    def test_listener_that_no_check_has_covered(self):
+        """A client of postgres and of this database, of a process that is not this server's."""
+        names = {"user": "odoo", "password": config["db_password"], "application_name": "odoo-1"}
+        for dbname in ("postgres", self.env.cr.dbname):
+            self.client(connect_pooled(dbname=dbname, **names))
+        self.step_bus()
+        # Behind NAT they would be counted as its own.
+        self.patch(config, "options", config.options.new_child({"max_cron_threads": -1}))
+        with patch.object(step_listeners, "LISTENER_SECONDS", -1):
+            words = self.step("listeners")
+        self.assertEqual(words["level"], "warning")
+        self.assertIn("no check has covered: 1", words["means"])
 
     def test_listening_clients(self):
+        odoo = {"user": "odoo", "addr": "h", "port": 1}
         rows = [
-            {"database": "postgres", "connect_time": "2026-01-01 10:00:00 UTC", "ptr": "old"},
-            {"database": "postgres", "connect_time": "2026-01-01 10:01:00 UTC", "ptr": "new"},
-            {"database": "shop", "connect_time": "2026-01-01 09:00:00 UTC", "ptr": "of another database"},
-            {"database": "pgbouncer", "connect_time": "2026-01-01 10:01:01 UTC", "ptr": "the console"},
+            odoo | values
+            for values in (
+                {"database": "postgres", "connect_time": "2026-01-01 10:00:00 UTC", "ptr": "old"},
+                {"database": "postgres", "connect_time": "2026-01-01 10:01:00 UTC", "ptr": "new"},
+                {"database": "postgres", "connect_time": "2026-01-01 10:00:00 UTC", "ptr": "w", "state": "waiting"},
+                {"database": "postgres", "connect_time": "2026-01-01 10:00:00 UTC", "ptr": "role", "user": "shop"},
+                {
+                    "database": "postgres",
+                    "connect_time": "2026-01-01 10:00:00 UTC",
+                    "ptr": "psql",
+                    "application_name": "psql",
+                },
+                {"database": "shop", "connect_time": "2026-01-01 09:00:00 UTC", "ptr": "of another database"},
+                {"database": "pgbouncer", "connect_time": "2026-01-01 10:01:01 UTC", "ptr": "the console"},
+            )
         ]
         with answering({self.endpoint: {"SHOW CLIENTS": rows}}):
-            self.assertEqual(self.run_record._listening_clients().mapped("ptr"), ["old"])
+            self.assertEqual(len(self.run_record._listening_clients()), 1)
 
     def test_slots(self):
         self.step("pooler")
+        self.step_bus()
         self.step("listeners")
         self.patch(config, "options", config.options.new_child({"max_cron_threads": 19, "workers": 0}))
         self.assertEqual(self.step("slots")["level"], "warning", "19 cron workers and the bus take all 20 servers")
@@ -43,13 +60,3 @@ class TestPool(StepCase):
         self.assertIn("some connections wait for a moment", self.step("slots")["means"])
         self.patch(config, "options", config.options.new_child({"max_cron_threads": 2}))
         self.assertEqual(self.step("slots")["level"], "ok")
-
-    def test_listeners_that_are_disconnected(self):
-        self.step("pooler")
-        self.step("listeners")
-        run = self.run_record.sudo()
-        pool = run.steps["pooler"]["pool"] | {"client_idle_timeout": "30"}
-        run.steps = run.steps | {"pooler": run.steps["pooler"] | {"pool": pool}}
-        words = self.step("slots")
-        self.assertEqual(words["level"], "warning")
-        self.assertIn("client_idle_timeout is 30 s", words["means"])

@@ -11,7 +11,7 @@ from .cases import StepCase
 @tagged("-at_install", "post_install")
 class TestRoute(StepCase):
     def test_order(self):
-        wanted = ["configuration", "pooler", "listen", "bus", "browser", "listeners", "slots", "cron"]
+        wanted = "configuration pooler listen bus websocket browser listeners slots cron".split()
         self.assertEqual(self.names, wanted)
         for name in ("unlink", "", None, ["pooler"]):
             with self.assertRaisesRegex(UserError, "no step"):
@@ -41,6 +41,7 @@ class TestRoute(StepCase):
         self.endpoint.port = self.silent_server()
         self.step("pooler")
         self.assertEqual(self.figures("pooler")["result"]["outcome"], "delivered")
+        self.step("bus")
         words = self.step("listeners")
         self.assertEqual(words["level"], "warning")
         self.assertIn("did not answer", words["means"])

@@ -8,8 +8,12 @@ DELIVERED = {
     "own_end": ["h", 5000],
     "is_pooled": True,
     "server": ["10.0.0.1", 5432],
+    "database": "postgres",
+    "started_at": 1_700_000_000.0,
+    "idle_timeout": 0.0,
     "seconds": 0.005,
     "leftover": None,
+    "lost_tries": None,
 }
 DIRECT = DELIVERED | {"is_pooled": False, "route": ["db", 5432]}
 LOST = DELIVERED | {"outcome": "lost", "seconds": None}
@@ -17,12 +21,14 @@ REJECTED = LOST | {"reason": "other", "detail": "cannot execute LISTEN during re
 BLOCKED = LOST | {"outcome": "blocked", "reason": "timeout", "detail": ""}
 FAILED = LOST | {"outcome": "failed", "reason": "other", "detail": "something else"}
 UNREACHABLE = FAILED | {"outcome": "unreachable", "detail": "no such database: postgres", "server": None}
+UNREACHABLE |= {"database": None, "started_at": None, "idle_timeout": None}
 TRANSACTION_POOL = {
     "endpoint": "PgBouncer",
     "pool_mode": "transaction",
     "pool_size": 20,
-    "client_idle_timeout": "0",
+    "servers": 20,
     "server": [None, None],
+    "is_shared_port": False,
 }
 SESSION_POOL = TRANSACTION_POOL | {"pool_mode": "session"}
 
@@ -39,37 +45,68 @@ LISTENERS = {
     "level": "ok",
     "direct": 0,
     "count": 3,
-    "deaf": 0,
-    "deaf_clients": [],
+    "own": 3,
+    "unasked": 0,
+    "unknown": [],
+    "deaf_cron": [],
     "unread": [],
     "queue_job": None,
 }
 SLOTS = {
     "level": "ok",
+    "here": "ok",
+    "bus": "ok",
     "code": "enough",
+    "endpoint": "PgBouncer",
     "needed": 5,
     "listeners": 3,
     "count": 3,
     "at_once": 2,
     "has_filter": False,
     "pool_size": 20,
-    "client_idle_timeout": "0",
 }
 
 
-def found(*here_and_pool, live=True, delay=0.003, waited=0.2, **results):
+def process(result=DELIVERED, delay=0.003, **values):
+    """Return the facts of a process of the bus."""
+    return {
+        "host": "bus-host",
+        "pid": 7,
+        "port": 8072,
+        "started_at": 1_700_000_000.0,
+        "sources": ["browser"],
+        "result": result,
+        "pool": None,
+        "delay": delay,
+        "missed": 0,
+        "losses": [],
+        "cuts": [],
+        "websockets": 0,
+        "ends": [["h", 5001]],
+        "sockets": [],
+    } | values
+
+
+def found(*here_and_pool, live=True, is_open=True, delay=0.003, waited=0.2, **results):
     """Return what the steps of a check found: on the route from here, in the bus process, and in the job."""
     here, pool = (*here_and_pool, *(DELIVERED, None)[len(here_and_pool) :])
     bus, job = results.get("bus", DELIVERED), results.get("job", DELIVERED)
-    bus = bus and {"result": bus, "delay": delay, "host": "bus-host", "pid": 7, "is_bus": True}
     delays = None if live is None else [0.01, 0.02, 0.03 if live else None]
     is_woken = bool(job) and waited < 5
     return {
         "configuration": {**CONFIGURATION},
         "pooler": {"level": "ok", "result": here, "pool": pool},
         "listen": {"level": "ok", "result": here},
-        "bus": {"level": "ok", "source": "browser", "misled": [], "is_direct": False}
-        | ({"bus": bus, "sockets": []} if bus else {"answers": [["browser", {"problem": "timeout"}]]}),
+        "bus": {
+            "level": "ok",
+            "processes": [process(bus, delay, pool=pool)] if bus else [],
+            "answers": [] if bus else [["browser", {"problem": "timeout"}]],
+            "misled": [],
+            "is_proxied": bool(bus),
+            "is_refused": False,
+        },
+        "websocket": {"level": "ok", "url": "https://odoo.example.com", "is_open": is_open}
+        | ({} if is_open else {"problem": "http", "detail": 502}),
         "browser": {"level": "ok", "delays": delays, "is_live": live},
         "listeners": {**LISTENERS},
         "slots": {**SLOTS},
@@ -82,6 +119,9 @@ def found(*here_and_pool, live=True, delay=0.003, waited=0.2, **results):
             "delays": [waited] if job else [],
             "delay": waited,
             "is_woken": is_woken,
+            "is_threaded": False,
+            "has_workers": True,
+            "ended_threads": 0,
         },
     }
 
@@ -99,12 +139,20 @@ VERDICTS = {
         "deaf critical",
         "deaf critical",
     ),
-    "only old connections work": (found(LOST, bus=LOST, job=LOST), "deaf critical", "deaf critical"),
+    "only old connections work": (found(LOST, bus=LOST, job=LOST), "deaf warning", "deaf warning"),
     "old connections are deaf": (found(delay=None, job=None), "deaf critical", "unknown unknown"),
     "only the first jobs were woken up": (found(waited=43.0), "session ok", "unknown unknown"),
     "the bus goes another way": (found(LOST, bus=DIRECT, job=None), "direct ok", "deaf critical"),
     "the cron workers go another way": (found(LOST, bus=LOST, delay=None, job=DIRECT), "deaf critical", "direct ok"),
-    "not to the browser": (found(live=False), "session critical", "session ok"),
+    "not to this browser": (found(live=False), "session warning", "session ok"),
+    "not to browsers": (found(live=False, is_open=False), "session critical", "session ok"),
+    "no websocket can be opened": (found(live=None, is_open=False), "session critical", "session ok"),
+    "whether a websocket can be opened is unknown": (
+        found(live=None, is_open=None),
+        "session warning",
+        "session ok",
+    ),
+    "browsers take another way than web.base.url": (found(is_open=False), "session ok", "session ok"),
     "the bus process is not found": (found(bus=None), "unknown unknown", "session ok"),
     "…and browsers are notified": (found(DIRECT, bus=None, live=True), "unknown unknown", "session ok"),
     "a session pool that is full": (

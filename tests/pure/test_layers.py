@@ -19,7 +19,7 @@ LAYERS = (
     *("models", "controllers"),
 )
 # These two import nothing but themselves, the standard library, and:
-LIBRARIES = {"analysis": set(), "probes": {"psutil", "psycopg2"}}
+LIBRARIES = {"analysis": set(), "probes": {"psutil", "psycopg2", "requests"}}
 MAX_LINES = {"file": 400, "ClassDef": 300, "FunctionDef": 40, "AsyncFunctionDef": 40}
 
 

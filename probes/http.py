@@ -1,0 +1,69 @@
+"""HTTP requests with a hard deadline and a limit in bytes."""
+
+import base64
+import secrets
+import threading
+from typing import NamedTuple
+
+import requests
+
+from . import query
+from .errors import QueryError
+
+# Switching Protocols
+SWITCHED = 101
+# An answer of Odoo's bus process has fewer bytes.
+ANSWER_BYTES = 256 * 1024
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict
+    body: bytes
+
+
+def exchange(method, url, seconds, meanwhile=None, **options):
+    """Send a request, without a proxy, without anybody's password, and without following redirects.
+
+    :param meanwhile: called at the same time, with an Event that is set when the answer is there
+    :param options: of requests: ``json``, ``headers``
+    :return: the Answer, or a QueryError: ``timeout``, ``refused``, ``tls_failed`` …; and what ``meanwhile`` returned
+    """
+    is_answered = threading.Event()
+
+    def send(_hosts, _deadline):
+        with requests.Session() as session:
+            session.trust_env = False
+            try:
+                response = session.request(method, url, timeout=seconds, allow_redirects=False, stream=True, **options)
+                # After it has switched to websockets, it would read for ever.
+                body = b"" if response.status_code == SWITCHED else response.raw.read(ANSWER_BYTES, decode_content=True)
+                return Answer(response.status_code, response.headers, body)
+            except requests.exceptions.SSLError as error:
+                raise QueryError("tls_failed") from error
+            except requests.ConnectionError as error:
+                raise QueryError("refused") from error
+            finally:
+                is_answered.set()
+
+    jobs = {"answer": ("", 0, send)}
+    if meanwhile:
+        jobs["meanwhile"] = ("", 0, lambda _hosts, _deadline: meanwhile(is_answered))
+    results = query.in_parallel(jobs, seconds)
+    return results["answer"], results.get("meanwhile")
+
+
+def open_websocket(url, seconds, headers):
+    """Open a websocket as a browser does, and close it.
+
+    :param str url: of its page, with http or https
+    :return: the Answer, whose status is SWITCHED if it was opened; or a QueryError
+    """
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Origin": url,
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+    }
+    return exchange("GET", f"{url}/websocket", seconds, headers=headers | upgrade)[0]
