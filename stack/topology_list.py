@@ -46,9 +46,7 @@ BASIC = [
     ),
     deaf("postgres in statement mode", postgres="pool_mode=statement", later="restart"),
     deaf("no database postgres", bus="unreachable", cron="unreachable", postgres=None, later="restart"),
-    Topology(
-        "nginx without /websocket", DEAD, LIVE, "direct", "direct", "critical", postgres=False, is_misled=True
-    ),
+    Topology("nginx without /websocket", DEAD, LIVE, "direct", "direct", "critical", postgres=False, is_misled=True),
     direct("no workers", options=THREADED),
     deaf("no workers, transaction mode", options=THREADED),
     deaf("PgBouncer in front of a PgBouncer in transaction mode", inner="", settings={"pool_mode": "session"}),
