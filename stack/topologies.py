@@ -89,16 +89,15 @@ HEADER = ("topology", "silent", "chat", "job", "bus", "level", "cron", "level", 
 
 def show(topology, seen, is_verbose):
     """Print a line, and the texts of the checks if they are wanted or wrong. Return whether all is correct."""
-    differences = seen.differences(topology)
     truth = ["dead" if delay is None else f"{delay:.2f} s" for delay in (seen.chat, seen.job)]
     for checks in seen.checks:
         words = [checks[listener][name] for listener in ("bus", "cron") for name in ("verdict", "level")]
-        result = "; ".join(differences) or "correct"
+        result = "; ".join(seen.errors(topology, checks)) or "correct"
         print(LINE.format(topology.name, f"{seen.silence:.0f} s", *truth, *words, result), flush=True)
         if is_verbose:
             for check in checks.values():
                 print(check["summary"], check["evidence"], check["remedy"], sep="\n\n", end="\n\n")
-    return not differences
+    return not seen.differences(topology)
 
 
 def at_moments(texts):

@@ -95,27 +95,26 @@ class Seen:
     job: float | None
     checks: list
 
-    def violations(self):
-        """Return a sentence for each check that is wrong in any topology: OK although the truth is dead, critical
-        although it is live."""
-        return [
-            f"{listener}: {checks[listener]['level']}, but {'dead' if delay is None else 'live'}"
-            for checks in self.checks
-            for listener, delay in (("bus", self.chat), ("cron", self.job))
-            if checks[listener]["level"] == ("ok" if delay is None else "critical")
-        ]
-
     def differences(self, topology):
-        """Return a sentence for each result that is wrong, in any topology or in this one."""
-        expected = [
+        """Return a sentence for each result that is wrong."""
+        return [text for checks in self.checks for text in self.errors(topology, checks)]
+
+    def errors(self, topology, checks):
+        """Return a sentence for each result of a check, and each fact, that is wrong. In any topology it is wrong that
+        a check is OK although the truth is dead, or critical although it is live."""
+        bus, cron = checks["bus"], checks["cron"]
+        violations = [
+            f"{check['listener']}: {check['level']}, but {'dead' if delay is None else 'live'}"
+            for check, delay in ((bus, self.chat), (cron, self.job))
+            if check["level"] == ("ok" if delay is None else "critical")
+        ]
+        expected = (
+            ("bus", bus["verdict"], topology.bus),
+            ("level", bus["level"], topology.level),
+            ("cron", cron["verdict"], topology.cron),
             ("chat arrives live", self.chat is not None, topology.chat[self.moment]),
             ("job starts at once", self.job is not None, topology.job[self.moment]),
-        ]
-        for checks in self.checks:
-            bus, cron = checks["bus"], checks["cron"]
-            expected.append(("bus", bus["verdict"], topology.bus))
-            expected.append(("level", bus["level"], topology.level))
-            expected.append(("cron", cron["verdict"], topology.cron))
-        return self.violations() + [
+        )
+        return violations + [
             f"{what}: {actual}, expected {value}" for what, actual, value in expected if value not in (None, actual)
         ]

@@ -103,7 +103,6 @@ APART = [
 
 PROXIES = [
     *without_browser(Topology, "nginx without Upgrade", DEAD, LIVE, postgres=False, nginx={"is_upgraded": False}),
-    *without_browser(Topology, "nginx with HTTP 1.0", DEAD, LIVE, postgres=False, nginx={"version": "1.0"}),
     *without_browser(Topology, "nginx without Host", DEAD, LIVE, postgres=False, nginx={"host": ""}),
     *without_browser(direct, "nginx with its own Host", nginx={"host": "$proxy_host"}, level=None),
     direct("the base URL is Odoo's HTTP port", after=Site.move_base_url, checked_by=("browser", "rpc")),
