@@ -8,6 +8,7 @@ after two times of silence.
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -28,7 +29,7 @@ from topology import SILENCES, Seen
 from topology_list import TOPOLOGIES
 
 # How many topologies exist at the same time, most of them silent; how many of these start, and how many are measured.
-AT_ONCE, STARTING, MEASURED = 24, 4, 6
+AT_ONCE, STARTING, MEASURED = 34, 2, 8
 MAX_CONNECTIONS = 800
 CHECKS = {"browser": "check", "blocked": "check", "rpc": "check_without_browser"}
 
@@ -39,12 +40,17 @@ class Examination:
     def __init__(self, pair, template, moments):
         self.pair, self.template, self.moments = pair, template, moments
         self.starting, self.measured = threading.Semaphore(STARTING), threading.Semaphore(MEASURED)
+        self.is_ended = threading.Event()
 
     def examine_all(self, topologies):
         """Yield a list of Seen, or the exception, of each topology, in order."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
             for future in [pool.submit(self.examine, topology) for topology in topologies]:
                 yield future.exception() or future.result()
+        finally:
+            self.is_ended.set()
+            pool.shutdown(cancel_futures=True)
 
     def examine(self, topology):
         site = Site(topology, self.pair, self.template)
@@ -59,22 +65,21 @@ class Examination:
         """Yield what is seen at each moment."""
         for moment, seconds in enumerate(SILENCES[: self.moments]):
             silent_since = time.monotonic()
-            time.sleep(seconds)
+            if self.is_ended.wait(seconds):  # interrupted
+                return
             with self.measured:
                 yield see(site, moment, time.monotonic() - silent_since if seconds else 0)
 
 
 def see(site, moment, silence):
-    """Return what is seen. Where the truth may change it is measured before and after the checks, and is live only if
-    it was both times."""
-    topology = site.topology
+    """Return what is seen. What is live before and after the checks is live. The chat is last: silence begins then."""
+    topology, users = site.topology, site.users
     chat, job = topology.chat[moment], topology.job[moment]
-    chats, jobs = [site.users.chat_delay(chat)], [site.users.job_delay(job)]
+    chats, jobs = [users.chat_delay(chat)], [users.job_delay(job)]
     checks = [getattr(site.page, CHECKS[name])() for name in topology.checked_by]
-    if chat is None:
-        chats.append(site.users.chat_delay(chat))
     if job is None:
-        jobs.append(site.users.job_delay(job))
+        jobs.append(users.job_delay(job))
+    chats.append(users.chat_delay(chat))
     return Seen(moment, silence, *(None if None in delays else max(delays) for delays in (chats, jobs)), checks)
 
 
@@ -144,6 +149,8 @@ def main():
     parser.add_argument("--table", type=Path, help="write a table in Markdown to this file")
     parser.add_argument("-v", action="store_true", help="print the texts of the checks")
     options = parser.parse_args()
+    # As an exception, so that the servers are stopped.
+    signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
     root = make_folder(Path(tempfile.mkdtemp(dir=make_folder(data_root()))))
     pair = Pair(root, {"postgresql": free_port(), "pgbouncer": free_port()}, Pair.new_passwords())
     pair.postgresql.max_connections = MAX_CONNECTIONS

@@ -21,6 +21,8 @@ class Topology:
     :param tuple chat: whether a chat message arrives live at every browser, for each of SILENCES
     :param tuple job: whether a triggered job starts at once
     :param tuple checked_by: who checks: "browser", "blocked" for one whose network blocks websockets, or "rpc"
+    :param int doubtful: from which of SILENCES on it is wrong that the bus is OK even if it is live, because it does
+        not last
     :param str postgres: the end of PgBouncer's line for the database postgres; None for no line, False for no PgBouncer
     :param str later: how PgBouncer gets this line ("reload" or "restart"), if Odoo does not start with it: it starts in
         session mode
@@ -43,6 +45,7 @@ class Topology:
     cron: str | None = None
     level: str | None = None
     checked_by: tuple = ("browser",)
+    doubtful: int | None = None
     postgres: str | bool | None = "pool_mode=session"
     later: str | None = None
     inner: str | None = None
@@ -108,6 +111,8 @@ class Seen:
             for check, delay in ((bus, self.chat), (cron, self.job))
             if check["level"] == ("ok" if delay is None else "critical")
         ]
+        if self.chat is not None and topology.doubtful is not None and topology.doubtful <= self.moment:
+            violations += ["bus: ok, but it does not last"] * (bus["level"] == "ok")
         expected = (
             ("bus", bus["verdict"], topology.bus),
             ("level", bus["level"], topology.level),

@@ -63,10 +63,10 @@ BASIC = [
 
 # Connections that are cut while they are quiet.
 QUIET = [
-    *cut("idle_session_timeout", TIMED, postgres=False, role_setting="idle_session_timeout = '50s'"),
-    *cut("idle_session_timeout behind a session pool", TIMED, role_setting="idle_session_timeout = '50s'"),
-    *cut("TCP proxy before PostgreSQL", postgres=False, proxied="odoo"),
-    *cut("TCP proxy behind a session pool", proxied="pgbouncer"),
+    *cut("idle_session_timeout", TIMED, doubtful=0, postgres=False, role_setting="idle_session_timeout = '50s'"),
+    *cut("idle_session_timeout behind a session pool", TIMED, doubtful=0, role_setting="idle_session_timeout = '50s'"),
+    *cut("TCP proxy before PostgreSQL", doubtful=1, postgres=False, proxied="odoo"),
+    *cut("TCP proxy behind a session pool", doubtful=1, proxied="pgbouncer"),
 ]
 
 # More than one listener: each may be connected in another way.
@@ -86,11 +86,12 @@ SEVERAL = [
         "two PgBouncers on a port, the other one deaf",
         LIVE,
         LIVE,
+        doubtful=0,
         settings={"so_reuseport": 1},
         after=lambda site: site.start_twin(""),
     ),
     Topology("two hosts, the second deaf", DEAD, LIVE, postgres="", route="direct", second_host="pool"),
-    Topology("two hosts, the first deaf", DEAD, LIVE, postgres="", second_host="direct"),
+    *without_browser(Topology, "two hosts, the first deaf", DEAD, LIVE, postgres="", second_host="direct"),
     session("two hosts", second_host="pool", bus=None, cron=None, level=None),
 ]
 
@@ -111,11 +112,12 @@ PROXIES = [
 ]
 
 POOLS = [
-    session("an unwatched session pool", is_watched=False, level="warning"),
+    session("an unwatched session pool", is_watched=False, level=None, doubtful=0),
     session(
         "bus_alt_connection, unwatched session pool",
         cron="direct",
-        level="warning",
+        level=None,
+        doubtful=0,
         route="direct",
         alt="pool",
         is_watched=False,
