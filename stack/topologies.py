@@ -28,8 +28,9 @@ from sites import Site
 from topology import SILENCES, Seen
 from topology_list import TOPOLOGIES
 
-# How many topologies exist at the same time, most of them silent; how many of these start, and how many are measured.
-AT_ONCE, STARTING, MEASURED = 34, 2, 8
+# How many topologies exist at the same time, without silence and with it; how many of these start, and how many are
+# measured.
+BUSY, SILENT, STARTING, MEASURED = 7, 34, 3, 8
 MAX_CONNECTIONS = 800
 CHECKS = {"browser": "check", "blocked": "check", "rpc": "check_without_browser"}
 
@@ -44,7 +45,7 @@ class Examination:
 
     def examine_all(self, topologies):
         """Yield a list of Seen, or the exception, of each topology, in order."""
-        pool = ThreadPoolExecutor(AT_ONCE)
+        pool = ThreadPoolExecutor(BUSY if self.moments == 1 else SILENT)
         try:
             for future in [pool.submit(self.examine, topology) for topology in topologies]:
                 yield future.exception() or future.result()
