@@ -18,9 +18,9 @@ test: # run all tests, or some within seconds: make test ARGS="tests/alerts -k T
 	@stack/install.sh test
 	@$(PYTHON) stack/run_tests.py $(ARGS)
 
-topologies: # run the LISTEN check in each way of connecting an Odoo, and compare its verdicts with the facts
+topologies: # compare the LISTEN check with the facts in each way of connecting an Odoo: make topologies ARGS="NAME --at-once"
 	@stack/install.sh test
-	@$(PYTHON) stack/topologies.py
+	@$(PYTHON) stack/topologies.py $(ARGS)
 
 lint: # check the style; `stack/lint/run fix` fixes what it can
 	@stack/install.sh lint

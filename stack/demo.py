@@ -75,7 +75,7 @@ class Demo:
             ports["gevent"],
             self.pair.odoo_options() | {"db_name": DATABASE, "workers": 2, "max_cron_threads": 1, "proxy_mode": True},
         )
-        self.nginx = Nginx(root / "nginx", ports["nginx"], ports["odoo"], ports["gevent"])
+        self.nginx = Nginx(root / "nginx", ports["nginx"], [ports["odoo"]], [ports["gevent"]])
         self.servers = [self.pair.postgresql, self.pair.pgbouncer, self.odoo, self.nginx]
         self.url = self.nginx.url
 

@@ -66,6 +66,7 @@ install_debian() { # packages…
                 case $package in
                     pgbouncer) systemctl disable pgbouncer || true ;;
                     nginx-light) systemctl disable nginx || true ;;
+                    haproxy) systemctl disable haproxy || true ;;
                 esac
             done
         fi' install "$@" || fail "apt-get could not install $*" "read the log above; is the network up?"
@@ -86,6 +87,7 @@ check_programs() {
     case $purpose in
         test)
             command -v chromium >/dev/null || missing+=(chromium)
+            [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
             compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
             ;;&
         test | lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 import uuid
+from http.cookies import SimpleCookie
 
 import requests
 import websocket
@@ -28,6 +29,8 @@ class Page(OdooClient):
                 origin=self.url,
                 timeout=10,
             )
+            for cookie in SimpleCookie(self.socket.headers.get("set-cookie")).values():
+                self.session.cookies.set(cookie.key, cookie.value)
             self.socket.send(json.dumps({"event_name": "subscribe", "data": {"channels": [], "last": 0}}))
             # Skip the notifications that are already stored: they arrive whether LISTEN works or not.
             self.wait_for(str(uuid.uuid4()), 1)
@@ -60,7 +63,13 @@ class Page(OdooClient):
                     answer.append(self.echo(run["id"]))
             while self.call("connection.check.run", "step", [run["id"]], step["name"], answer)["is_pending"]:
                 time.sleep(0.5)
-        ids = self.call("connection.check.run", "finish", [run["id"]])
+        return self.read_checks(self.call("connection.check.run", "finish", [run["id"]]))
+
+    def check_without_browser(self):
+        """Do what a program does that checks by RPC. See `check`."""
+        return self.read_checks(self.call("connection.check", "action_check"))
+
+    def read_checks(self, ids):
         return {check["listener"]: check for check in self.call("connection.check", "read", ids)}
 
     def echo(self, run_id):
@@ -69,3 +78,10 @@ class Page(OdooClient):
             if self.call("connection.check.run", "echo", [run_id], nonce):
                 return self.wait_for(nonce)
         return None
+
+
+class BlockedPage(Page):
+    """A user whose network blocks websockets."""
+
+    def open_socket(self):
+        pass

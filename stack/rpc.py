@@ -12,7 +12,7 @@ class OdooClient:
     """
 
     def __init__(self, url, database, login="admin", password="admin"):
-        self.url = url
+        self.url, self.database = url, database
         self.session = requests.Session()
         self.session.trust_env = False  # the environment's proxy is not for this machine
         self.post("/web/session/authenticate", {"db": database, "login": login, "password": password})

@@ -1,18 +1,17 @@
-"""The servers of a topology, and how long a chat message and a triggered job take there."""
+"""The servers of a topology."""
 
 import contextlib
-import functools
 import re
 import shutil
 import tempfile
+import threading
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg2
 import requests
 
-from page import LIVE_SECONDS, Page
+from page import BlockedPage, Page
 from servers import (
     LOCALHOST,
     STACK,
@@ -20,19 +19,16 @@ from servers import (
     Odoo,
     OdooBus,
     PgBouncer,
+    PostgreSQL,
     ServerError,
+    StickyProxy,
+    TcpProxy,
     data_root,
     free_port,
     make_certificate,
     make_folder,
 )
-
-# How long to wait for what must be live: other servers start at the same time, and cron workers have a low priority
-# (os.nice). The timer of a deaf worker (60 s) may expire in this time, but its verdict would still be wrong.
-SLOW_MACHINE_SECONDS = 20
-# A deaf cron worker may happen to poll, or end another job, when a job is triggered. It does not three times in a row.
-ATTEMPTS = 3
-BUYER = {"login": "buyer", "password": "buyer-of-the-shop"}
+from users import Users
 
 
 class Site:
@@ -45,53 +41,106 @@ class Site:
     def __init__(self, topology, pair, template):
         self.topology, self.pair, self.template = topology, pair, template
         self.database = "site_" + re.sub(r"\W+", "_", topology.name.lower())
+        self.role = self.database if topology.role_setting else "odoo"
+        self.passwords = pair.passwords | {self.role: pair.passwords["odoo"]}
         self.folder = make_folder(Path(tempfile.mkdtemp(dir=make_folder(data_root()))))
-        self.servers = []
+        self.odoo_folder = STACK / "test-topologies" / self.database
+        self.servers, self.connections = [], []
 
     def start(self):
-        topology, pair = self.topology, self.pair
-        pair.postgresql.execute(f"CREATE DATABASE {self.database} TEMPLATE {self.template} OWNER odoo")
-        # No job is due: only a triggered job wakes a cron worker before its timer (60 s).
-        pair.postgresql.execute("UPDATE ir_cron SET nextcall = '2099-01-01'", dbname=self.database)
-        options = pair.odoo_options() | {"db_name": self.database, "workers": 2, "max_cron_threads": 1}
-        options |= {"proxy_mode": True, "db_port": pair.postgresql.port} | topology.options
-        direct = dict(options)
+        topology = self.topology
+        self.create_database()
         if topology.postgres is not False:
-            options |= self.start_pgbouncers()
-        if topology.is_alt:
-            options |= {
-                "server_wide_modules": "base,rpc,web,bus_alt_connection",
-                "imdispatcher_db_host": LOCALHOST,
-                "imdispatcher_db_port": pair.postgresql.port,
-            }
-        odoo_folder = STACK / "test-topologies" / self.database
-        shutil.rmtree(odoo_folder, ignore_errors=True)
-        odoo = self.add(Odoo(odoo_folder / "odoo", free_port(), free_port(), options))
-        bus_port = odoo.gevent_port if options["workers"] else odoo.port
-        if topology.is_bus_apart:
-            bus_port = free_port()
-            self.add(OdooBus(odoo_folder / "bus", bus_port, bus_port, direct | {"data_dir": odoo.data}))
-        self.odoo, self.bus_port = odoo, bus_port
-        self.wait_for_bus()
-        self.nginx = self.add(
-            Nginx(self.folder / "nginx", free_port(), odoo.port, odoo.port if topology.is_misled else bus_port)
-        )
-        self.url = self.nginx.url
-        self.page = Page(self.url, self.database)
+            self.start_pgbouncers()
+        self.start_odoos()
+        self.start_proxy()
+        page_class = BlockedPage if "blocked" in topology.checked_by else Page
+        self.page = page_class(self.url, self.database)
         for server in self.servers:
-            if isinstance(server, PgBouncer):
+            if isinstance(server, PgBouncer) and topology.is_watched:
                 self.add_endpoint(server)
-        self.make_chat()
+        self.users = Users(self.page, self.bus_ports)
         if topology.later:
             self.change_later()
+        if topology.after:
+            self.page.open_socket()  # now the bus listens
+            topology.after(self)
         return self
 
-    def change_later(self):
-        line = f"host={LOCALHOST} port={self.pair.postgresql.port}"
-        if self.topology.postgres is None:
-            self.pgbouncer.databases = {"postgres": None, "*": None, self.database: line}
+    def create_database(self):
+        execute = self.pair.postgresql.execute
+        execute(f"CREATE DATABASE {self.database} TEMPLATE {self.template} OWNER odoo")
+        # No job is due: only a triggered job wakes a cron worker before its timer (60 s).
+        execute("UPDATE ir_cron SET nextcall = '2099-01-01'", dbname=self.database)
+        if self.topology.role_setting:
+            execute(
+                f"CREATE ROLE {self.role} LOGIN IN ROLE odoo PASSWORD '{self.passwords[self.role]}'",
+                f"ALTER ROLE {self.role} SET {self.topology.role_setting}",
+            )
+
+    def start_odoos(self):
+        topology = self.topology
+        options = self.pair.odoo_options() | {"db_name": self.database, "db_user": self.role, "proxy_mode": True}
+        options |= {"workers": 2, "max_cron_threads": 1} | topology.options
+        route = self.route("direct" if topology.postgres is False else topology.route)
+        if topology.alt:
+            alt = self.route(topology.alt)
+            route |= {
+                "server_wide_modules": "base,rpc,web,bus_alt_connection",
+                "imdispatcher_db_host": alt["db_host"],
+                "imdispatcher_db_port": alt["db_port"],
+            }
+        shutil.rmtree(self.odoo_folder, ignore_errors=True)
+        self.odoo = self.add(Odoo(self.odoo_folder / "odoo", free_port(), free_port(), options | route))
+        self.odoos, self.buses, shared = [self.odoo], [], {"data_dir": self.odoo.data}
+        if topology.second_host:
+            second = options | self.route(topology.second_host) | shared
+            folder = self.odoo_folder / "second"
+            self.odoos.append(self.add(Odoo(folder, free_port(), free_port(), second, "second-host")))
+        for number, name in enumerate(topology.buses):
+            port, folder = free_port(), self.odoo_folder / f"bus-{number}"
+            self.buses.append(self.add(OdooBus(folder, port, port, options | self.route(name) | shared)))
+        own_ports = [odoo.gevent_port if options["workers"] else odoo.port for odoo in self.odoos]
+        self.bus_ports = [bus.port for bus in self.buses] or own_ports
+        self.wait_for_bus()
+
+    def route(self, name):
+        """Return the options of odoo.conf of a route. See `Topology`."""
+        options = {"db_host": LOCALHOST, "db_port": self.pair.postgresql.port}
+        if name == "pool":
+            options = dict(self.pool)
+        elif name == "cluster":
+            options["db_port"] = self.start_cluster().port
+        if self.topology.proxied == "odoo":
+            options["db_port"] = self.start_tcp_proxy(options["db_port"])
+        return options
+
+    def start_cluster(self):
+        """Start another PostgreSQL, on which Odoo may log in."""
+        cluster = self.add(PostgreSQL(self.folder / "cluster", free_port(), self.pair.passwords["postgres"]))
+        cluster.execute(f"CREATE ROLE odoo LOGIN PASSWORD '{self.passwords['odoo']}'")
+        return cluster
+
+    def start_tcp_proxy(self, target):
+        """Return the port of a TCP proxy in front of a port."""
+        port = free_port()
+        return self.add(TcpProxy(self.folder / f"proxy-{port}", port, target, self.topology.timeout)).port
+
+    def start_proxy(self):
+        odoo_ports = [odoo.port for odoo in self.odoos]
+        bus_ports = odoo_ports if self.topology.is_misled else self.bus_ports
+        folder, port, parameters = self.folder / "proxy", free_port(), self.topology.nginx
+        if parameters is None:
+            self.proxy = self.add(StickyProxy(folder, port, odoo_ports, bus_ports))
         else:
-            self.pgbouncer.databases = {"postgres": f"{line} {self.topology.postgres}"}
+            self.proxy = self.add(Nginx(folder, port, odoo_ports, bus_ports, **parameters))
+        self.url = self.proxy.url
+
+    def change_later(self):
+        if self.topology.postgres is None:
+            self.pgbouncer.databases = {"postgres": None, "*": None, self.database: self.line}
+        else:
+            self.pgbouncer.databases = {"postgres": f"{self.line} {self.topology.postgres}"}
         if self.topology.later == "restart":
             self.pgbouncer.stop()
             self.pgbouncer.start()
@@ -99,12 +148,12 @@ class Site:
             self.pgbouncer.reload()
 
     def start_pgbouncers(self):
-        """Return the options of odoo.conf with which Odoo connects through the last one."""
-        topology, pair = self.topology, self.pair
-        line = f"host={LOCALHOST} port={pair.postgresql.port}"
+        """Start them. Odoo connects to the last one."""
+        topology, port = self.topology, self.pair.postgresql.port
+        self.line = f"host={LOCALHOST} port={self.start_tcp_proxy(port) if topology.proxied == 'pgbouncer' else port}"
         if topology.inner is not None:
-            inner = self.add_pgbouncer("inner", {"postgres": f"{line} {topology.inner}"})
-            line = f"host={LOCALHOST} port={inner.port}"
+            inner = self.add_pgbouncer("inner", {"*": self.line, "postgres": f"{self.line} {topology.inner}"})
+            self.line = f"host={LOCALHOST} port={inner.port}"
         settings = dict(topology.settings)
         if topology.is_unix:
             settings["unix_socket_dir"] = make_folder(self.folder / "socket", 0o777)
@@ -113,28 +162,64 @@ class Site:
             make_certificate(key, certificate, PgBouncer.user)
             settings |= {"client_tls_sslmode": "require", "client_tls_key_file": key}
             settings["client_tls_cert_file"] = certificate
-        databases = {"*": line}
+        databases = {"*": self.line}
         if not topology.later:
-            databases["postgres"] = f"{line} {topology.postgres}"
-        self.pgbouncer = self.add_pgbouncer("pgbouncer", databases, settings, topology.suite)
-        return {
+            databases["postgres"] = f"{self.line} {topology.postgres}"
+        self.pgbouncer = self.add_pgbouncer("pgbouncer", databases, settings)
+        self.pool = {
             "db_host": settings.get("unix_socket_dir", LOCALHOST),
             "db_port": self.pgbouncer.port,
             "db_sslmode": "require" if topology.is_tls else "prefer",
         }
 
-    def add_pgbouncer(self, name, databases, settings=None, suite=None):
-        passwords, postgresql = self.pair.passwords, self.pair.postgresql
-        return self.add(
-            PgBouncer(self.folder / name, free_port(), postgresql, passwords, databases, settings or {}, suite)
-        )
+    def add_pgbouncer(self, name, databases, settings=None, port=None):
+        topology, folder = self.topology, self.folder / name
+        suite = topology.suite if name == "pgbouncer" else None
+        servers = (self.pair.postgresql, self.passwords, databases, settings or {}, suite, topology.users)
+        return self.add(PgBouncer(folder, port or free_port(), *servers))
+
+    def start_twin(self, postgres):
+        """Start another PgBouncer on the same port, with this end of its line for the database postgres."""
+        databases = {"*": self.line, "postgres": f"{self.line} {postgres}"}
+        self.add_pgbouncer("twin", databases, self.topology.settings, self.pgbouncer.port)
+
+    def command_pgbouncer(self, command):
+        """Run a command in PgBouncer's console. It may take until the site stops."""
+
+        def run():
+            with contextlib.suppress(psycopg2.OperationalError):
+                self.pgbouncer.execute(command)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(2)
+
+    def connect_idle_client(self):
+        """Connect a psql of another role to the database postgres, where it stays idle."""
+        options = {"user": "shop", "password": self.passwords["shop"], "application_name": "psql"}
+        connection = self.pgbouncer.connect("postgres", **options)
+        connection.cursor().execute("SELECT 1")
+        self.connections.append(connection)
+
+    def move_base_url(self):
+        """Set the base URL to Odoo's own HTTP port, at another name of this host. Browsers do not use it."""
+        url = self.odoo.url.replace(LOCALHOST, "127.1")
+        for key, value in (("web.base.url", url), ("web.base.url.freeze", "True")):
+            self.page.call("ir.config_parameter", "set_param", key, value)
+
+    def kill_buses(self):
+        for bus in self.buses:
+            bus.kill()
 
     def add(self, server):
         self.servers.append(server)
         return server.start()
 
     def wait_for_bus(self):
-        url = f"http://{LOCALHOST}:{self.bus_port}/websocket/health"
+        for port in self.bus_ports:
+            self.wait_for_port(f"http://{LOCALHOST}:{port}/websocket/health")
+
+    def wait_for_port(self, url):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):
@@ -148,59 +233,12 @@ class Site:
         values["password"] = self.pair.passwords[PgBouncer.stats]
         return self.page.call("connection.endpoint", "create", values)
 
-    def make_chat(self):
-        """Create a channel, and another user who is a member."""
-        group = self.page.call("ir.model.data", "check_object_reference", "base", "group_user")[1]
-        user = self.page.call("res.users", "create", {"name": "Buyer", "group_ids": [[6, 0, [group]]], **BUYER})
-        partner = self.page.call("res.users", "read", [user], ["partner_id"])[0]["partner_id"][0]
-        members = [[0, 0, {"partner_id": partner}]]
-        values = {"name": "Sales", "channel_type": "channel", "channel_member_ids": members}
-        self.channel = self.page.call("discuss.channel", "create", values)
-        self.buyer = Page(self.url, self.database, **BUYER)
-
-    def make_job(self):
-        """Return the ids of a new scheduled action, and of a server action that triggers it."""
-        model = self.page.call("ir.model", "search", [["model", "=", "res.partner"]])[0]
-        action = {"name": "Nothing", "model_id": model, "state": "code", "code": "pass"}
-        times = {"interval_number": 1, "interval_type": "weeks", "nextcall": "2099-01-01 00:00:00"}
-        job = self.page.call("ir.cron", "create", action | times)
-        code = f"env['ir.cron'].browse({job})._trigger()"
-        return job, self.page.call("ir.actions.server", "create", action | {"code": code})
-
-    def chat_delay(self):
-        """Return after how many seconds a chat message reaches the other user's websocket, or None."""
-        seconds = SLOW_MACHINE_SECONDS if self.topology.is_live else LIVE_SECONDS
-        self.buyer.open_socket()
-        text = str(uuid.uuid4())
-        post = functools.partial(self.page.call, "discuss.channel", "message_post", self.channel, body=text)
-        with ThreadPoolExecutor(1) as poster:  # it may hang or fail
-            poster.submit(post, message_type="comment", subtype_xmlid="mail.mt_comment")
-            return self.buyer.wait_for(text, seconds)
-
-    def job_delay(self):
-        """Return after how many seconds a triggered job starts, or None if it waits for the timer."""
-        if self.topology.is_woken:
-            return self.try_job(SLOW_MACHINE_SECONDS)
-        for _attempt in range(ATTEMPTS):
-            delay = self.try_job(LIVE_SECONDS)
-            if delay is None:
-                break
-        return delay
-
-    def try_job(self, seconds):
-        """Return after how many seconds a triggered job starts, or None if it takes longer than ``seconds``."""
-        job, trigger = self.make_job()
-        started = time.monotonic()
-        with ThreadPoolExecutor(1) as runner:  # it may hang or fail
-            runner.submit(self.page.call, "ir.actions.server", "run", [trigger])
-            while (waited := time.monotonic() - started) < seconds:
-                if self.page.call("ir.cron", "read", [job], ["lastcall"])[0]["lastcall"]:
-                    return waited
-                time.sleep(0.1)
-        return None
-
     def stop(self):
+        for connection in self.connections:
+            connection.close()
         for server in reversed(self.servers):
             server.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.pair.postgresql.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+        if self.topology.role_setting:
+            self.pair.postgresql.execute(f"DROP ROLE IF EXISTS {self.role}")

@@ -1,15 +1,19 @@
-"""Start each way of connecting an Odoo, on real servers, and check it: ``topologies.py [NAME] [-v]``.
+"""Start each way of connecting an Odoo, on real servers, and check it:
+``topologies.py [NAME] [--at-once] [--table FILE] [-v]``.
 
-For each topology it prints the verdicts of the LISTEN check next to the facts: whether a chat message reaches a
-browser's websocket, and how long a triggered scheduled action waits.
+For each topology and moment it prints the verdicts of the LISTEN check next to the facts: whether a chat message
+reaches every browser's websocket, and whether a triggered scheduled action starts at once. The moments are at once, and
+after two times of silence.
 """
 
+import argparse
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from servers import (
@@ -21,177 +25,148 @@ from servers import (
     make_folder,
 )
 from sites import Site
+from topology import SILENCES, Seen
+from topology_list import TOPOLOGIES
 
-# How many topologies run at the same time.
-AT_ONCE = 7
-
-
-@dataclass(frozen=True, eq=False)
-class Topology:
-    """How an Odoo is connected, and the verdicts that the LISTEN check must return.
-
-    ``postgres`` is the end of PgBouncer's line for the database postgres: None for no line, False for no PgBouncer.
-    Odoo does not start with some lines: it then starts in session mode, and ``later`` ("reload" or "restart") is how
-    PgBouncer gets the line. ``level`` is the bus's.
-    """
-
-    name: str
-    bus: str
-    cron: str | None
-    postgres: str | bool | None = "pool_mode=session"
-    level: str = "ok"
-    suite: str | None = None
-    settings: dict = field(default_factory=dict)
-    options: dict = field(default_factory=dict)
-    is_unix: bool = False
-    is_tls: bool = False
-    inner: str | None = None
-    is_alt: bool = False
-    is_bus_apart: bool = False
-    is_misled: bool = False
-    later: str | None = None
-
-    @property
-    def is_live(self):
-        """Return whether a chat message must arrive live."""
-        return self.bus in ("direct", "session") and self.level != "critical"
-
-    @property
-    def is_woken(self):
-        """Return whether a triggered job must start at once."""
-        return self.cron in ("direct", "session")
+# How many topologies exist at the same time, without silence and with it; how many of these start, and how many are
+# measured.
+BUSY, SILENT, STARTING, MEASURED = 7, 34, 3, 8
+MAX_CONNECTIONS = 800
+CHECKS = {"browser": "check", "blocked": "check", "rpc": "check_without_browser"}
 
 
-def deaf(name, **values):
-    return Topology(name, "deaf", "deaf", postgres="", level="critical", **values)
+class Examination:
+    """Start topologies, measure the truth, and check them."""
+
+    def __init__(self, pair, template, moments):
+        self.pair, self.template, self.moments = pair, template, moments
+        self.starting, self.measured = threading.Semaphore(STARTING), threading.Semaphore(MEASURED)
+        self.is_ended = threading.Event()
+
+    def examine_all(self, topologies):
+        """Yield a list of Seen, or the exception, of each topology, in order."""
+        pool = ThreadPoolExecutor(BUSY if self.moments == 1 else SILENT)
+        try:
+            for future in [pool.submit(self.examine, topology) for topology in topologies]:
+                yield future.exception() or future.result()
+        finally:
+            self.is_ended.set()
+            pool.shutdown(cancel_futures=True)
+
+    def examine(self, topology):
+        site = Site(topology, self.pair, self.template)
+        try:
+            with self.starting:
+                site.start()
+            return list(self.look(site))
+        finally:
+            site.stop()
+
+    def look(self, site):
+        """Yield what is seen at each moment."""
+        for moment, seconds in enumerate(SILENCES[: self.moments]):
+            silent_since = time.monotonic()
+            if self.is_ended.wait(seconds):  # interrupted
+                return
+            with self.measured:
+                yield see(site, moment, time.monotonic() - silent_since if seconds else 0)
 
 
-def session(name, **values):
-    return Topology(name, "session", "session", **values)
+def see(site, moment, silence):
+    """Return what is seen. What is live before and after the checks is live. The chat is last: silence begins then."""
+    topology, users = site.topology, site.users
+    chat, job = topology.chat[moment], topology.job[moment]
+    chats, jobs = [users.chat_delay(chat)], [users.job_delay(job)]
+    checks = [getattr(site.page, CHECKS[name])() for name in topology.checked_by]
+    if job is None:
+        jobs.append(users.job_delay(job))
+    chats.append(users.chat_delay(chat))
+    return Seen(moment, silence, *(None if None in delays else max(delays) for delays in (chats, jobs)), checks)
 
 
-TOPOLOGIES = [
-    Topology("no PgBouncer", "direct", "direct", postgres=False),
-    deaf("transaction mode"),
-    session("transaction mode, postgres in session mode"),
-    Topology("bus_alt_connection", "direct", "deaf", postgres="", is_alt=True),
-    Topology("a separate gevent service", "direct", "deaf", postgres="", is_bus_apart=True),
-    session("session mode", settings={"pool_mode": "session"}, postgres=""),
-    Topology(
-        "postgres in session mode, too few servers",
-        "session",
-        None,
-        postgres="pool_mode=session pool_size=1",
-        level="critical",
-        settings={"query_wait_timeout": 5},
-        later="reload",
-    ),
-    Topology(
-        "postgres in statement mode", "deaf", "deaf", postgres="pool_mode=statement", level="critical", later="restart"
-    ),
-    Topology("no database postgres", "unreachable", "unreachable", postgres=None, level="critical", later="restart"),
-    Topology("nginx without /websocket", "direct", "direct", postgres=False, level="critical", is_misled=True),
-    Topology("no workers", "direct", "direct", postgres=False, options={"workers": 0}),
-    deaf("no workers, transaction mode", options={"workers": 0}),
-    deaf("PgBouncer in front of a PgBouncer in transaction mode", inner="", settings={"pool_mode": "session"}),
-    session("PgBouncer in front of a PgBouncer in session mode", inner="pool_mode=session"),
-    deaf("unix socket, transaction mode", is_unix=True, options={"workers": 0}),
-    session("unix socket, postgres in session mode", is_unix=True),
-    deaf("TLS, transaction mode", is_tls=True, options={"workers": 0}),
-    session("TLS, postgres in session mode", is_tls=True),
-    deaf("PgBouncer 1.15, transaction mode", suite="bullseye", options={"workers": 0}),
-    session("PgBouncer 1.15, postgres in session mode", suite="bullseye"),
-    deaf("PgBouncer 1.26, transaction mode", suite="unstable", options={"workers": 0}),
-    session("PgBouncer 1.26, postgres in session mode", suite="unstable"),
-]
+def examine_all(pair, template, topologies, moments=1):
+    """See `Examination`."""
+    return Examination(pair, template, moments).examine_all(topologies)
 
 
-@dataclass
-class Result:
-    """The verdicts of the check, and the measured delays."""
-
-    topology: Topology
-    checks: dict
-    chat: float | None
-    job: float | None
-    seconds: float
-
-    def differences(self):
-        """Return a sentence for each result that differs from the topology's."""
-        topology, bus, cron = self.topology, self.checks["bus"], self.checks["cron"]
-        compared = {
-            "bus": (bus["verdict"], topology.bus),
-            "level": (bus["level"], topology.level),
-            "cron": (cron["verdict"], topology.cron or cron["verdict"]),
-            "chat arrives live": (self.chat is not None, topology.is_live),
-            "job starts at once": (self.job is not None, topology.is_woken),
-        }
-        if topology.cron is None:
-            del compared["job starts at once"]
-        return [
-            f"{what}: {actual}, expected {expected}"
-            for what, (actual, expected) in compared.items()
-            if actual != expected
-        ]
+LINE = "{:54} {:>6} {:8} {:8} {:12} {:9} {:12} {:9} {}"
+HEADER = ("topology", "silent", "chat", "job", "bus", "level", "cron", "level", "")
 
 
-def examine(topology, pair, template):
-    """Start a topology, measure the delays, and check it as the page does."""
-    started = time.monotonic()
-    site = Site(topology, pair, template)
-    try:
-        site.start()
-        job, chat = site.job_delay(), site.chat_delay()
-        return Result(topology, site.page.check(), chat, job, time.monotonic() - started)
-    finally:
-        site.stop()
+def show(topology, seen, is_verbose):
+    """Print a line, and the texts of the checks if they are wanted or wrong. Return whether all is correct."""
+    truth = ["dead" if delay is None else f"{delay:.2f} s" for delay in (seen.chat, seen.job)]
+    for checks in seen.checks:
+        words = [checks[listener][name] for listener in ("bus", "cron") for name in ("verdict", "level")]
+        result = "; ".join(seen.errors(topology, checks)) or "correct"
+        print(LINE.format(topology.name, f"{seen.silence:.0f} s", *truth, *words, result), flush=True)
+        if is_verbose:
+            for check in checks.values():
+                print(check["summary"], check["evidence"], check["remedy"], sep="\n\n", end="\n\n")
+    return not seen.differences(topology)
 
 
-def examine_all(pair, template, topologies=TOPOLOGIES):
-    """Yield the Result, or the exception, of each topology, in order."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in [pool.submit(examine, topology, pair, template) for topology in topologies]:
-            yield future.exception() or future.result()
+def at_moments(texts):
+    """Return texts, one for each moment, as one text."""
+    if len(set(texts)) == 1:
+        return texts[0]
+    moments = ("at once", *(f"after {seconds} s" for seconds in SILENCES[1:]))
+    return ", ".join(f"{text} {moment}" for text, moment in zip(texts, moments, strict=False))
 
 
-LINE = "{:52} {:12} {:9} {:12} {:9} {:9} {:5}  {}"
+def table_row(topology, seen):
+    """Return a line of the table in Markdown. Of several checks it has the last one's verdicts."""
+    truth = [
+        f"chat {'dead' if one.chat is None else 'live'}, job {'dead' if one.job is None else 'live'}" for one in seen
+    ]
+    verdicts = [
+        [f"{one.checks[-1][listener]['verdict']}, {one.checks[-1][listener]['level']}" for one in seen]
+        for listener in ("bus", "cron")
+    ]
+    return f"| {' | '.join([topology.name, *map(at_moments, [truth, *verdicts])])} |"
 
 
-def show(topology, result, is_verbose):
-    """Print a line, and the texts of the check if they are wanted or wrong. Return whether all is correct."""
-    if isinstance(result, Exception):
-        print(f"{topology.name}: {result!r}"[-2000:], flush=True)
-        return False
-    differences = result.differences()
-    bus, cron = result.checks["bus"], result.checks["cron"]
-    live = ["not live" if delay is None else f"{delay:.2f} s" for delay in (result.chat, result.job)]
-    columns = (bus["verdict"], bus["level"], cron["verdict"], *live, f"{result.seconds:.0f}")
-    print(LINE.format(topology.name, *columns, "; ".join(differences) or "correct"), flush=True)
-    if is_verbose or differences:
-        for check in result.checks.values():
-            print(check["summary"], check["evidence"], check["remedy"], sep="\n\n", end="\n\n")
-    return not differences
+def run(pair, options):
+    """Examine topologies and print what is seen. Return how many are wrong, and the rows of the table."""
+    topologies = [topology for topology in TOPOLOGIES if options.name in topology.name]
+    moments = 1 if options.at_once else len(SILENCES)
+    wrong, rows = 0, []
+    print(LINE.format(*HEADER), flush=True)
+    for topology, seen in zip(topologies, examine_all(pair, "topology", topologies, moments), strict=True):
+        if isinstance(seen, Exception):
+            print(f"{topology.name}: {seen!r}"[-2000:], flush=True)
+            wrong += 1
+        else:
+            wrong += not all([show(topology, one, options.v) for one in seen])
+            rows.append(table_row(topology, seen))
+    print(f"{len(topologies)} topologies, {wrong} of them wrong")
+    return wrong, rows
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", nargs="?", default="", help="only topologies with this in their name")
+    parser.add_argument("--at-once", action="store_true", help="without silence")
+    parser.add_argument("--table", type=Path, help="write a table in Markdown to this file")
+    parser.add_argument("-v", action="store_true", help="print the texts of the checks")
+    options = parser.parse_args()
+    # As an exception, so that the servers are stopped.
+    signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
     root = make_folder(Path(tempfile.mkdtemp(dir=make_folder(data_root()))))
     pair = Pair(root, {"postgresql": free_port(), "pgbouncer": free_port()}, Pair.new_passwords())
-    pair.postgresql.max_connections = 300
-    words = [word for word in sys.argv[1:] if word != "-v"]
-    topologies = [topology for topology in TOPOLOGIES if " ".join(words) in topology.name]
-    is_correct = []
+    pair.postgresql.max_connections = MAX_CONNECTIONS
     try:
         pair.start()
-        options = pair.odoo_options() | {"db_port": pair.postgresql.port}
-        odoo = Odoo(STACK / "test-topologies/install", free_port(), free_port(), options)
-        odoo.install("topology")
-        print(LINE.format("topology", "bus", "level", "cron", "chat", "job", "s", ""), flush=True)
-        for topology, result in zip(topologies, examine_all(pair, "topology", topologies), strict=True):
-            is_correct.append(show(topology, result, "-v" in sys.argv))
+        direct = pair.odoo_options() | {"db_port": pair.postgresql.port}
+        Odoo(STACK / "test-topologies/install", free_port(), free_port(), direct).install("topology")
+        wrong, rows = run(pair, options)
     finally:
         pair.stop()
         shutil.rmtree(root, ignore_errors=True)
-    sys.exit(not all(is_correct))
+    if options.table:
+        head = ["| topology | truth | bus | cron |", "| --- | --- | --- | --- |"]
+        options.table.write_text("\n".join([*head, *rows, ""]))
+    sys.exit(bool(wrong))
 
 
 if __name__ == "__main__":

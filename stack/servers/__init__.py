@@ -1,10 +1,11 @@
-"""Start, stop and configure real servers: PostgreSQL, PgBouncer, Odoo, nginx.
+"""Start, stop and configure real servers: PostgreSQL, PgBouncer, Odoo, nginx, HAProxy.
 
 Each server has its own folder for configuration, data and log, and listens on 127.0.0.1 only.
 It keeps running when the program that started it ends: its folder holds its process ID.
 The demo, the tests and the benchmarks use them.
 """
 
+from .haproxy import StickyProxy, TcpProxy
 from .nginx import Nginx
 from .odoo import Odoo, OdooBus
 from .pair import Pair

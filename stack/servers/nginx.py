@@ -5,17 +5,29 @@ import signal
 from .process import Server
 from .system import LOCALHOST
 
+UPGRADE = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;"
+
 
 class Nginx(Server):
-    """A reverse proxy in front of an Odoo. It passes /websocket to the gevent process."""
+    """A reverse proxy in front of Odoo. It passes /websocket to the gevent processes, by turns if there are several.
+
+    :param list odoo_ports: where all other requests are passed to
+    :param str location: which requests are passed to the gevent processes
+    :param str host: the header Host for the gevent processes; empty for none
+    :param bool is_upgraded: whether the headers of websockets are passed on
+    """
 
     name = "nginx"
     stop_signal = signal.SIGQUIT
 
-    def __init__(self, folder, port, odoo_port, gevent_port):
+    def __init__(
+        self, folder, port, odoo_ports, gevent_ports, location="/websocket", host="$http_host", is_upgraded=True
+    ):
         super().__init__(folder, port)
-        self.odoo_port = odoo_port
-        self.gevent_port = gevent_port
+        self.upstreams = {"odoo": odoo_ports, "odoochat": gevent_ports}
+        self.location = location
+        self.host = host
+        self.is_upgraded = is_upgraded
 
     @property
     def url(self):
@@ -25,6 +37,10 @@ class Nginx(Server):
         temporary = "".join(
             f"    {kind}_temp_path {self.data}/{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        upstreams = "".join(
+            f"    upstream {name} {{ {' '.join(f'server {LOCALHOST}:{port};' for port in ports)} }}\n"
+            for name, ports in self.upstreams.items()
         )
         configuration = self.write(
             "nginx.conf",
@@ -36,24 +52,28 @@ events {{ }}
 http {{
     access_log off;
 {temporary}
+{upstreams}
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     server {{
         listen {LOCALHOST}:{self.port};
         client_max_body_size 64m;
         proxy_read_timeout 720s;
         proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-Host $http_host;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        location /websocket {{
-            proxy_pass http://{LOCALHOST}:{self.gevent_port};
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $connection_upgrade;
+        location {self.location} {{
+            proxy_pass http://odoochat;
+            {self.headers(self.host)} {UPGRADE if self.is_upgraded else ""}
         }}
-        location / {{ proxy_pass http://{LOCALHOST}:{self.odoo_port}; }}
+        location / {{
+            proxy_pass http://odoo;
+            {self.headers("$http_host")}
+        }}
     }}
 }}
 """,
         )
         return ["/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration), "-p", str(self.folder)]
+
+    def headers(self, host):
+        headers = {"Host": host, "X-Forwarded-Host": host}
+        headers |= {"X-Forwarded-For": "$proxy_add_x_forwarded_for", "X-Forwarded-Proto": "$scheme"}
+        return " ".join(f'proxy_set_header {name} "{value}";' for name, value in headers.items())

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from .process import Server
-from .system import CHECKOUT, LOCALHOST, MODULE, STACK, ServerError
+from .system import CHECKOUT, LOCALHOST, MODULE, SERVICE_USER, STACK, ServerError
 
 # Every Odoo of Debian's package logs these, whatever is installed.
 KNOWN_WARNINGS = re.compile(r"PyPDF2 is deprecated")
@@ -16,15 +16,17 @@ class Odoo(Server):
     """Odoo 19 with this module on its path.
 
     :param dict options: more options of odoo.conf
+    :param str hostname: of the host that it runs on; by default this one
     """
 
     name = "odoo"
     start_seconds = 90
     user = None  # the source and the virtual environment are in the caller's home
 
-    def __init__(self, folder, port, gevent_port, options):
+    def __init__(self, folder, port, gevent_port, options, hostname=None):
         super().__init__(folder, port)
         self.gevent_port = gevent_port
+        self.hostname = hostname
         addons = self.folder / "addons"
         # Odoo names an addon after its folder, and the checkout may have another name. The links are to its
         # entries, not to the checkout, because Odoo walks through an addon's folder and would enter .stack.
@@ -81,7 +83,10 @@ class Odoo(Server):
         return f"http://{LOCALHOST}:{self.port}"
 
     def command(self):
-        return self.odoo()
+        if not self.hostname:
+            return self.odoo()
+        unshare = ["unshare", "--uts", *([] if SERVICE_USER else ["--map-root-user"])]  # only root may without a map
+        return [*unshare, "sh", "-c", f'hostname {self.hostname} && exec "$@"', "sh", *self.odoo()]
 
     def odoo(self, subcommand="", *options):
         """Return the command line of Odoo's server, or of a subcommand, with this configuration."""

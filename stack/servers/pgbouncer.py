@@ -1,7 +1,10 @@
 """PgBouncer."""
 
 import signal
+from contextlib import closing
 from pathlib import Path
+
+import psycopg2
 
 from .process import Server
 from .system import LOCALHOST, suite_root
@@ -14,6 +17,7 @@ class PgBouncer(Server):
     :param dict passwords: user -> password in plain text, of all users that may connect
     :param dict databases: lines of ``[databases]``: name -> connection string, or None to remove the line
     :param dict settings: more settings of ``[pgbouncer]``
+    :param dict users: lines of ``[users]``
     :param str suite: the Debian suite whose PgBouncer it runs; by default the installed one
     """
 
@@ -23,7 +27,7 @@ class PgBouncer(Server):
     admin = "pgbouncer_admin"
     stats = "pgbouncer_stats"
 
-    def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None, suite=None):
+    def __init__(self, folder, port, postgresql, passwords, databases=None, settings=None, suite=None, users=None):
         super().__init__(folder, port)
         self.variables = {}
         self.program = str(suite_root(suite) / "usr/sbin/pgbouncer") if suite else "/usr/sbin/pgbouncer"
@@ -31,6 +35,7 @@ class PgBouncer(Server):
         self.passwords = passwords
         self.databases = databases or {}
         self.settings = settings or {}
+        self.users = users or {}
 
     def command(self):
         users = self.write(
@@ -54,6 +59,8 @@ class PgBouncer(Server):
             "pgbouncer.ini",
             "[databases]\n"
             + "".join(f"{name} = {line}\n" for name, line in databases.items() if line)
+            + "\n[users]\n"
+            + "".join(f"{name} = {line}\n" for name, line in self.users.items())
             + "\n[pgbouncer]\n"
             + "".join(f"{key} = {value}\n" for key, value in settings.items()),
         )
@@ -76,6 +83,18 @@ class PgBouncer(Server):
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
+
+    def connect(self, dbname="pgbouncer", user=admin, **options):
+        """Return a psycopg2 connection through it in autocommit mode; by default to its console."""
+        address = {"host": LOCALHOST, "port": self.port, "user": user, "password": self.passwords[user]}
+        connection = psycopg2.connect(dbname=dbname, **address | options)
+        connection.autocommit = True
+        return connection
+
+    def execute(self, command):
+        """Run a command in its console. It may take until the last client of a pool leaves."""
+        with closing(self.connect()) as connection:
+            connection.cursor().execute(command)
 
     def reload(self):
         """Write its configuration and make it read it."""
