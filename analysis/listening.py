@@ -60,24 +60,46 @@ def pool_of(own_end, pid, database, answers):
     :param own_end: address and port of the client's end, None for a unix socket
     :param int pid: of the client's process
     :param dict answers: a console's rows of SHOW, by command
-    :return: ``pool_mode``, ``pool_size``, ``client_idle_timeout`` and ``server``, the host and port behind the pool
+    :return: see `pool_at`
     """
     for client in answers["SHOW CLIENTS"]:
         is_tcp = own_end and (client.get("addr"), client.get("port")) == tuple(own_end)
         is_unix = not own_end and client.get("remote_pid") == pid
         if client.get("database") == database and (is_tcp or is_unix):
-            break
-    else:
-        return None
-    of_database = next((row for row in answers["SHOW DATABASES"] if row.get("name") == database), {})
-    user = of_database.get("force_user") or client.get("user")
-    pools = [row for row in answers["SHOW POOLS"] if (row.get("database"), row.get("user")) == (database, user)]
-    of_user = next((row for row in answers["SHOW USERS"] if row.get("name") == user), {})
+            return pool_at(database, client.get("user"), answers)
+    return None
+
+
+def pool_at(database, user, answers):
+    """Return the pool of a database and a user. Whether the database has a line of its own or is served by ``*`` is
+    not shown.
+
+    :param dict answers: a console's rows of SHOW, by command
+    :return: ``name`` of the database in PgBouncer, and ``database``, its name behind it; ``user`` of the pool;
+        ``server``, the host and port behind it; ``pool_mode``, ``pool_size``, ``client_idle_timeout``; what outranks or
+        replaces the line of the database: ``user_pool_mode``, ``user_pool_size``, ``default_pool_mode``; ``state``, see
+        `readings.database_state`, and ``is_own_state``, False if it is the state of the instance
+    """
+    row = next((row for row in answers["SHOW DATABASES"] if row.get("name") == database), {})
+    user = row.get("force_user") or user
+    pools = [found for found in answers["SHOW POOLS"] if (found.get("database"), found.get("user")) == (database, user)]
+    of_user = next((found for found in answers["SHOW USERS"] if found.get("name") == user), {})
+    settings = readings.by_key(answers["SHOW CONFIG"])
+    default = settings.get("pool_mode")
+    configured = (of_user.get("pool_mode") or row.get("pool_mode") or default) if row else None
     return {
-        "pool_mode": pools[0].get("pool_mode") if pools else None,
-        "pool_size": pool_size(of_database, of_user),
-        "client_idle_timeout": readings.by_key(answers["SHOW CONFIG"]).get("client_idle_timeout"),
-        "server": (of_database.get("host"), of_database.get("port")),
+        "name": database,
+        "database": row.get("database"),
+        "user": user,
+        "server": (row.get("host"), row.get("port")),
+        "pool_mode": pools[0].get("pool_mode") if pools else configured,
+        "pool_size": pool_size(row, of_user),
+        "client_idle_timeout": settings.get("client_idle_timeout"),
+        "user_pool_mode": of_user.get("pool_mode"),
+        "user_pool_size": of_user.get("pool_size"),
+        "default_pool_mode": default,
+        "state": readings.database_state(row, readings.console_state(answers["SHOW STATE"])),
+        "is_own_state": bool(row.get("paused") or row.get("disabled")),
     }
 
 

@@ -23,6 +23,15 @@ TRANSACTION_POOL = {
     "pool_size": 20,
     "client_idle_timeout": "0",
     "server": [None, None],
+    "name": "postgres",
+    "database": "postgres",
+    "user": "odoo",
+    "user_pool_mode": None,
+    "user_pool_size": None,
+    "default_pool_mode": "transaction",
+    "state": "active",
+    "is_own_state": False,
+    "behind": None,
 }
 SESSION_POOL = TRANSACTION_POOL | {"pool_mode": "session"}
 
