@@ -83,8 +83,8 @@ def overrides(result, pool, needed):
         - ``resume`` or ``enable`` a database ``name``, None for all
         - ``user``: the line of a ``user`` outranks that of the database, with its ``pool_mode``, or None; ``others`` is
           the mode that the other databases would get
-        - ``override``: append ``pool_size`` to the line ``name``; ``is_copy``: it must first be made, of a line that
-          works
+        - ``override``: append session mode and ``pool_size`` to the line ``name``, and ``max_connections`` unless it is
+          None; ``is_copy``: the line must first be made, of one that works
         - ``behind``: the same, in an unknown pooler at ``server``
         - ``role``: PostgreSQL may reject Odoo's role
         - ``primary``: this PostgreSQL is a standby
@@ -106,7 +106,7 @@ def overrides(result, pool, needed):
     if not pools:
         return [_override(None, needed)]
     for link in pools:
-        if link["pool_mode"] not in ("session", None) or (link["pool_size"] or 0) < needed:
+        if link["pool_mode"] not in ("session", None) or _is_small(link, needed):
             remedies += [*_of_user(link, needed), _override(link, needed)]
     if result["outcome"] == "lost" and all(link["pool_mode"] == "session" for link in pools):
         last = pools[-1]
@@ -120,11 +120,22 @@ def _state(pool):
 
 
 def _override(pool, needed, is_copy=False):
-    facts = {"code": "override", "is_copy": is_copy, "pool_size": needed, "endpoint": None, "name": None}
-    if pool:
-        # Never fewer servers than now.
-        facts |= {"pool_size": max(needed, pool["pool_size"] or 0), "endpoint": pool["endpoint"], "name": pool["name"]}
-    return facts
+    facts = {"code": "override", "is_copy": is_copy, "pool_size": needed, "max_connections": None}
+    if not pool:
+        return facts | {"endpoint": None, "name": None}
+    facts["pool_size"] = max(needed, pool["pool_size"] or 0)  # never fewer servers than now
+    if _is_limited(pool, needed):
+        facts["max_connections"] = needed
+    return facts | {"endpoint": pool["endpoint"], "name": pool["name"]}
+
+
+def _is_small(pool, needed):
+    return (pool["pool_size"] or 0) < needed or _is_limited(pool, needed)
+
+
+def _is_limited(pool, needed):
+    """Return whether the database may have fewer servers than needed."""
+    return 0 < (pool["max_connections"] or 0) < needed
 
 
 def _of_user(pool, needed):

@@ -76,9 +76,10 @@ def pool_at(database, user, answers):
 
     :param dict answers: a console's rows of SHOW, by command
     :return: ``name`` of the database in PgBouncer, and ``database``, its name behind it; ``user`` of the pool;
-        ``server``, the host and port behind it; ``pool_mode``, ``pool_size``, ``client_idle_timeout``; what outranks or
-        replaces the line of the database: ``user_pool_mode``, ``user_pool_size``, ``default_pool_mode``; ``state``, see
-        `readings.database_state`, and ``is_own_state``, False if it is the state of the instance
+        ``server``, the host and port behind it; ``pool_mode``, ``pool_size``, ``client_idle_timeout``;
+        ``max_connections`` of the database, 0 for no limit; what outranks or replaces the line of the database:
+        ``user_pool_mode``, ``user_pool_size``, ``default_pool_mode``; ``state``, see `readings.database_state`, and
+        ``is_own_state``, False if it is the state of the instance
     """
     row = next((row for row in answers["SHOW DATABASES"] if row.get("name") == database), {})
     user = row.get("force_user") or user
@@ -94,6 +95,7 @@ def pool_at(database, user, answers):
         "server": (row.get("host"), row.get("port")),
         "pool_mode": pools[0].get("pool_mode") if pools else configured,
         "pool_size": pool_size(row, of_user),
+        "max_connections": row.get("max_connections"),
         "client_idle_timeout": settings.get("client_idle_timeout"),
         "user_pool_mode": of_user.get("pool_mode"),
         "user_pool_size": of_user.get("pool_size"),

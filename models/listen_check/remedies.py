@@ -9,7 +9,8 @@ from ...odoo_internals import system_database
 
 
 def override_lines(facts):
-    return [f"pool_mode=session pool_size={facts['pool_size']}"]
+    limit = facts["max_connections"]
+    return [f"pool_mode=session pool_size={facts['pool_size']}" + (f" max_db_connections={limit}" if limit else "")]
 
 
 def other_lines(facts):
@@ -263,15 +264,17 @@ class ConnectionCheck(models.Model):
         """Return what to do after the lines of a remedy are pasted."""
         reload_nginx = self.env._("Then run nginx -s reload.")
         restart = self.env._("Then restart Odoo.")
+        restart_both = self.env._("Then restart PgBouncer and Odoo.")
         reload_pgbouncer = self.env._(
-            "Then run RELOAD in PgBouncer's admin console and restart Odoo, because its listeners must reconnect. This "
-            "fixes the bus and cron."
+            "Then run RELOAD in PgBouncer's admin console, or restart PgBouncer if the line is new, and restart Odoo, "
+            "because its listeners must reconnect. This fixes the bus and cron."
         )
         sequels = {
-            "override": reload_pgbouncer,
+            # RELOAD does not apply another user, or ends PgBouncer (1.15 and 1.18).
+            "override": restart_both if facts.get("is_copy") else reload_pgbouncer,
             "behind": reload_pgbouncer,
             "alias": reload_pgbouncer,
-            "user": self.env._("Then restart PgBouncer and Odoo."),
+            "user": restart_both,
             "resume": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
             "enable": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
             "queue_job": restart,

@@ -50,6 +50,8 @@ class TestRemedies(CheckCase):
         self.assertIn("copy the line * under the name postgres", remedy["title"])
         self.assertEqual(remedy["lines"], "pool_mode=session pool_size=20")
         self.assertIn("RELOAD", remedy["then"])
+        remedy = self.remedies(self.deaf(TRANSACTION_POOL | {"max_connections": 2}))[0]
+        self.assertEqual(remedy["lines"], "pool_mode=session pool_size=20 max_db_connections=5")
 
     def test_line_of_the_user(self):
         pool = TRANSACTION_POOL | {"user_pool_mode": "transaction", "default_pool_mode": "session"}

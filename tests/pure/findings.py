@@ -23,6 +23,7 @@ TRANSACTION_POOL = {
     "pool_size": 20,
     "client_idle_timeout": "0",
     "server": [None, None],
+    "max_connections": 0,
     "name": "postgres",
     "database": "postgres",
     "user": "odoo",

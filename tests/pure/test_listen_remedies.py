@@ -38,6 +38,11 @@ class TestOverrides(TestCase):
         self.assertEqual(self.one(LOST, None)["pool_size"], 5)
         self.assertEqual(self.one(BLOCKED, SESSION_POOL)["code"], "override", "something is wrong with it")
 
+    def test_limit_of_the_database(self):
+        """It counts for all pools of the database."""
+        for limit, expected in ((None, None), (0, None), (3, 5), (5, None)):
+            self.assertEqual(self.one(BLOCKED, SESSION_POOL | {"max_connections": limit})["max_connections"], expected)
+
     def test_session_mode_already(self):
         """What loses the notifications is behind it."""
         outer = SESSION_POOL | {"endpoint": "outer", "server": ["inner.example.com", 6432]}

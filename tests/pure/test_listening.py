@@ -18,7 +18,7 @@ from analysis import listening
 
 CLIENT = {"database": "postgres", "user": "odoo", "addr": "h", "port": 5000, "remote_pid": 0}
 DATABASE = {"name": "postgres", "database": "postgres", "host": "db", "port": 5432, "pool_size": 20}
-DATABASE |= {"paused": 0, "disabled": 0}
+DATABASE |= {"max_connections": 0, "paused": 0, "disabled": 0}
 CONSOLE = {
     "SHOW CLIENTS": [{"database": "shop", "user": "odoo", "addr": "h", "port": 5000, "remote_pid": 7}, CLIENT],
     "SHOW DATABASES": [{"name": "shop"}, DATABASE],
@@ -187,6 +187,7 @@ class TestPool(TestCase):
             "server": ("db", 5432),
             "pool_mode": "session",
             "pool_size": 20,
+            "max_connections": 0,
             "client_idle_timeout": "0",
             "user_pool_mode": None,
             "user_pool_size": None,
