@@ -75,7 +75,8 @@ def proxy_lines(facts):
         f"    proxy_pass http://127.0.0.1:{facts['bus_port']};",
         "    proxy_http_version 1.1;",
         "    proxy_set_header Upgrade $http_upgrade;",
-        '    proxy_set_header Connection "upgrade";',
+        # Not "upgrade" for all: Odoo never ends its answer to a plain request then.
+        "    proxy_set_header Connection $http_connection;",
         "    proxy_set_header Host $http_host;",
         "    proxy_set_header X-Forwarded-Host $http_host;",
         "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
