@@ -1,7 +1,7 @@
 # The commands of this repository. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: help demo stop clean load block test topologies lint bench lock
+.PHONY: help demo stop clean load block test topologies remedies lint bench lock
 
 help: # this list
 	@grep -E '^[a-z ]+:.*#' Makefile | sed 's/:.*#/:/'
@@ -21,6 +21,10 @@ test: # run all tests, or some within seconds: make test ARGS="tests/alerts -k T
 topologies: # compare the LISTEN check with the facts in each way of connecting an Odoo: make topologies ARGS="NAME --at-once"
 	@stack/install.sh test
 	@$(PYTHON) stack/topologies.py $(ARGS)
+
+remedies: # apply each remedy of the LISTEN check to what is broken, and check again
+	@stack/install.sh test
+	@$(PYTHON) stack/run_tests.py stack/tests/test_remedies.py -m ""
 
 lint: # check the style; `stack/lint/run fix` fixes what it can
 	@stack/install.sh lint

@@ -81,27 +81,51 @@ def pool_of(name, own_end, pid, database, answers):
     :param own_end: address and port of the client's end, None for a unix socket
     :param int pid: of the client's process
     :param dict answers: a console's rows of SHOW, by command
-    :return: ``pool_mode``, ``pool_size``, ``servers``, how many it has, ``server``, the host and port behind the pool,
-        and ``is_shared_port``: whether other processes of PgBouncer may listen on its port
+    :return: see `pool_at`
     """
     for client in answers["SHOW CLIENTS"]:
         is_named = name in (client.get("application_name") or "")
         is_tcp = own_end and (client.get("addr"), client.get("port")) == tuple(own_end)
         is_unix = not own_end and client.get("remote_pid") == pid
         if client.get("database") == database and (is_named or is_tcp or is_unix):
-            break
-    else:
-        return None
-    of_database = next((row for row in answers["SHOW DATABASES"] if row.get("name") == database), {})
-    user = of_database.get("force_user") or client.get("user")
-    pools = [row for row in answers["SHOW POOLS"] if (row.get("database"), row.get("user")) == (database, user)]
-    of_user = next((row for row in answers["SHOW USERS"] if row.get("name") == user), {})
+            return pool_at(database, client.get("user"), answers)
+    return None
+
+
+def pool_at(database, user, answers):
+    """Return the pool of a database and a user. Whether the database has a line of its own or is served by ``*`` is
+    not shown.
+
+    :param dict answers: a console's rows of SHOW, by command
+    :return: ``name`` of the database in PgBouncer, and ``database``, its name behind it; ``user`` of the pool;
+        ``server``, the host and port behind it; ``pool_mode``, ``pool_size``, ``servers``, how many it has;
+        ``max_connections`` of the database, 0 for no limit; what outranks or replaces the line of the database:
+        ``user_pool_mode``, ``user_pool_size``, ``default_pool_mode``; ``state``, see `readings.database_state`, and
+        ``is_own_state``, False if it is the state of the instance; ``is_shared_port``: whether other processes of
+        PgBouncer may listen on its port
+    """
+    row = next((row for row in answers["SHOW DATABASES"] if row.get("name") == database), {})
+    user = row.get("force_user") or user
+    pools = [found for found in answers["SHOW POOLS"] if (found.get("database"), found.get("user")) == (database, user)]
+    of_user = next((found for found in answers["SHOW USERS"] if found.get("name") == user), {})
+    settings = readings.by_key(answers["SHOW CONFIG"])
+    default = settings.get("pool_mode")
+    configured = (of_user.get("pool_mode") or row.get("pool_mode") or default) if row else None
     return {
-        "pool_mode": pools[0].get("pool_mode") if pools else None,
-        "pool_size": pool_size(of_database, of_user),
+        "name": database,
+        "database": row.get("database"),
+        "user": user,
+        "server": (row.get("host"), row.get("port")),
+        "pool_mode": pools[0].get("pool_mode") if pools else configured,
+        "pool_size": pool_size(row, of_user),
         "servers": sum(pools[0].get(name) or 0 for name in SERVERS) if pools else None,
-        "server": (of_database.get("host"), of_database.get("port")),
-        "is_shared_port": readings.by_key(answers["SHOW CONFIG"]).get("so_reuseport") not in (None, "0"),
+        "max_connections": row.get("max_connections"),
+        "user_pool_mode": of_user.get("pool_mode"),
+        "user_pool_size": of_user.get("pool_size"),
+        "default_pool_mode": default,
+        "state": readings.database_state(row, readings.console_state(answers["SHOW STATE"])),
+        "is_own_state": bool(row.get("paused") or row.get("disabled")),
+        "is_shared_port": settings.get("so_reuseport") not in (None, "0"),
     }
 
 
@@ -169,6 +193,18 @@ def cuts(process, restarts, since):
         if at >= since and is_short and not is_explained:
             found.append((at, message))
     return found
+
+
+def concerned(steps):
+    """Return the process of the bus that a verdict is about: the first one that is not all right, otherwise the first;
+    None if none answered."""
+    processes = steps["bus"]["processes"]
+    return next(iter([*(found for found in processes if not is_working(found)), *processes]), None)
+
+
+def is_working(process):
+    """Return whether a process of the bus receives notifications, over new connections, too."""
+    return process["delay"] is not None and not process["missed"] and is_delivered(process["result"])
 
 
 def judge_bus(steps, is_pooled):

@@ -1,6 +1,7 @@
 from . import connection_check
 from . import verdicts
 from . import remedies
+from . import remedy_facts
 from . import unattended
 from . import connection_check_run
 from . import step_route

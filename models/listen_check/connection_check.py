@@ -196,7 +196,7 @@ class ConnectionCheck(models.Model):
                 for name in self.env["connection.check.run"]._titles()
                 if name in steps and name not in OF_OTHER[listener]
             ],
-            "remedy_facts": [self._remedy_facts(code, steps) for code in conclusion.remedies],
+            "remedy_facts": self._remedies(listener, conclusion.remedies, steps),
             "host": host or socket.gethostname(),
         }
 

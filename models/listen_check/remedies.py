@@ -1,33 +1,28 @@
-"""What to configure so that the listeners receive notifications: facts of a check, and lines to paste."""
+"""The remedies of a LISTEN check in words, with lines to paste."""
 
-import getpass
 import shlex
-import sys
 
 from odoo import api, models
-from odoo.tools import SQL, config
 
-from ...odoo_internals import listener_info, protocol_pid, service_port, system_database
-
-# Where Debian's PostgreSQL has its unix socket: ordinary roles cannot read it from PostgreSQL.
-SOCKET_FOLDER = "/var/run/postgresql"
-
-
-def user_name():
-    """Return the name of the user that runs Odoo; a container's may have none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "odoo"
-
-
-def is_loopback(host):
-    return host in ("localhost", "::1") or host.startswith(("127.", "/"))
+from ...analysis.joins import network_address
+from ...odoo_internals import system_database
 
 
 def override_lines(facts):
-    target = f"host={facts['host']} port={facts['port']}"
-    return [f"{facts['database']} = {target} pool_mode=session pool_size={facts['pool_size']}"]
+    limit = facts["max_connections"]
+    return [f"pool_mode=session pool_size={facts['pool_size']}" + (f" max_db_connections={limit}" if limit else "")]
+
+
+def other_lines(facts):
+    return [f"pool_mode={facts['others']}"] if facts["others"] else []
+
+
+def resume_lines(facts):
+    return [f"RESUME {facts['name']};" if facts["name"] else "RESUME;"]
+
+
+def enable_lines(facts):
+    return [f"ENABLE {facts['name']};"]
 
 
 def queue_job_lines(facts):
@@ -36,14 +31,25 @@ def queue_job_lines(facts):
 
 def alt_connection_lines(facts):
     return [
-        "server_wide_modules = " + ",".join([*facts["modules"], "bus_alt_connection"]),
+        *([f"server_wide_modules = {','.join(facts['modules'])}"] if facts["modules"] else []),
         f"imdispatcher_db_host = {facts['host']}",
         f"imdispatcher_db_port = {facts['port']}",
+        *sslmode_lines(facts),
     ]
+
+
+def alt_variable_lines(facts):
+    return [f"ODOO_IMDISPATCHER_DB_HOST={facts['host']}", f"ODOO_IMDISPATCHER_DB_PORT={facts['port']}"]
+
+
+def sslmode_lines(facts):
+    return [f"db_sslmode = {facts['sslmode']}"] if facts["sslmode"] else []
 
 
 def service_lines(facts):
     options = f"--db_host={facts['host']} --db_port={facts['port']} --gevent-port={facts['bus_port']}"
+    if facts["sslmode"]:
+        options += f" --db_sslmode={facts['sslmode']}"
     return [
         "[Unit]",
         "Description=Odoo's bus on a database connection of its own",
@@ -59,13 +65,18 @@ def service_lines(facts):
     ]
 
 
+def service_option_lines(facts):
+    return [f"db_host = {facts['host']}", f"db_port = {facts['port']}", *sslmode_lines(facts)]
+
+
 def proxy_lines(facts):
     return [
         "location /websocket {",
         f"    proxy_pass http://127.0.0.1:{facts['bus_port']};",
         "    proxy_http_version 1.1;",
         "    proxy_set_header Upgrade $http_upgrade;",
-        '    proxy_set_header Connection "upgrade";',
+        # Not "upgrade" for all: Odoo never ends its answer to a plain request then.
+        "    proxy_set_header Connection $http_connection;",
         "    proxy_set_header Host $http_host;",
         "    proxy_set_header X-Forwarded-Host $http_host;",
         "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
@@ -82,9 +93,15 @@ def idle_timeout_lines(facts):
 # The code of a remedy -> the function that makes its lines.
 LINES = {
     "override": override_lines,
+    "behind": override_lines,
+    "user": other_lines,
+    "resume": resume_lines,
+    "enable": enable_lines,
     "queue_job": queue_job_lines,
     "alt_connection": alt_connection_lines,
+    "alt_variables": alt_variable_lines,
     "service": service_lines,
+    "service_options": service_option_lines,
     "service_proxy": proxy_lines,
     "proxy": proxy_lines,
     "idle_timeout": idle_timeout_lines,
@@ -95,78 +112,113 @@ class ConnectionCheck(models.Model):
     _inherit = "connection.check"
 
     @api.model
-    def _remedy_facts(self, code, steps):
-        """Return what a remedy needs to be put into words.
-
-        :param str code: see `analysis.listening.Conclusion`
-        :param dict steps: what the steps found
-        """
-        here, facts = steps["pooler"], {"code": code}
-        if code == "override":
-            host, port = (here["pool"] or {}).get("server") or (None, None)  # as PgBouncer itself connects
-            if not host:
-                host, port = self._postgresql_address(here["result"])
-            target = {"host": host, "port": port, "database": system_database()}
-            return facts | target | {"pool_size": steps["slots"]["needed"]}
-        if code == "queue_job":
-            return facts | self._direct_address(here["result"])
-        if code == "proxy":
-            ports = [process["port"] for process in steps["bus"]["processes"]]
-            return facts | {"bus_port": (ports or [service_port()])[0]}
-        if code == "idle_timeout":
-            return facts | {"user": listener_info().get("user"), "database": steps["pooler"]["result"]["database"]}
-        bus_port = config["gevent_port"] + 1
-        if code == "service_proxy":
-            return facts | {"bus_port": bus_port}
-        if code == "alt_connection":
-            modules = list(config["server_wide_modules"])
-            return facts | self._direct_address(steps["bus"]["processes"][0]["result"]) | {"modules": modules}
-        if code == "service":
-            command = [sys.executable, sys.argv[0], "gevent", "-c", config["config"] or "/etc/odoo/odoo.conf"]
-            service = {"user": user_name(), "command": command, "bus_port": bus_port}
-            return facts | self._direct_address(steps["bus"]["processes"][0]["result"]) | service
-        return facts
-
-    @api.model
     def _remedy_words(self, facts):
         """Return a remedy in words: its ``title``, and where there are any, ``lines`` to paste, and what to do
         ``then``.
 
-        :param dict facts: of `_remedy_facts`; or these words themselves, in a check before 2.0
+        :param dict facts: of `_remedies`; or these words themselves, in a check before 2.0
         """
         if "title" in facts:
             return facts
         code = facts["code"]
-        words = {"title": self._remedy_titles()[code]}
-        if code in LINES:
-            words |= {"lines": "\n".join(LINES[code](facts)), "then": self._remedy_sequels()[code]}
+        words = {"title": self._title(facts)}
+        if lines := LINES[code](facts) if code in LINES else None:
+            words["lines"] = "\n".join(lines)
+        if then := self._remedy_sequels(facts).get(code):
+            words["then"] = then
         return words
 
     @api.model
-    def _remedy_titles(self):
-        proxy = self.env._("In nginx's server block, with the host of the bus process:")
+    def _title(self, facts):
+        """Return a remedy's title."""
+        code = facts["code"]
+        if code == "no_direct":
+            return self._no_direct_title(facts)
+        if code == "between":
+            return self.env._(
+                "No PgBouncer was found. Find out what is between Odoo and PostgreSQL at %s, and connect Odoo to "
+                "PostgreSQL itself.",
+                self._address_text(facts["where"]),
+            )
+        if "endpoint" not in facts:
+            return (self._remedy_titles() | self._other_titles())[code]
+        where = self.env._("the PgBouncer %s", facts["endpoint"]) if facts["endpoint"] else self.env._("PgBouncer")
+        if code == "user":
+            return self._user_title(facts, where)
+        if code == "behind":
+            where = self._address_text(facts["server"])
+        names = {"own_database": facts.get("own_database"), "database": facts.get("database")}
+        names |= {"name": facts.get("name") or system_database()}
+        code = "copy" if facts.get("is_copy") and code == "override" else code
+        return self._pooler_titles(where, **names)[code]
+
+    @api.model
+    def _pooler_titles(self, where, **names):
+        """Return the titles of what is to be done in a PgBouncer."""
+        override = self.env._(
+            "In pgbouncer.ini of %(where)s, section [databases], append this to the line for %(name)s. If there is "
+            "none, first copy the line * under the name %(name)s, because a line of its own inherits nothing from *.",
+            where=where,
+            **names,
+        )
+        console = self.env._("In the admin console of %s:", where)
         return {
-            "override": self.env._(
-                "In pgbouncer.ini, section [databases]. If it has a line for postgres, add what is missing there:"
+            "override": override,
+            "behind": self.env._(
+                "The last known PgBouncer is in session mode. Notifications are lost in a pooler that it connects to. "
+                "If that is a PgBouncer, add it to the endpoints."
+            )
+            + f" {override}",
+            "copy": self.env._(
+                "In pgbouncer.ini of %(where)s, section [databases], make the line for %(name)s a copy of the line for "
+                "%(own_database)s, or of the line * if there is none, because that one works. Remove dbname from the "
+                "copy, and append this:",
+                where=where,
+                **names,
             ),
-            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL directly:"),
-            "alt_connection": self.env._(
-                "Or connect only the bus to PostgreSQL directly, with the OCA's module bus_alt_connection in the "
-                "addons path. In odoo.conf, section [options]:"
+            "resume": console,
+            "enable": console,
+            "alias": self.env._(
+                "In pgbouncer.ini of %(where)s, section [databases], remove dbname=%(database)s from the line for "
+                "%(name)s: the bus listens on one database, and notifications are sent to another one.",
+                where=where,
+                **names,
             ),
-            "service": self.env._(
-                "Or run the bus as a separate service with a direct connection, in "
-                "/etc/systemd/system/odoo-bus.service:"
-            ),
-            "service_proxy": proxy,
-            "proxy": proxy,
-            "restart": self.env._(
-                "Restart Odoo, so that its listeners reconnect. Check again when no long job is running."
-            ),
-            "role": self.env._(
-                "Allow Odoo's role to connect to the database postgres: see the reason above, and PostgreSQL's "
-                "pg_hba.conf."
-            ),
+        }
+
+    @api.model
+    def _user_title(self, facts, where):
+        """Return what to change in a line of [users]."""
+        parts = [
+            self.env._(
+                "In pgbouncer.ini of %(where)s, section [users], the line for %(user)s outranks the lines of section "
+                "[databases].",
+                where=where,
+                user=facts["user"],
+            )
+        ]
+        if facts["pool_mode"]:
+            parts.append(self.env._("Remove pool_mode=%s from it.", facts["pool_mode"]))
+        if facts["pool_size"]:
+            parts.append(self.env._("Set its pool_size to %s.", facts["pool_size"]))
+        if facts["others"]:
+            parts.append(
+                self.env._(
+                    "So that other databases stay in this mode, append this to each of the other lines of section "
+                    "[databases]:"
+                )
+            )
+        return " ".join(parts)
+
+    @api.model
+    def _address_text(self, address):
+        host, port = address
+        return network_address(host, port) if host else self.env._("a unix socket, port %s", port)
+
+    @api.model
+    def _other_titles(self):
+        """Return the titles of remedies outside the configuration of PgBouncer, Odoo and nginx."""
+        return {
             "idle_timeout": self.env._("In psql, as Odoo's role or a superuser:"),
             "keep_open": self.env._(
                 "Find what closes idle connections between Odoo, PgBouncer and PostgreSQL: a TCP proxy, a firewall, a "
@@ -186,9 +238,41 @@ class ConnectionCheck(models.Model):
             "browser": self.env._(
                 "Check this browser's network, its proxy and its extensions: other browsers can open websockets."
             ),
-            "apart": self.env._(
-                "Connect the bus and the processes that post messages to the same database of the same PostgreSQL: see "
-                "the databases above. A line for postgres in pgbouncer.ini must not have another dbname."
+        }
+
+    @api.model
+    def _remedy_titles(self):
+        proxy = self.env._("In nginx's server block, with the host of the bus process:")
+        return {
+            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL directly:"),
+            "alt_connection": self.env._(
+                "Connect only the bus to PostgreSQL directly, with the OCA's module bus_alt_connection in the addons "
+                "path. In odoo.conf, section [options]:"
+            ),
+            "alt_variables": self.env._(
+                "Connect only the bus to PostgreSQL directly, by bus_alt_connection. These variables of Odoo's "
+                "environment outrank odoo.conf:"
+            ),
+            "service": self.env._(
+                "Or run the bus as a separate service with a direct connection, in "
+                "/etc/systemd/system/odoo-bus.service:"
+            ),
+            "service_options": self.env._(
+                "The bus process has a configuration of its own. Connect it to PostgreSQL directly, there or by the "
+                "options --db_host and --db_port of its command:"
+            ),
+            "service_proxy": proxy,
+            "proxy": proxy,
+            "primary": self.env._(
+                "PostgreSQL allows no LISTEN on a standby. Connect Odoo, or its PgBouncer, to the primary, and restart "
+                "Odoo."
+            ),
+            "restart": self.env._(
+                "Restart Odoo, so that its listeners reconnect. Check again when no long job is running."
+            ),
+            "role": self.env._(
+                "Allow Odoo's role to connect to the database postgres: see the reason above, and PostgreSQL's "
+                "pg_hba.conf."
             ),
             "logs": self.env._(
                 "Find out from the logs of PgBouncer and PostgreSQL why connections to postgres get no answer, add "
@@ -197,45 +281,52 @@ class ConnectionCheck(models.Model):
         }
 
     @api.model
-    def _remedy_sequels(self):
+    def _no_direct_title(self, facts):
+        """Return why the bus cannot be connected to PostgreSQL itself."""
+        return self.env._(
+            "The bus cannot listen on PostgreSQL directly, at %(where)s with Odoo's own user and password: %(why)s "
+            "bus_alt_connection changes only the host and the port.",
+            where=self._address_text((facts["host"], facts["port"])),
+            why=self.env["connection.check.run"]._failure_text(facts)
+            or self.env._("No notification arrives, or a pooler is there."),
+        )
+
+    @api.model
+    def _remedy_sequels(self, facts):
         """Return what to do after the lines of a remedy are pasted."""
         reload_nginx = self.env._("Then run nginx -s reload.")
-        return {
-            "override": self.env._(
-                "Then run RELOAD in PgBouncer's console and restart Odoo, because its listeners must reconnect. This "
-                "fixes the bus and cron."
-            ),
-            "queue_job": self.env._("Then restart Odoo."),
+        restart = self.env._("Then restart Odoo.")
+        restart_both = self.env._("Then restart PgBouncer and Odoo.")
+        reload_pgbouncer = self.env._(
+            "Then run RELOAD in PgBouncer's admin console, or restart PgBouncer if the line is new, and restart Odoo, "
+            "because its listeners must reconnect. This fixes the bus and cron."
+        )
+        sequels = {
+            # RELOAD does not apply another user, or ends PgBouncer (1.15 and 1.18).
+            "override": restart_both if facts.get("is_copy") else reload_pgbouncer,
+            "behind": reload_pgbouncer,
+            "alias": reload_pgbouncer,
+            "user": restart_both,
+            "resume": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
+            "enable": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
+            "queue_job": restart,
             "idle_timeout": self.env._(
-                "Then restart Odoo. Through PgBouncer, run RECONNECT in its console before: the setting applies to new "
-                "sessions."
+                "Then restart Odoo. Through PgBouncer, run RECONNECT in its admin console before: the setting applies "
+                "to new sessions."
             ),
             "alt_connection": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
+            "alt_variables": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
             "service": self.env._(
                 "Then run systemctl enable --now odoo-bus, and pass /websocket to it, as below. The cron workers "
                 "still listen through the pooler."
             ),
+            "service_options": self.env._("Then restart that process."),
             "service_proxy": reload_nginx,
             "proxy": reload_nginx,
         }
-
-    @api.model
-    def _is_pooled(self):
-        """Return whether a pooler is in the path of Odoo's own connection."""
-        return protocol_pid(self.env.cr) != self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
-
-    @api.model
-    def _direct_address(self, result):
-        """Return where Odoo may reach PostgreSQL itself: ``host`` and ``port``."""
-        host, port = self._postgresql_address(result)
-        if is_loopback(host) and not is_loopback(config["db_host"] or "localhost"):
-            host = config["db_host"]  # PgBouncer and PostgreSQL are on one host, and Odoo is on another
-        return {"host": host, "port": port}
-
-    @api.model
-    def _postgresql_address(self, result):
-        """Return PostgreSQL's own host and port."""
-        if result["server"]:
-            return result["server"]
-        query = SQL("SELECT COALESCE(host(inet_server_addr()), %s), current_setting('port')::int", SOCKET_FOLDER)
-        return self.env.execute_query(query)[0]
+        if facts.get("sslmode") and facts["code"] in ("alt_connection", "service", "service_options"):
+            tls = self.env._(
+                "It does not work with Odoo's own sslmode. With prefer, TLS is used where the server supports it."
+            )
+            sequels[facts["code"]] += " " + tls
+        return sequels

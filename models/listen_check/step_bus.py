@@ -8,7 +8,7 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ...analysis import listening
-from ...analysis.listening import is_delivered
+from ...analysis.listening import is_delivered, is_working
 from ...odoo_internals import (
     DISPATCH_PAUSE,
     DISPATCH_SECONDS,
@@ -54,12 +54,7 @@ class ConnectionCheckRun(models.TransientModel):
         }
         if not processes:
             return facts | {"level": "unknown", "answers": answers}
-        is_working = all(self._is_working(process) for process in processes)
-        return facts | {"level": "ok" if is_working else "critical"}
-
-    @api.model
-    def _is_working(self, process):
-        return process["delay"] is not None and not process["missed"] and is_delivered(process["result"])
+        return facts | {"level": "ok" if all(map(is_working, processes)) else "critical"}
 
     def _visit(self, url):
         """Return what the processes behind a URL answered: each of them once."""

@@ -6,7 +6,8 @@ from odoo import api, models
 from odoo.tools import config
 
 from ...analysis.joins import network_address
-from ...analysis.listening import is_delivered, pool_of
+from ...analysis.listen_remedies import is_loopback, is_same_address
+from ...analysis.listening import is_delivered, pool_at, pool_of
 from ...odoo_internals import alt_connection, bus_info, listener_info, system_database
 from ...probes import listen, query
 from ...probes.console import CONSOLE_TIMEOUT
@@ -86,7 +87,7 @@ class ConnectionCheckRun(models.TransientModel):
             endpoint shows the connection
         """
         consoles = self.env["connection.endpoint"].search([("kind", "=", "pgbouncer"), ("active", "=", True)])
-        commands = [f"SHOW {what}" for what in ("CLIENTS", "POOLS", "DATABASES", "USERS", "CONFIG")]
+        commands = [f"SHOW {what}" for what in ("CLIENTS", "POOLS", "DATABASES", "USERS", "CONFIG", "STATE")]
         questions = {console.id: (console._address(), commands) for console in consoles}
         self._commit_before_waiting()
         name = listen.new_name()
@@ -96,26 +97,56 @@ class ConnectionCheckRun(models.TransientModel):
             meanwhile_seconds=CONSOLE_TIMEOUT + query.HAND_OVER_SECONDS,
             name=name,
         )
-        pool = self._pool(name, result.own_end, answered or {})
+        if answered is None:  # no connection could be made
+            answered = query.run(questions, CONSOLE_TIMEOUT)
+        pool = self._pool(name, result, answered)
         if result.outcome == "delivered" and pool and pool["is_shared_port"]:
             others = [listen.probe(info)[0] for _try in range(listen.TRIES)]
             result = result._replace(lost_tries=sum(other.outcome != "delivered" for other in others))
         return result._asdict(), pool
 
     @api.model
-    def _pool(self, name, own_end, answered):
-        """Return the pool that a connection of this process uses.
+    def _pool(self, name, result, answered):
+        """Return the pool that a connection of this process uses, None if no endpoint shows it. See `_with_endpoint`.
 
         :param str name: its ``application_name``
-        :param own_end: of a listen.ListenResult
+        :param result: its listen.ListenResult
         :param dict answered: the id of an endpoint -> what its console answered while the connection was open
         """
-        for endpoint_id, reading in answered.items():
-            reading = understood(reading)
-            if isinstance(reading, QueryError):
-                continue
-            if pool := pool_of(name, own_end, os.getpid(), system_database(), reading.answers):
-                return pool | {"endpoint": self.env["connection.endpoint"].browse(endpoint_id).name}
+        understood_ones = {endpoint_id: understood(reading) for endpoint_id, reading in answered.items()}
+        consoles = {
+            self.env["connection.endpoint"].browse(endpoint_id): reading.answers
+            for endpoint_id, reading in understood_ones.items()
+            if not isinstance(reading, QueryError)
+        }
+        database = system_database()
+        for endpoint, answers in consoles.items():
+            if pool := pool_of(name, result.own_end, os.getpid(), database, answers):
+                return self._with_endpoint(pool, endpoint, consoles)
+        if result.outcome != "unreachable" or not result.route:
+            return None
+        return self._pool_behind(result.route, database, listener_info().get("user"), consoles)
+
+    @api.model
+    def _with_endpoint(self, pool, endpoint, consoles):
+        """Return a pool of `pool_at` with the name of its ``endpoint``, and the pool ``behind``: that of the PgBouncer
+        that it connects to, None if that is no endpoint.
+
+        :param dict consoles: endpoint -> what its console answered
+        """
+        host, port = pool["server"]
+        if host and is_loopback(host):
+            host = endpoint.host  # as seen from that PgBouncer
+        others = {other: answers for other, answers in consoles.items() if other != endpoint}
+        behind = host and self._pool_behind((host, port), pool["database"], pool["user"], others)
+        return pool | {"endpoint": endpoint.name, "endpoint_id": endpoint.id, "behind": behind or None}
+
+    @api.model
+    def _pool_behind(self, address, database, user, consoles):
+        """Return the pool of the endpoint at an address, None if there is none. See `_with_endpoint`."""
+        for endpoint, answers in consoles.items():
+            if is_same_address(address, (endpoint.host, endpoint.port)):
+                return self._with_endpoint(pool_at(database, user, answers), endpoint, consoles)
         return None
 
     @api.model

@@ -72,8 +72,8 @@ def test_override_is_removed_and_pasted(new_site):
     for check in before.values():
         assert site.pair.passwords["odoo"] not in str(check)
 
-    name, line = re.search(r"^(postgres) = (.*)$", before["bus"]["remedy"], re.MULTILINE).groups()
-    site.pgbouncer.databases[name] = line
+    [lines] = re.findall(r"^pool_mode=session .*$", before["bus"]["remedy"], re.MULTILINE)
+    site.pgbouncer.databases["postgres"] += f" {lines}"
     site.pgbouncer.reload()
     time.sleep(1)
     half_way = site.page.check()

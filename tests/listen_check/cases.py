@@ -3,6 +3,7 @@
 from odoo.tests import new_test_user
 
 from ..common import ServerCase
+from ..pure.findings import DIRECT
 
 
 class CheckCase(ServerCase):
@@ -13,6 +14,7 @@ class CheckCase(ServerCase):
         cls.manager = new_test_user(cls.env, "manager", groups="pgbouncer_monitor.group_manager")
         cls.Run = cls.env["connection.check.run"].with_user(cls.manager)
         cls.classPatch(type(cls.Run), "_commit_before_waiting", lambda _run: None)  # the test's one transaction goes on
+        cls.classPatch(type(cls.Check), "_listen_direct", lambda _check, _own, _values: DIRECT)  # no address is real
 
     def conclude(self, steps):
         self.Check.search([]).unlink()

@@ -21,6 +21,7 @@ class TestPool(StepCase):
         for dbname in ("postgres", self.env.cr.dbname):
             self.client(connect_pooled(dbname=dbname, **names))
         self.step_bus()
+        self.patch(step_listeners, "server_pids", lambda: [])
         # Behind NAT they would be counted as its own.
         self.patch(config, "options", config.options.new_child({"max_cron_threads": -1}))
         with patch.object(step_listeners, "LISTENER_SECONDS", -1):

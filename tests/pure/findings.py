@@ -29,6 +29,16 @@ TRANSACTION_POOL = {
     "servers": 20,
     "server": [None, None],
     "is_shared_port": False,
+    "max_connections": 0,
+    "name": "postgres",
+    "database": "postgres",
+    "user": "odoo",
+    "user_pool_mode": None,
+    "user_pool_size": None,
+    "default_pool_mode": "transaction",
+    "state": "active",
+    "is_own_state": False,
+    "behind": None,
 }
 SESSION_POOL = TRANSACTION_POOL | {"pool_mode": "session"}
 

@@ -18,15 +18,18 @@ from findings import (
 from analysis import listening
 
 CLIENT = {"database": "postgres", "user": "odoo", "addr": "h", "port": 5000, "remote_pid": 0}
+DATABASE = {"name": "postgres", "database": "postgres", "host": "db", "port": 5432, "pool_size": 20}
+DATABASE |= {"max_connections": 0, "paused": 0, "disabled": 0}
 CONSOLE = {
     "SHOW CLIENTS": [{"database": "shop", "user": "odoo", "addr": "h", "port": 5000, "remote_pid": 7}, CLIENT],
-    "SHOW DATABASES": [{"name": "shop"}, {"name": "postgres", "host": "db", "port": 5432, "pool_size": 20}],
+    "SHOW DATABASES": [{"name": "shop"}, DATABASE],
     "SHOW POOLS": [
         {"database": "postgres", "user": "other", "pool_mode": "statement"},
         {"database": "postgres", "user": "odoo", "pool_mode": "session", "sv_active": 3, "sv_idle": 1},
     ],
     "SHOW USERS": [{"name": "odoo", "pool_size": None}],
-    "SHOW CONFIG": [{"key": "so_reuseport", "value": "0"}],
+    "SHOW CONFIG": [{"key": "so_reuseport", "value": "0"}, {"key": "pool_mode", "value": "transaction"}],
+    "SHOW STATE": [{"key": "active", "value": "yes"}],
 }
 
 
@@ -314,11 +317,20 @@ class TestPool(TestCase):
 
     def test_pool(self):
         wanted = {
+            "name": "postgres",
+            "database": "postgres",
+            "user": "odoo",
+            "server": ("db", 5432),
             "pool_mode": "session",
             "pool_size": 20,
+            "max_connections": 0,
             "servers": 4,
-            "server": ("db", 5432),
             "is_shared_port": False,
+            "user_pool_mode": None,
+            "user_pool_size": None,
+            "default_pool_mode": "transaction",
+            "state": "active",
+            "is_own_state": False,
         }
         self.assertEqual(self.pool(), wanted)
         self.assertEqual(self.pool(["h", 5000]), wanted)
@@ -339,11 +351,10 @@ class TestPool(TestCase):
         self.assertEqual((pool["pool_mode"], pool["pool_size"]), ("statement", 3))
 
     def test_rows_that_are_missing(self):
-        pool = self.pool(databases=[], pools=[], users=[], config=[])
-        self.assertEqual(
-            pool,
-            {"pool_mode": None, "pool_size": None, "servers": None, "server": (None, None), "is_shared_port": False},
-        )
+        pool = self.pool(databases=[], pools=[], users=[], config=[], state=[])
+        known = {"name": "postgres", "user": "odoo", "server": (None, None), "state": "unknown", "is_own_state": False}
+        known |= {"is_shared_port": False}
+        self.assertEqual({key: value for key, value in pool.items() if value is not None}, known)
 
     def test_client_behind_a_proxy(self):
         """It is found by its name."""
@@ -353,3 +364,19 @@ class TestPool(TestCase):
     def test_port_of_several_processes(self):
         for value, expected in (("1", True), ("0", False)):
             self.assertEqual(self.pool(config=[{"key": "so_reuseport", "value": value}])["is_shared_port"], expected)
+
+    def test_pool_without_connections(self):
+        """Its mode is configured: by the line of the user, then that of the database, then for all."""
+        databases, users = [DATABASE | {"pool_mode": "session"}], [{"name": "odoo", "pool_mode": "statement"}]
+        self.assertEqual(self.pool(pools=[])["pool_mode"], "transaction")
+        self.assertEqual(self.pool(pools=[], databases=databases)["pool_mode"], "session")
+        self.assertEqual(self.pool(pools=[], databases=databases, users=users)["pool_mode"], "statement")
+
+    def test_states(self):
+        for row, state, expected in (
+            ({"paused": 1}, "active", ("paused", True)),
+            ({"disabled": 1}, "active", ("disabled", True)),
+            ({}, "paused", ("paused", False)),
+        ):
+            pool = self.pool(databases=[DATABASE | row], state=[{"key": state, "value": "yes"}])
+            self.assertEqual((pool["state"], pool["is_own_state"]), expected)
