@@ -13,6 +13,7 @@ Known for 19.0; what is known of 20.0 is noted beside it:
 - the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection
 """
 
+import os
 import secrets
 import sys
 import threading
@@ -117,10 +118,22 @@ def cron_interval(cron):
     return int((EPOCH + delta - EPOCH).total_seconds())
 
 
+def server_pid():
+    """Return the PID of the Odoo server that this process belongs to, of this process in a shell or a test."""
+    server = odoo.service.server.server
+    return server.pid if server else os.getpid()
+
+
 def server_started_at():
     """Return when the Odoo server that this process belongs to was started, in UTC; None in a shell or a test."""
-    server = odoo.service.server.server
-    return server and EPOCH + timedelta(seconds=int(psutil.Process(server.pid).create_time()))
+    if not odoo.service.server.server:
+        return None
+    return EPOCH + timedelta(seconds=int(psutil.Process(server_pid()).create_time()))
+
+
+def own_ports():
+    """Return the ports on which this Odoo server listens: that of the websockets, and that of all else."""
+    return (config["gevent_port"] if config["workers"] else config["http_port"]), config["http_port"]
 
 
 def has_websockets():
@@ -133,8 +146,8 @@ def own_urls():
     is a reverse proxy's."""
     interface = config["http_interface"]
     host = "127.0.0.1" if interface in (None, "", "0.0.0.0", "::") else interface
-    ports = (config["gevent_port"] if config["workers"] else config["http_port"], config["http_port"])
-    return [f"http://{network_address(name, port)}" for name in (host, "localhost", "127.0.0.1") for port in ports]
+    names = (host, "localhost", "127.0.0.1")
+    return [f"http://{network_address(name, port)}" for name in names for port in own_ports()]
 
 
 def own_ends():

@@ -209,15 +209,21 @@ class ConnectionCheckRun(models.TransientModel):
 
     def _sockets(self, bus):
         """Return where PostgreSQL and PgBouncer see the connection on which the bus process listens: ``pid`` and
-        ``port``, or ``endpoint``, ``client`` and ``has_server``."""
+        ``port``, or ``endpoint``, ``client`` and ``has_server``; and the ``address`` that the ``endpoint_id`` sees:
+        None for a unix socket, 0 for PostgreSQL."""
         own_ends, database = set(map(tuple, bus["own_ends"])), system_database()
         query = SQL("SELECT pid, host(client_addr), client_port FROM pg_stat_activity WHERE datname = %s", database)
         rows = self.env.execute_query(query)
-        found = [{"pid": pid, "port": port} for pid, address, port in rows if (address, port) in own_ends]
+        found = [
+            {"pid": pid, "port": port, "endpoint_id": 0, "address": address}
+            for pid, address, port in rows
+            if (address, port) in own_ends
+        ]
         for client in self.env["pgbouncer.client"].search([("database", "=", database)]):
             is_here = client.addr == "unix" and bus["host"] == socket.gethostname()
             if (is_here and client.remote_pid == bus["pid"]) or (client.addr, client.port) in own_ends:
                 seen = {"endpoint": client.endpoint_id.name, "client": client.display_name}
+                seen |= {"endpoint_id": client.endpoint_id.id, "address": None if is_here else client.addr}
                 found.append(seen | {"has_server": bool(client.server_id)})
         return found
 

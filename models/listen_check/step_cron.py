@@ -8,7 +8,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL, config
 
 from ...analysis.listening import WOKEN_SECONDS, can_notify, is_delivered, is_woken
-from ...odoo_internals import listener_info, wake_cron_workers
+from ...odoo_internals import listener_info, own_ends, own_ports, server_pid, wake_cron_workers
 from ...probes import listen
 from ...tools import format_ms
 from .connection_check_run import RUN_TIME
@@ -39,6 +39,7 @@ class ConnectionCheckRun(models.TransientModel):
             "count": job_count(),
             "result": job.get("result"),
             "workers": job["workers"],
+            "server": job.get("server"),
             "delays": delays,
             "delay": max(delays, default=None),
             "is_woken": False,
@@ -121,25 +122,32 @@ class ConnectionCheckRun(models.TransientModel):
         """Record the start of the job: this is its scheduled action."""
         started = self._clock()
         is_last = any(run._is_last_job(started) for run in self.search([("is_waiting", "=", True)]))
-        result = listen.probe(listener_info())[0]._asdict() if is_last else None
+        last = {"result": listen.probe(listener_info())[0]._asdict(), "server": self._own_server()} if is_last else {}
         # A page may write at this moment, too: then it is done again, and the job does not fail.
-        self.env["connection.check"]._commit_with_retries(lambda runs: runs._record_start(started, result))
+        self.env["connection.check"]._commit_with_retries(lambda runs: runs._record_start(started, last))
+
+    @api.model
+    def _own_server(self):
+        """Return the ``port`` and the ``pid`` of the Odoo server of this cron worker, and the ``sockets`` of this
+        worker."""
+        worker = {"host": socket.gethostname(), "pid": os.getpid(), "own_ends": own_ends()}
+        return {"port": own_ports()[1], "pid": server_pid(), "sockets": self._sockets(worker)}
 
     def _is_last_job(self, started):
         is_late = started - self.job["triggered"][-1] >= WOKEN_SECONDS
         return is_late or len(self.job["started"]) + 1 >= job_count()
 
     @api.model
-    def _record_start(self, started, result):
+    def _record_start(self, started, last):
         """Store that the job started, and trigger the next one or finish.
 
-        :param dict result: of LISTEN in this worker; None if it was not the last job of a run
+        :param dict last: if it was the last job of a run: the ``result`` of LISTEN in this worker, and its ``server``
         """
         worker = [socket.gethostname(), os.getpid(), threading.get_ident()]
         for run in self.search([("is_waiting", "=", True)]):
             job = run.job | {"started": [*run.job["started"], started], "workers": [*run.job["workers"], worker]}
-            if result and run._is_last_job(started):
-                job["result"] = result
+            if last and run._is_last_job(started):
+                job |= last
                 run.is_waiting = False
             else:
                 job["triggered"] = [*job["triggered"], started]

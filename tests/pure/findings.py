@@ -61,7 +61,7 @@ def found(*here_and_pool, live=True, delay=0.003, waited=0.2, **results):
     """Return what the steps of a check found: on the route from here, in the bus process, and in the job."""
     here, pool = (*here_and_pool, *(DELIVERED, None)[len(here_and_pool) :])
     bus, job = results.get("bus", DELIVERED), results.get("job", DELIVERED)
-    bus = bus and {"result": bus, "delay": delay, "host": "bus-host", "pid": 7, "is_bus": True}
+    bus = bus and {"result": bus, "delay": delay, "host": "bus-host", "port": 8072, "pid": 7, "is_bus": True}
     delays = None if live is None else [0.01, 0.02, 0.03 if live else None]
     is_woken = bool(job) and waited < 5
     return {
@@ -79,6 +79,7 @@ def found(*here_and_pool, live=True, delay=0.003, waited=0.2, **results):
             "count": 4,
             "result": job,
             "workers": [["cron-host", 1, 1]] if job else [],
+            "server": {"port": 8069, "pid": 1, "sockets": []} if job else None,
             "delays": [waited] if job else [],
             "delay": waited,
             "is_woken": is_woken,
