@@ -17,7 +17,7 @@ class ConnectionAlert(models.Model):
     def _situation_facts(self, rule, sample):
         """Return what was measured: the time ``at``, and one of
 
-        - ``check``: the ``host`` with its port, and the ``conclusion`` of the worst LISTEN check, for the rules about it
+        - ``check``: the ``host``, with a port, and the ``conclusion`` of the worst LISTEN check, for the rules about it
         - ``reason``: why nothing could be measured, see `connection.endpoint._reason_text`
         - ``sample``: the FIGURES, None for what is unknown
         """
