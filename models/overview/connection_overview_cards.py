@@ -113,6 +113,6 @@ class ConnectionOverview(models.AbstractModel):
                 label = check.display_name
             summary = check.summary or ""
             if others := check and check._others_text():
-                summary = f"{check._server_text()}: {summary} {others}"
+                summary = " ".join(filter(None, [f"{check._server_text()}:", summary, others]))
             checks.append({"label": label, "level": check._level_now(), "summary": summary})
         return checks
