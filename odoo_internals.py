@@ -15,6 +15,7 @@ Known for 19.0; what is known of 20.0 is noted beside it:
 
 import itertools
 import logging
+import os
 import re
 import sys
 import threading
@@ -161,10 +162,17 @@ def cron_interval(cron):
     return int((EPOCH + delta - EPOCH).total_seconds())
 
 
+def server_pid():
+    """Return the PID of the Odoo server that this process belongs to, of this process in a shell or a test."""
+    server = odoo.service.server.server
+    return server.pid if server else os.getpid()
+
+
 def server_started_at():
     """Return when the Odoo server that this process belongs to was started, in UTC; None in a shell or a test."""
-    server = odoo.service.server.server
-    return server and EPOCH + timedelta(seconds=int(psutil.Process(server.pid).create_time()))
+    if not odoo.service.server.server:
+        return None
+    return EPOCH + timedelta(seconds=int(psutil.Process(server_pid()).create_time()))
 
 
 def has_websockets():
@@ -204,10 +212,7 @@ def local_ends():
 
 def server_pids():
     """Return the PIDs of the processes of this Odoo server."""
-    server = odoo.service.server.server
-    if not server:
-        return []
-    process = psutil.Process(server.pid)
+    process = psutil.Process(server_pid())
     return [process.pid, *(child.pid for child in process.children(recursive=True))]
 
 

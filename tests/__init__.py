@@ -9,6 +9,7 @@ from .live import test_pg_stat_activity_joins
 from .live import test_pgbouncer_pool
 from .live import test_pgbouncer_show
 from .live import test_tours
+from .listen_check import test_current
 from .listen_check import test_rights
 from .listen_check import test_step_bus
 from .listen_check import test_step_cron
@@ -20,6 +21,7 @@ from .listen_check import test_words
 from .alerts import test_alert_facts
 from .alerts import test_alert_messages
 from .alerts import test_connection_alert
+from .history import test_changes
 from .history import test_history
 from .history import test_own_address
 from .history import test_reasons

@@ -12,3 +12,5 @@ def migrate(cr, version):
     cr.execute("ALTER TABLE connection_check DROP COLUMN summary, DROP COLUMN steps, DROP COLUMN ways")
     # Unfinished runs hold sentences, too, and their browsers have to load new pages.
     cr.execute("DELETE FROM connection_check_run")
+    # Servers are known by their ports, too.
+    cr.execute("DELETE FROM ir_config_parameter WHERE key LIKE 'pgbouncer_monitor.started.%'")

@@ -17,14 +17,14 @@ class ConnectionAlert(models.Model):
     def _situation_facts(self, rule, sample):
         """Return what was measured: the time ``at``, and one of
 
-        - ``check``: the ``host`` and the ``conclusion`` of the last LISTEN check, for the rules about it
+        - ``check``: the ``host``, with a port, and the ``conclusion`` of the worst LISTEN check, for the rules about it
         - ``reason``: why nothing could be measured, see `connection.endpoint._reason_text`
         - ``sample``: the FIGURES, None for what is unknown
         """
         facts = {"at": fields.Datetime.to_string(fields.Datetime.now())}
         if rule in LISTENERS:
             check = self.env["connection.check"]._worst(LISTENERS[rule])
-            return facts | {"check": {"host": check.host, "conclusion": check.conclusion}}
+            return facts | {"check": {"host": check._server_text(), "conclusion": check.conclusion}}
         if sample.get("used") is None:
             return facts | {"reason": sample["reason"]}
         return facts | {"sample": {name: sample.get(name) for name in FIGURES}}

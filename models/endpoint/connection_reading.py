@@ -25,6 +25,10 @@ class ConnectionReading(models.Model):
     sampled_at = fields.Datetime(help="Time of the last sample.")
     level = fields.Selection(LEVELS)
     last_seen = fields.Datetime(help="Time of the last sample that the server answered.")
+    restarted_at = fields.Datetime(help="Time of the first sample after the server's last restart.")
+    changed_at = fields.Datetime(
+        help="Time of the first sample after the last change of a pool on which Odoo listens: its mode or its size."
+    )
     reason = fields.Json(help="Why the sample is unknown, or which threshold it reached, as facts.")
     pressure = NullableFloat()
     pool_pressure = NullableFloat()

@@ -12,9 +12,11 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ...analysis import growth, incidents, pressure
+from ...analysis.changes import pgbouncer_changes, postgresql_changes
 from ...analysis.pgbouncer_samples import pgbouncer_samples
 from ...analysis.postgresql_samples import postgresql_samples
 from ...analysis.samples import Samples, known
+from ...odoo_internals import system_database
 from ...probes import postgres
 from ...probes.errors import QueryError
 from ...tools import EPOCH
@@ -42,6 +44,7 @@ class Snapshot:
     :ivar list tables: the `analysis.samples.Samples` of the instance; for a PgBouncer also of its pools and databases
     :ivar dict counters: the counters that the next sample needs
     :ivar incidents.Memory memory: the history of the rules
+    :ivar set changes: since the last sample, see `analysis.changes`
     """
 
     answer: object
@@ -50,6 +53,7 @@ class Snapshot:
     tables: list
     counters: dict
     memory: incidents.Memory
+    changes: set
 
     @cached_property
     def rows(self):
@@ -131,14 +135,17 @@ class ConnectionSample(models.Model):
         """
         before = json.loads(endpoint._last_reading().counters or "{}")
         memory = incidents.Memory(before.get("memory"), **clock)
-        problem, tables, counters = endpoint._reason(answer, error), None, before
+        problem, tables, counters, changes = endpoint._reason(answer, error), None, before, set()
         if answer:
             try:
                 if endpoint.kind == "postgresql":
                     [row], databases = answer.answers[postgres.ACTIVITY], answer.answers.get(postgres.SESSIONS, [])
                     tables, counters = postgresql_samples(row, databases, answer.read_at, before, rules)
+                    seen, changes = postgresql_changes(row, before.get("seen", {}))
                 else:
                     tables, counters = pgbouncer_samples(answer.answers, answer.read_at, before, rules, memory)
+                    seen, changes = pgbouncer_changes(answer.answers, system_database(), before.get("seen", {}))
+                counters |= {"seen": seen}
             except Exception as unforeseen:  # an unexpected answer must not cost the other endpoints their samples
                 _logger.exception("Unexpected answer of %s", endpoint.name)
                 error = QueryError("unusable", f"{type(unforeseen).__name__}: {unforeseen}")
@@ -146,7 +153,7 @@ class ConnectionSample(models.Model):
         tables = tables or [Samples.single({"level": "unknown", "reason": None}, {})]
         reasons = tables[0].columns["reason"]
         reasons[0] = problem | (reasons[0] or {}) or None
-        return Snapshot(answer, problem, rules, tables, counters, memory)
+        return Snapshot(answer, problem, rules, tables, counters, memory, changes)
 
     @api.model
     def _other_values(self, endpoint, snapshots):
@@ -164,7 +171,7 @@ class ConnectionSample(models.Model):
             demand = known(sum, [used, self._pool_growth(snapshots)])
             values["pool_growth"] = [pressure.pressure(demand, capacity)]
         for rule, listener in LISTENERS.items():
-            level = self.env["connection.check"].sudo()._worst(listener).level
+            level = self.env["connection.check"].sudo()._worst(listener)._level_now()
             count = snapshot.memory.count((rule, None, None), level == "critical")
             values[rule] = [None if level == "unknown" else count]
         return values
@@ -228,10 +235,13 @@ class ConnectionSample(models.Model):
         """Store what the endpoint shows of its last sample and what the next sample needs, and log a line."""
         row = snapshot.tables[0].row(0)
         row["capacity"] = row.get("capacity") or None
-        last_seen = now if snapshot.answer else endpoint._last_reading().last_seen
+        last = endpoint._last_reading()
         endpoint._keep_reading(
             {name: row.get(name) for name in FIGURES}
-            | {"sampled_at": now, "last_seen": last_seen, "reason": row["reason"]}
+            | {"sampled_at": now, "reason": row["reason"]}
+            | {"last_seen": now if snapshot.answer else last.last_seen}
+            | {"restarted_at": now if "restart" in snapshot.changes else last.restarted_at}
+            | {"changed_at": now if "pools" in snapshot.changes else last.changed_at}
             | {"counters": json.dumps(snapshot.counters | {"memory": snapshot.memory.keep()})}
         )
         self._log(endpoint, row)

@@ -1,4 +1,5 @@
 from . import connection_check
+from . import current
 from . import verdicts
 from . import remedies
 from . import remedy_facts

@@ -4,15 +4,15 @@ It calls the steps of a check for their titles and words only.
 """
 
 import socket
-from datetime import timedelta
 
 from odoo import api, fields, models
 
-from ...analysis import listening, pressure
+from ...analysis import listening
 from ...fields import NullableFloat
+from ...odoo_internals import server_pid
 from ...tools import LEVELS, selection_label
 
-# How many checks of each listener of a host are kept.
+# How many checks of each listener are kept.
 KEPT = 20
 # The steps that are about the other listener.
 OF_OTHER = {"bus": ("cron",), "cron": ("bus", "websocket", "browser")}
@@ -56,11 +56,21 @@ class ConnectionCheck(models.Model):
     host = fields.Char(
         "Odoo Server", readonly=True, help="The host of the listener that was checked. Other hosts may differ."
     )
+    port = fields.Integer(
+        readonly=True,
+        help="The port on which the Odoo service of this listener accepts requests. 0: its process was not found.",
+    )
+    # These prove that a listener is gone: a process of its host, and from where servers saw the listener connected, as
+    # pairs of an endpoint's id (0: PostgreSQL) and an address.
+    pid = fields.Integer("PID", readonly=True)
+    addresses = fields.Json(readonly=True)
+    is_gone = fields.Boolean(readonly=True, help="The listener of this check does not exist any more.")
+    covered = fields.Json(readonly=True, help="Host and port of each listener that was checked with this one.")
     is_live = fields.Selection(
         [("yes", "Yes"), ("no", "No")],
         "Reaches the Browser",
         readonly=True,
-        help="Whether notifications arrived at the browser. Empty: no browser took part.",
+        help="Whether notifications arrived at the browser that took part in this check. Empty: none took part.",
     )
     delay = NullableFloat(
         "Job Delay (s)",
@@ -123,32 +133,16 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def last(self):
-        """Return the last checks, for the page.
+        """Return the worst of the current checks of each kind of listener, for the page.
 
         :return: a list of the values of at most two records, the bus before cron
         """
-        names = ["listener", "verdict", "level", "summary", "checked_at", "host", "delay", "steps", "remedies"]
-        checks = self._last("bus") | self._last("cron")
+        names = ["listener", "verdict", "level", "summary", "checked_at", "host", "port", "delay", "steps", "remedies"]
+        checks = self._worst("bus") | self._worst("cron")
         return [
-            values | {"is_old": check._is_old()}
+            values | {"is_old": check._is_old(), "server": check._server_text(), "others": check._others_text()}
             for check, values in zip(checks, checks.read([*names, "evidence", "remedy"]), strict=True)
         ]
-
-    @api.model
-    def _last(self, listener):
-        return self.search([("listener", "=", listener)], limit=1)
-
-    @api.model
-    def _worst(self, listener):
-        """Return the worst of the last checks of each Odoo server, without those that are too old to count."""
-        last = [checks[0] for checks in self.search([("listener", "=", listener)]).grouped("host").values()]
-        last = [check for check in last if not check._is_old()]
-        return max(last, key=lambda check: pressure.severity(check.level), default=self.browse())
-
-    def _is_old(self):
-        """Return whether another check should have been made since."""
-        patience = 2 * self.env["connection.settings"]._interval("check")
-        return self.checked_at < fields.Datetime.now() - timedelta(seconds=patience)
 
     @api.model
     def _conclude(self, steps):
@@ -159,8 +153,9 @@ class ConnectionCheck(models.Model):
         """
         checks = self.create([self._bus_values(steps), self._cron_values(steps)])
         for check in checks:
-            others = [("listener", "=", check.listener), ("host", "=", check.host)]
-            self.search(others, offset=KEPT).unlink()
+            names = ("listener", "host", "port")
+            self.search([(name, "=", check[name]) for name in names], offset=KEPT).unlink()
+        checks._mark_gone()
         return checks
 
     def _conclude_again(self, steps):
@@ -168,24 +163,35 @@ class ConnectionCheck(models.Model):
 
         :param self: the records of one check
         """
-        self.filtered(lambda check: check.listener == "cron").write(self._cron_values(steps))
+        checks = self.filtered(lambda check: check.listener == "cron")
+        checks.write(self._cron_values(steps))
+        checks._mark_gone()
 
     @api.model
     def _bus_values(self, steps):
         conclusion = listening.judge_bus(steps, self._is_pooled())
-        process = next(iter(steps["bus"]["processes"]), {})
         is_live = {True: "yes", False: "no"}.get(steps["browser"]["is_live"])
-        return self._values("bus", steps, conclusion, process.get("host")) | {"is_live": is_live}
+        covered = [[process["host"], process["port"]] for process in steps["bus"]["processes"]]
+        values = self._values("bus", steps, conclusion, listening.concerned(steps))
+        return values | {"is_live": is_live, "covered": covered}
 
     @api.model
     def _cron_values(self, steps):
-        job = steps.get("cron", {})
-        host = next((host for host, _pid, _thread in reversed(job.get("workers", []))), None)
+        job, process = steps.get("cron", {}), None
+        if server := job.get("server"):
+            process = server | {"host": job["workers"][-1][0]}
         conclusion = listening.judge_cron(steps, self._is_pooled())
-        return self._values("cron", steps, conclusion, host) | {"delay": job.get("delay")}
+        return self._values("cron", steps, conclusion, process) | {"delay": job.get("delay")}
 
     @api.model
-    def _values(self, listener, steps, conclusion, host):
+    def _values(self, listener, steps, conclusion, process):
+        """Return the values of a check.
+
+        :param dict process: where the listener is: its ``host``, ``port``, ``pid``, and the ``sockets`` that servers
+            see; None if it was not found
+        """
+        process = process or {"host": socket.gethostname(), "port": 0, "pid": server_pid(), "sockets": []}
+        pairs = {(seen["endpoint_id"], seen["address"]) for seen in process["sockets"] if seen.get("address")}
         return {
             "listener": listener,
             "verdict": conclusion.verdict,
@@ -197,7 +203,10 @@ class ConnectionCheck(models.Model):
                 if name in steps and name not in OF_OTHER[listener]
             ],
             "remedy_facts": self._remedies(listener, conclusion.remedies, steps),
-            "host": host or socket.gethostname(),
+            "host": process["host"],
+            "port": process["port"],
+            "pid": process["pid"],
+            "addresses": sorted(pairs),
         }
 
     @api.autovacuum

@@ -43,8 +43,8 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     is_silent = fields.Boolean(groups=fields.NO_ACCESS, help="With the step that waits for a minute.")
     # name -> the facts that a step found, and their `level`
     steps = fields.Json(groups=fields.NO_ACCESS)
-    # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and the result of
-    # LISTEN in the last of these
+    # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and of the last of these
+    # the result of LISTEN and its server
     job = fields.Json(groups=fields.NO_ACCESS)
     is_waiting = fields.Boolean(groups=fields.NO_ACCESS, help="For a job to start.")
     check_ids = fields.Many2many("connection.check", groups=fields.NO_ACCESS)

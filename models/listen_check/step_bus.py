@@ -19,7 +19,7 @@ from ...odoo_internals import (
 )
 from ...probes import http, listen
 from ...probes.errors import QueryError
-from ...tools import format_ms, format_time
+from ...tools import EPOCH, format_ms, format_time
 from .bus_process import NOBODY, channels
 from .connection_check_run import ROUTE
 
@@ -93,7 +93,9 @@ class ConnectionCheckRun(models.TransientModel):
         delay, missed = listening.dispatch(found["sent"], found["called"])
         facts = {name: found[name] for name in KEPT} | {"sources": found["sources"], "delay": delay, "missed": missed}
         since = time.time() - self.env["connection.settings"]._interval("check")
-        restarts = [found["result"]["started_at"] or 0]
+        readings = self.env["connection.reading"].search([("restarted_at", "!=", False)])
+        restarts = [(restarted_at - EPOCH).total_seconds() for restarted_at in readings.mapped("restarted_at")]
+        restarts += [found["result"]["started_at"] or 0]
         return facts | {"cuts": listening.cuts(found, restarts, since), "sockets": self._sockets(found)}
 
     @api.model
@@ -229,15 +231,24 @@ class ConnectionCheckRun(models.TransientModel):
 
     def _sockets(self, bus):
         """Return where PostgreSQL and PgBouncer see the connection on which the bus process listens: ``pid`` and
-        ``port``, or ``endpoint``, ``client`` and ``has_server``."""
+        ``port``, or ``endpoint``, ``client`` and ``has_server``; and the ``address`` that the ``endpoint_id`` sees:
+        None for a unix socket, 0 for PostgreSQL.
+
+        :param dict bus: ``host``, ``pid`` and ``ends`` of a process
+        """
         ends, database = set(map(tuple, bus["ends"])), system_database()
         query = SQL("SELECT pid, host(client_addr), client_port FROM pg_stat_activity WHERE datname = %s", database)
         rows = self.env.execute_query(query)
-        found = [{"pid": pid, "port": port} for pid, address, port in rows if (address, port) in ends]
+        found = [
+            {"pid": pid, "port": port, "endpoint_id": 0, "address": address}
+            for pid, address, port in rows
+            if (address, port) in ends
+        ]
         for client in self.env["pgbouncer.client"].search([("database", "=", database)]):
             is_here = client.addr == "unix" and bus["host"] == self._host()
             if (is_here and client.remote_pid == bus["pid"]) or (client.addr, client.port) in ends:
                 seen = {"endpoint": client.endpoint_id.name, "client": client.display_name}
+                seen |= {"endpoint_id": client.endpoint_id.id, "address": None if is_here else client.addr}
                 found.append(seen | {"has_server": bool(client.server_id)})
         return found
 

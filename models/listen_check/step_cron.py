@@ -8,7 +8,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL, config
 
 from ...analysis.listening import WOKEN_SECONDS, can_notify, is_delivered, is_woken
-from ...odoo_internals import ended_cron_threads, listener_info, wake_cron_workers
+from ...odoo_internals import ended_cron_threads, listener_info, local_ends, server_pid, wake_cron_workers
 from ...tools import format_ms
 from .connection_check_run import RUN_TIME
 
@@ -38,6 +38,7 @@ class ConnectionCheckRun(models.TransientModel):
             "count": job_count(),
             "result": job.get("result"),
             "workers": job["workers"],
+            "server": job.get("server"),
             "delays": delays,
             "delay": max(delays, default=None),
             "is_woken": False,
@@ -123,25 +124,34 @@ class ConnectionCheckRun(models.TransientModel):
         """Record the start of the job: this is its scheduled action."""
         started = self._clock()
         is_last = any(run._is_last_job(started) for run in self.search([("is_waiting", "=", True)]))
-        result = self._probe(listener_info())[0] if is_last else None
+        last = {"result": self._probe(listener_info())[0], "server": self._own_server()} if is_last else {}
         # A page may write at this moment, too: then it is done again, and the job does not fail.
-        self.env["connection.check"]._commit_with_retries(lambda runs: runs._record_start(started, result))
+        self.env["connection.check"]._commit_with_retries(lambda runs: runs._record_start(started, last))
+
+    @api.model
+    def _own_server(self):
+        """Return the ``port`` and the ``pid`` of the Odoo server of this cron worker, how many ``workers`` of this kind
+        it has, and the ``sockets`` of this one."""
+        pid = os.getpid()
+        worker = {"host": self._host(), "pid": pid, "ends": [end for end, of in local_ends().items() if of == pid]}
+        server = {"port": config["http_port"], "pid": server_pid(), "workers": config["max_cron_threads"]}
+        return server | {"sockets": self._sockets(worker)}
 
     def _is_last_job(self, started):
         is_late = started - self.job["triggered"][-1] >= WOKEN_SECONDS
         return is_late or len(self.job["started"]) + 1 >= job_count()
 
     @api.model
-    def _record_start(self, started, result):
+    def _record_start(self, started, last):
         """Store that the job started, and trigger the next one or finish.
 
-        :param dict result: of LISTEN in this worker; None if it was not the last job of a run
+        :param dict last: if it was the last job of a run: the ``result`` of LISTEN in this worker, and its ``server``
         """
         worker = [socket.gethostname(), os.getpid(), threading.get_ident()]
         for run in self.search([("is_waiting", "=", True)]):
             job = run.job | {"started": [*run.job["started"], started], "workers": [*run.job["workers"], worker]}
-            if result and run._is_last_job(started):
-                job["result"] = result
+            if last and run._is_last_job(started):
+                job |= last
                 run.is_waiting = False
             else:
                 job["triggered"] = [*job["triggered"], started]

@@ -36,12 +36,14 @@ class ConnectionCheckRun(models.TransientModel):
         # The bus of this server has a verdict of its own, or nobody uses it.
         workers = {pid for pid in pids if not is_gevent(pid)} - {process["pid"] for process in processes}
         own = config["max_cron_threads"] + max(len(processes), 1)
+        keys = [(process["host"], process["port"]) for process in processes]
+        elsewhere = self.env["connection.check"]._count_elsewhere([*keys, (self._host(), config["http_port"])])
         facts = {
             "direct": len(sessions),
             "count": len(clients),
             "own": own,
             # Behind a proxy or NAT its own listeners cannot be told from others: there they are only counted.
-            "unasked": max(0, len(unknown) - (own if len(unknown) == len(found) else 0) - self._checked_elsewhere()),
+            "unasked": max(0, len(unknown) - elsewhere - (own if len(unknown) == len(found) else 0)),
             "unknown": [connection.name for connection in unknown],
             "deaf_cron": [
                 connection.name
@@ -59,11 +61,6 @@ class ConnectionCheckRun(models.TransientModel):
         if facts["queue_job"] and not is_delivered(facts["queue_job"]["result"]):
             level = "critical"
         return facts | {"level": level}
-
-    @api.model
-    def _checked_elsewhere(self):
-        """Return how many listeners of other Odoo servers have a recent check of their own."""
-        return 0
 
     @api.model
     def _listening_clients(self):

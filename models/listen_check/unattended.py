@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 from odoo import api, fields, models
+from odoo.tools import config
 
 from ...odoo_internals import retrying, server_started_at
 
@@ -13,8 +14,10 @@ _logger = logging.getLogger(__name__)
 
 # The pause between two attempts to find out whether a job has started.
 POLL_SECONDS = 0.5
-# How long Odoo may take to start all its processes.
+# How long Odoo may take to start all its processes, and its listeners to connect again: the bus waits for 50 s.
 START_TIME = timedelta(seconds=60)
+# System parameters: this, and an Odoo server -> the start of its last check without a browser.
+CHECKED = "pgbouncer_monitor.checked."
 
 
 class ConnectionCheck(models.Model):
@@ -60,34 +63,51 @@ class ConnectionCheck(models.Model):
 
         :param bool is_silent: whether to test for a minute that idle connections stay open
         """
+        now = fields.Datetime.to_string(fields.Datetime.now())
+        self.env["ir.config_parameter"].sudo().set_param(self._own_parameter(), now)
         run_id, done = self._do_steps({"is_scheduled": True, "is_silent": is_silent})
         self._commit_with_retries(lambda runs: runs.browse(run_id)._finish_unless_job(done["is_pending"]))
 
     @api.model
     def _watch(self):
-        """Check this Odoo server once after each start, when all its processes are up, and finish checks whose job
-        never started. An error is logged: the caller goes on."""
+        """Check this Odoo server if it is due, and finish checks whose job never started. An error is logged: the
+        caller goes on."""
         try:
             with self.env.cr.savepoint():
                 self.env["connection.check.run"]._finish_forgotten()
-                is_new = self._claim_start(self.env["connection.settings"]._cron("check").active)
+                is_due = self.env["connection.settings"]._cron("check").active and self._is_due()
             self.env["ir.cron"]._commit_progress()
-            if is_new:
+            if is_due:
                 self._cron_check(is_silent=False)
         except Exception:
             _logger.exception("LISTEN could not be checked")
 
     @api.model
-    def _claim_start(self, is_checking):
-        """Return whether the caller must check this Odoo server because it has started. It is returned once.
+    def _is_due(self):
+        """Return whether this Odoo server has not been checked since its start, since the last change of a pool or
+        restart of a server, or for an interval."""
+        started_at, now = server_started_at(), fields.Datetime.now()
+        if not started_at or now < started_at + START_TIME:
+            return False
+        checked = self.env["ir.config_parameter"].sudo().get_param(self._own_parameter())
+        if not checked:
+            return True
+        checked_at = fields.Datetime.to_datetime(checked)
+        interval = timedelta(seconds=self.env["connection.settings"]._interval("check"))
+        times = ["changed_at:max", "restarted_at:max"]
+        [(changed_at, restarted_at)] = self.env["connection.reading"].sudo()._read_group([], [], times)
+        # The scheduled action, which checks one of several servers, comes first.
+        due = [started_at + START_TIME, checked_at + interval + START_TIME, changed_at]
+        due.append(restarted_at and restarted_at + START_TIME)
+        return any(checked_at < time <= now for time in due if time)
 
-        :param bool is_checking: whether checks are scheduled at all
-        """
-        started_at = server_started_at()
-        if not started_at or not is_checking:
-            return False
-        parameters, name = self.env["ir.config_parameter"].sudo(), f"pgbouncer_monitor.started.{socket.gethostname()}"
-        if parameters.get_param(name) == str(started_at) or fields.Datetime.now() - started_at < START_TIME:
-            return False
-        parameters.set_param(name, str(started_at))
-        return True
+    @api.model
+    def _own_parameter(self):
+        return f"{CHECKED}{socket.gethostname()}:{config['http_port']}"
+
+    @api.autovacuum
+    def _gc_checked(self):
+        """Forget servers that are gone: those whose check is overdue."""
+        patience = timedelta(seconds=2 * self.env["connection.settings"]._interval("check"))
+        overdue = [("key", "=like", f"{CHECKED}%"), ("write_date", "<", fields.Datetime.now() - patience)]
+        self.env["ir.config_parameter"].sudo().search(overdue).unlink()

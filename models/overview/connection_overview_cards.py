@@ -101,16 +101,18 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _checks(self):
-        """Return for each listener of this Odoo a label with the last verdict, its level, and its summary."""
+        """Return for each kind of listener of this Odoo a label with the worst verdict, its level, and its summary."""
         Check, checks = self.env["connection.check"], []
         for listener in LISTENERS.values():
-            check = Check._worst(listener) or Check._last(listener)
+            check = Check._worst(listener)
             if not check:
                 label = self.env._("%s: Not Checked", selection_label(Check, "listener", listener))
             elif check._is_old():
                 label = self.env._("%s (outdated)", check.display_name)
             else:
                 label = check.display_name
-            level = check.level if check and not check._is_old() else "unknown"
-            checks.append({"label": label, "level": level, "summary": check.summary or ""})
+            summary = check.summary or ""
+            if others := check and check._others_text():
+                summary = " ".join(filter(None, [f"{check._server_text()}:", summary, others]))
+            checks.append({"label": label, "level": check._level_now(), "summary": summary})
         return checks

@@ -1,3 +1,4 @@
+import os
 from unittest.mock import patch
 
 from odoo.tests import tagged
@@ -28,6 +29,8 @@ class TestCron(StepCase):
         words = self.step("cron")
         self.assertEqual(words["level"], "ok")
         self.assertLess(self.figures("cron")["delay"], 5)
+        server = self.figures("cron")["server"]
+        self.assertEqual((server["port"], server["pid"]), (config["http_port"], os.getpid()))
 
     def test_each_job_is_started_by_another_worker(self):
         """Each of them may have started it by its timer, so nothing is proven."""

@@ -1,12 +1,18 @@
 import os
+import socket
+import time
+from contextlib import suppress
+from datetime import timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
 import psutil
 
 import odoo
+from odoo import fields
 from odoo.exceptions import ValidationError
 from odoo.tests import tagged
+from odoo.tools import config
 
 from ..cases import AlertCase
 
@@ -35,6 +41,30 @@ class TestWatch(AlertCase):
         self.check("bus", "ok", "session")
         self.assertEqual(self.sample(3), [f"Resolved: Deaf Bus: {self.postgresql.name}"])
 
+    def test_nobody_checks(self):
+        """Whether it is over is unknown."""
+        bad = self.check("bus", "critical")
+        self.assertEqual(len(self.sample(0)), 1)
+        bad.checked_at -= timedelta(hours=49)
+        self.assertEqual([*self.sample(1), *self.sample(2), *self.sample(3)], [])
+        bad.unlink()
+        self.assertEqual([*self.sample(4), *self.sample(5), *self.sample(6)], [])
+        alert = self.env["connection.alert"].search([("rule", "=", "deaf_bus_samples")])
+        self.assertFalse(alert.closed_at)
+        self.check("bus", "ok", "direct")
+        self.assertEqual(self.sample(7), [f"Resolved: Deaf Bus: {self.postgresql.name}"])
+
+    def test_check_of_another_server(self):
+        """It does not end the alert, and the alert names the server."""
+        self.check("bus", "critical").port = 8072
+        self.assertEqual(len(self.sample(0)), 1)
+        self.check("bus", "ok", "direct").port = 8073
+        self.assertEqual([*self.sample(1), *self.sample(2)], [])
+        alert = self.env["connection.alert"].search([("rule", "=", "deaf_bus_samples")])
+        self.assertIn("h:8072: What was found.", alert.situation)
+        self.check("bus", "ok", "direct").port = 8072
+        self.assertEqual(self.sample(3), [f"Resolved: Deaf Bus: {self.postgresql.name}"])
+
     def test_both(self):
         self.check("bus", "critical", "unreachable")
         self.check("cron", "critical")
@@ -47,24 +77,66 @@ class TestWatch(AlertCase):
         self.check("cron", "unknown", "unknown")
         self.assertEqual([*self.sample(0), *self.sample(1)], [])
 
-    def test_after_a_restart(self):
-        """Once, when all processes are up."""
+    def due(self, seconds):
+        """Return whether a check is due a number of seconds from now, as if the process of the tests were a server;
+        and start it if it is."""
         server = SimpleNamespace(pid=os.getpid())
-        cron = self.env.ref("pgbouncer_monitor.ir_cron_check")
+        Check = self.env["connection.check"]
+        with patch.object(odoo.service.server, "server", server), self.clock_forward(seconds):
+            is_due = Check._is_due()
+            if is_due:
+                with patch.object(type(Check), "_do_steps", side_effect=InterruptedError), suppress(InterruptedError):
+                    Check._cron_check()
+        return is_due
 
-        def is_claimed(seconds):
-            """Claim the start a number of seconds from now, as if the process of the tests were a server."""
-            with patch.object(odoo.service.server, "server", server), self.clock_forward(seconds):
-                return self.env["connection.check"]._claim_start(cron.active)
+    def test_after_a_start(self):
+        """Once, when all processes are up."""
+        self.assertFalse(self.due(-3600), "it has not finished starting")
+        self.assertTrue(self.due(3600))
+        self.assertFalse(self.due(3601), "once")
+        restarted_at = time.time() + 3700
+        with patch.object(psutil.Process, "create_time", lambda _process: restarted_at):
+            self.assertFalse(self.due(3730), "it has not finished starting")
+            self.assertTrue(self.due(3800), "it was restarted")
+        with patch.dict(config.options, http_port=8070):
+            self.assertTrue(self.due(3801), "another server of this host")
+        self.assertFalse(self.due(3802))
 
-        cron.active = False
-        self.assertFalse(is_claimed(3600))
-        cron.active = True
-        self.assertFalse(is_claimed(-3600), "it has not finished starting")
-        self.assertTrue(is_claimed(3600))
-        self.assertFalse(is_claimed(3600), "once")
-        with patch.object(psutil.Process, "create_time", lambda _process: 1_000_000):
-            self.assertTrue(is_claimed(3600), "it was restarted")
+    def test_each_server_in_each_interval(self):
+        """Also when another one runs the scheduled action."""
+        self.assertTrue(self.due(3600))
+        with patch.object(socket, "gethostname", lambda: "other"):
+            self.assertTrue(self.due(3660))
+        self.assertFalse(self.due(3600 + 86400), "the scheduled action comes first")
+        self.assertTrue(self.due(3600 + 86400 + 61))
+        self.assertFalse(self.due(3600 + 86400 + 120))
+
+    def test_after_a_change(self):
+        """At once if a pool changed. After a restart, when listeners have had time to connect."""
+        self.assertTrue(self.due(3600))
+        now = fields.Datetime.now()
+        self.postgresql._keep_reading({"changed_at": now + timedelta(seconds=3660)})
+        self.assertTrue(self.due(3660))
+        self.assertFalse(self.due(3661), "once")
+        self.postgresql._keep_reading({"restarted_at": now + timedelta(seconds=3720)})
+        self.assertFalse(self.due(3770))
+        self.assertTrue(self.due(3781))
+        self.assertFalse(self.due(3790), "once")
+
+    def test_switched_off(self):
+        self.env.ref("pgbouncer_monitor.ir_cron_check").active = False
+        with patch.object(type(self.env["connection.check"]), "_is_due", side_effect=AssertionError):
+            self.env["connection.check"]._watch()
+
+    def test_servers_that_are_gone_are_forgotten(self):
+        Check, parameters = self.env["connection.check"], self.env["ir.config_parameter"].sudo()
+        self.assertTrue(self.due(3600))
+        Check._gc_checked()
+        of_servers = [("key", "=like", "pgbouncer_monitor.checked.%")]
+        self.assertEqual(parameters.search_count(of_servers), 1)
+        with self.clock_forward(2 * 86400 + 7200):
+            Check._gc_checked()
+        self.assertFalse(parameters.search_count(of_servers))
 
     def test_scheduled_check_whose_job_never_starts(self):
         """It has no verdict on cron, but one on the bus."""

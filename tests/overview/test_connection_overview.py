@@ -168,6 +168,8 @@ class TestConnectionOverview(OverviewCase):
         Check.create({"listener": "cron", "verdict": "direct", "level": "ok", "checked_at": "2026-01-01"})
         checks = [(check["label"], check["level"]) for check in self.card(self.postgresql)["checks"]]
         self.assertEqual(checks, [("Bus: Deaf", "critical"), ("Cron: Direct (outdated)", "unknown")])
+        [bus, _cron] = self.card(self.postgresql)["checks"]
+        self.assertEqual(bus["summary"], "b: The worst of 2 listeners.")
         self.assertNotIn("checks", self.card())
 
     def test_alerts(self):

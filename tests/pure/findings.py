@@ -126,6 +126,7 @@ def found(*here_and_pool, live=True, is_open=True, delay=0.003, waited=0.2, **re
             "count": 4,
             "result": job,
             "workers": [["cron-host", 1, 1]] if job else [],
+            "server": {"port": 8069, "pid": 1, "workers": 2, "sockets": []} if job else None,
             "delays": [waited] if job else [],
             "delay": waited,
             "is_woken": is_woken,

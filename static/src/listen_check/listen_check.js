@@ -86,16 +86,27 @@ export class ListenCheck extends Component {
     /** Return the last checks as text, for a ticket. */
     get text() {
         return this.state.checks
-            .map(({ listener_label, verdict_label, summary, checked_at, host, evidence, remedy }) =>
-                [
-                    `${listener_label}: ${verdict_label}`,
+            .map(
+                ({
+                    listener_label,
+                    verdict_label,
                     summary,
-                    `${checked_at} UTC, ${host}`,
+                    checked_at,
+                    server,
+                    others,
                     evidence,
                     remedy,
-                ]
-                    .filter(Boolean)
-                    .join("\n\n"),
+                }) =>
+                    [
+                        `${listener_label}: ${verdict_label}`,
+                        summary,
+                        `${checked_at} UTC, ${server}`,
+                        others,
+                        evidence,
+                        remedy,
+                    ]
+                        .filter(Boolean)
+                        .join("\n\n"),
             )
             .join("\n\n----\n\n");
     }
