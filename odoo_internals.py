@@ -10,9 +10,11 @@ Known for 19.0; what is known of 20.0 is noted beside it:
 - ``odoo.addons.base.models.ir_cron``: the channel ``cron_trigger``, its payload, and `_intervalTypes`
 - ``odoo.service``: the server that runs in this process, and `retrying`
 - ``odoo.evented``: this is the gevent process (20.0: there may be several, ``--gevent-workers``)
-- the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection
+- the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection; queue_job's patches of
+  the server, by which its runner is started, its lock, and where it reads its options
 """
 
+import os
 import secrets
 import sys
 import threading
@@ -65,10 +67,39 @@ def bus_info():
     return alt._connection_info_for(system_database()) if alt else listener_info()
 
 
-def queue_job_info(dbname):
-    """Return psycopg2's parameters of the connection on which queue_job's runner listens."""
-    runner = sys.modules.get("odoo.addons.queue_job.jobrunner.runner")
-    return runner._connection_info_for(dbname) if runner else connection_info_for(dbname)[1]
+def needs_job_runner(env):
+    """Return whether the jobs of this database need queue_job's runner. With queue_job_cron_jobrunner, the cron workers
+    start them."""
+    return "queue.job" in env and "queue_job_cron_jobrunner" not in env.registry._init_modules
+
+
+def job_runner():
+    """Return the module of queue_job's runner."""
+    return sys.modules["odoo.addons.queue_job.jobrunner.runner"]
+
+
+def has_job_runner():
+    """Return whether this Odoo server runs queue_job's runner: the module was loaded before the server started, and its
+    root channel has a capacity."""
+    jobrunner = sys.modules["odoo.addons.queue_job.jobrunner"]
+    is_patched = jobrunner.runner_thread or hasattr(odoo.service.server.server, "jobrunner")
+    return bool(is_patched) and jobrunner._is_runner_enabled()
+
+
+def has_job_runner_section():
+    """Return whether queue_job's runner reads the section [queue_job] of odoo.conf: not with server_environment, nor
+    where an environment variable has an address."""
+    names = ("HOST", "PORT", "USER", "PASSWORD")
+    is_set = any(os.environ.get(f"ODOO_QUEUE_JOB_JOBRUNNER_DB_{name}") for name in names)
+    is_elsewhere = "odoo.addons.server_environment" in sys.modules
+    return not is_set and not is_elsewhere and os.path.exists(config["config"] or "")
+
+
+def server_processes():
+    """Return the processes of the Odoo server that this process belongs to."""
+    server = odoo.service.server.server
+    main = psutil.Process(server.pid if server else os.getpid())
+    return [main, *main.children(recursive=True)]
 
 
 class FakeWebsocket:
@@ -137,11 +168,25 @@ def own_urls():
     return [f"http://{network_address(name, port)}" for name in (host, "localhost", "127.0.0.1") for port in ports]
 
 
-def own_ends():
-    """Return this process's ends of its TCP connections: addresses and ports."""
-    process = psutil.Process()
+def own_ends(process=None):
+    """Return a process's ends of its TCP connections: addresses and ports. By default this process's."""
+    process = process or psutil.Process()
     connections = process.net_connections if hasattr(process, "net_connections") else process.connections
     return [tuple(connection.laddr) for connection in connections(kind="tcp") if connection.raddr]
+
+
+def is_of_this_server(address, port, application_name):
+    """Return whether a connection's client is a process of this Odoo server.
+
+    :param str address: of the client's end, None for a unix socket: then the PID in its name counts
+    """
+    for process in server_processes():
+        if not address and application_name == config["db_app_name"].replace("{pid}", str(process.pid)):
+            return True
+        with suppress(psutil.Error):
+            if address and (address, port) in own_ends(process):
+                return True
+    return False
 
 
 def server_version(cr):

@@ -6,10 +6,11 @@ A *result* is a `probes.listen.ListenResult` as a dictionary. *Steps* are what e
 - ``bus``: ``bus``, which is missing if its process was not found: ``result``, and ``delay``, the seconds until its
   dispatcher was called, None if it was not; ``misled``: the reverse proxies that pass /websocket to another process;
   ``is_direct``: the process was reached on its own host only
-- ``listeners``: ``deaf``, how many clients of a pool listen without a server; ``queue_job``: its ``result``, or None
+- ``listeners``: ``deaf``, how many clients of a pool listen without a server
 - ``slots``: ``level``, see `slots`
 - ``cron``, which may be missing: ``result`` in a cron worker, or None; ``delay``, the longest wait of a job in
   seconds; ``is_woken``, see `is_woken`
+- ``queue_job``, which is missing without that module: see `judge_queue_job`
 """
 
 from typing import NamedTuple
@@ -153,10 +154,53 @@ def judge_cron(steps, is_pooled):
     if not job.get("is_woken"):
         return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["restart"])
     works = {"code": verdict, "delay": job["delay"]}
-    queue_job = steps["listeners"].get("queue_job")
-    if queue_job and not is_delivered(queue_job["result"]):
-        return Conclusion(verdict, "warning", [works, _step("listeners", steps)], ["queue_job"])
     return _judge_outlook(verdict, works, steps)
+
+
+def judge_queue_job(found):
+    """Return the Conclusion on queue_job's runner.
+
+    :param dict found: of the step: ``result`` on the route of this server's own runner and its ``pool``, both None if
+        this server has none; ``runner``, a `probes.runner.RunnerResult` as a dictionary; and ``is_here``, whether that
+        is this server's own
+    """
+    result, runner = found["result"], found["runner"]
+    is_working = bool(runner["seconds"]) and None not in runner["seconds"]
+    works = {"code": "elsewhere", "delay": max(runner["seconds"], default=0) if is_working else 0}
+    if not result:
+        return _judge_job_runner(runner) or Conclusion("unknown", "unknown", [works], ["check_elsewhere"])
+    verdict = route_verdict(result, found["pool"])
+    if verdict == "unknown":
+        return Conclusion(verdict, "unknown", [_failure("unknown", result)], ["runner_log"])
+    if not is_delivered(result):
+        why = _judge_route(verdict, result, False).sentences if verdict != "session" else [{"code": "full"}]
+        if is_working:
+            return Conclusion(verdict, "warning", [*why, works | {"code": "still_working"}], ["queue_job"])
+        return Conclusion(verdict, "critical", why, ["queue_job"])
+    if conclusion := _judge_job_runner(runner, has_own=True):
+        return conclusion
+    works["code"] = verdict if found["is_here"] else f"standby_{verdict}"
+    if verdict == "session" and not found["pool"]:
+        return Conclusion(verdict, "warning", [works, {"code": "unwatched"}], ["queue_job"])
+    return Conclusion(verdict, "ok", [works], [])
+
+
+def _judge_job_runner(runner, has_own=False):
+    """Return the Conclusion on the runner that holds the lock, None if it receives notifications.
+
+    :param bool has_own: whether this server has a runner
+    """
+    if runner["pid"] is None and not runner["reason"]:
+        return Conclusion("deaf", "critical", [{"code": "no_runner"}], ["runner_log" if has_own else "load_runner"])
+    if runner["is_hidden"]:
+        return Conclusion("unknown", "unknown", [{"code": "hidden"}], ["see_runner"])
+    if not runner["seconds"]:
+        busy = [{"code": "busy"}]
+        return Conclusion("unknown", "unknown", [_failure("unknown", runner)] if runner["reason"] else busy, ["again"])
+    if None in runner["seconds"]:
+        remedies = ["restart"] if has_own else ["queue_job"]
+        return Conclusion("deaf", "critical", [{"code": "not_reacting"}], remedies)
+    return None
 
 
 def _judge_route(verdict, result, is_pooled, is_bus=False):

@@ -7,4 +7,6 @@ from . import step_route
 from . import step_bus
 from . import step_browser
 from . import step_pool
+from . import step_queue_job
 from . import step_cron
+from . import queue_job

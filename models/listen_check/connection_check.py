@@ -10,17 +10,22 @@ from odoo import api, fields, models
 
 from ...analysis import listening, pressure
 from ...fields import NullableFloat
+from ...odoo_internals import needs_job_runner
 from ...tools import LEVELS, selection_label
 
 # How many checks of each listener of a host are kept.
 KEPT = 20
-# The steps that are about the other listener.
-OF_OTHER = {"bus": ("cron",), "cron": ("bus", "browser")}
+# The steps that are about other listeners.
+OF_OTHER = {
+    "bus": ("cron", "queue_job"),
+    "cron": ("bus", "browser", "queue_job"),
+    "queue_job": ("configuration", "pooler", "listen", "bus", "browser", "listeners", "slots", "cron"),
+}
 
 
 class ConnectionCheck(models.Model):
-    """The verdict of a LISTEN check: on which kind of connection the bus, or the cron workers, of this
-    Odoo server listen. Proven by notifications: the evidence shows each step.
+    """The verdict of a LISTEN check: on which kind of connection the bus, the cron workers or
+    queue_job's runner of this Odoo server listen. Proven by notifications: the evidence shows each step.
 
     - ``direct``: on PostgreSQL itself
     - ``session``: through a pooler in session mode, which works as long as the pool has servers
@@ -36,7 +41,9 @@ class ConnectionCheck(models.Model):
     _order = "checked_at desc, id desc"
     _rec_name = "checked_at"
 
-    listener = fields.Selection([("bus", "Bus"), ("cron", "Cron")], required=True, readonly=True)
+    listener = fields.Selection(
+        [("bus", "Bus"), ("cron", "Cron"), ("queue_job", "Job Queue")], required=True, readonly=True
+    )
     verdict = fields.Selection(
         [
             ("direct", "Direct"),
@@ -126,14 +133,30 @@ class ConnectionCheck(models.Model):
     def last(self):
         """Return the last checks, for the page.
 
-        :return: a list of the values of at most two records, the bus before cron
+        :return: a list of the values of at most one record for each of the `_listeners`
         """
         names = ["listener", "verdict", "level", "summary", "checked_at", "host", "delay", "steps", "remedies"]
-        checks = self._last("bus") | self._last("cron")
+        checks = self.browse().concat(*map(self._last, self._listeners()))
         return [
             values | {"is_old": check._is_old()}
             for check, values in zip(checks, checks.read([*names, "evidence", "remedy"]), strict=True)
         ]
+
+    @api.model
+    def _listeners(self):
+        """Return the listeners that this Odoo has: queue_job's runner only where jobs need it."""
+        return ["bus", "cron", "queue_job"] if needs_job_runner(self.env) else ["bus", "cron"]
+
+    @api.model
+    def fields_get(self, allfields=None, attributes=None):
+        """Leave out listeners that this Odoo does not have."""
+        found = super().fields_get(allfields, attributes)
+        if "selection" in found.get("listener", {}):
+            listeners = self._listeners()
+            found["listener"]["selection"] = [
+                (name, label) for name, label in found["listener"]["selection"] if name in listeners
+            ]
+        return found
 
     @api.model
     def _last(self, listener):
@@ -141,7 +164,10 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _worst(self, listener):
-        """Return the worst of the last checks of each Odoo server, without those that are too old to count."""
+        """Return the worst of the last checks of each Odoo server, without those that are too old to count. None of a
+        listener that this Odoo does not have."""
+        if listener not in self._listeners():
+            return self.browse()
         last = [checks[0] for checks in self.search([("listener", "=", listener)]).grouped("host").values()]
         last = [check for check in last if not check._is_old()]
         return max(last, key=lambda check: pressure.severity(check.level), default=self.browse())
@@ -156,9 +182,12 @@ class ConnectionCheck(models.Model):
         """Store the verdicts.
 
         :param dict steps: name -> what a step of connection.check.run found
-        :return: the new records, the bus before cron
+        :return: the new records, the bus before cron and queue_job
         """
-        checks = self.create([self._bus_values(steps), self._cron_values(steps)])
+        values = [self._bus_values(steps), self._cron_values(steps)]
+        if "queue_job" in steps:
+            values.append(self._values("queue_job", steps, listening.judge_queue_job(steps["queue_job"]), None))
+        checks = self.create(values)
         for check in checks:
             others = [("listener", "=", check.listener), ("host", "=", check.host)]
             self.search(others, offset=KEPT).unlink()

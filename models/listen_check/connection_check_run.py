@@ -46,7 +46,8 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             ``name`` and ``title``, and how many ``echoes`` the step ``browser`` needs
         """
         run = self.create({}).sudo()
-        steps = [{"name": name, "title": title} for name, title in run._titles().items()]
+        titles = run._titles()
+        steps = [{"name": name, "title": titles[name]} for name in run._step_names()]
         return {"id": run.id, "token": run.token, "steps": steps, "echoes": ECHOES}
 
     def step(self, name, answer=None):
@@ -59,7 +60,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             ``is_pending`` if the step is to be called again, in a second
         """
         run = self._own()
-        if str(name) not in self._titles():
+        if str(name) not in self._step_names():
             raise UserError(self.env._("There is no step “%s”.", name))
         run._check_order(NEEDS.get(name, set()))
         do_step = getattr(run, f"_step_{name}")
@@ -82,11 +83,11 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     def finish(self):
         """Store what the steps found, once.
 
-        :return: the two records of connection.check
+        :return: the records of connection.check
         """
         run = self._own()
         if not run.check_ids:
-            run._check_order(run._titles().keys() - {"cron"})  # a scheduled check may do without it
+            run._check_order(set(run._step_names()) - {"cron"})  # a scheduled check may do without it
             run.check_ids = self.env["connection.check"].sudo()._conclude(run.steps)
         return run.check_ids
 
@@ -105,8 +106,15 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             "browser": self.env._("Do notifications reach this browser?"),
             "listeners": self.env._("Which other listeners use a pool?"),
             "slots": self.env._("Is the pool large enough?"),
+            "queue_job": self.env._("Does queue_job receive notifications?"),
             "cron": self.env._("How long does a triggered job wait?"),
         }
+
+    @api.model
+    def _step_names(self):
+        """Return the steps of a check in this Odoo, in their order."""
+        listeners = self.env["connection.check"]._listeners()
+        return [name for name in self._titles() if name != "queue_job" or name in listeners]
 
     @api.model
     def _step_words(self, facts):

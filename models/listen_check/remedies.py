@@ -30,10 +30,6 @@ def override_lines(facts):
     return [f"{facts['database']} = {target} pool_mode=session pool_size={facts['pool_size']}"]
 
 
-def queue_job_lines(facts):
-    return ["[queue_job]", f"jobrunner_db_host = {facts['host']}", f"jobrunner_db_port = {facts['port']}"]
-
-
 def alt_connection_lines(facts):
     return [
         "server_wide_modules = " + ",".join([*facts["modules"], "bus_alt_connection"]),
@@ -77,7 +73,6 @@ def proxy_lines(facts):
 # The code of a remedy -> the function that makes its lines.
 LINES = {
     "override": override_lines,
-    "queue_job": queue_job_lines,
     "alt_connection": alt_connection_lines,
     "service": service_lines,
     "service_proxy": proxy_lines,
@@ -102,8 +97,6 @@ class ConnectionCheck(models.Model):
                 host, port = self._postgresql_address(here["result"])
             target = {"host": host, "port": port, "database": system_database()}
             return facts | target | {"pool_size": steps["slots"]["needed"]}
-        if code == "queue_job":
-            return facts | self._direct_address(here["result"])
         if code == "proxy":
             return facts | {"bus_port": config["gevent_port"] if config["workers"] else config["http_port"]}
         bus_port = config["gevent_port"] + 1
@@ -140,7 +133,6 @@ class ConnectionCheck(models.Model):
             "override": self.env._(
                 "In pgbouncer.ini, section [databases]. If it has a line for postgres, add what is missing there:"
             ),
-            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL directly:"),
             "alt_connection": self.env._(
                 "Or connect only the bus to PostgreSQL directly, with the OCA's module bus_alt_connection in the "
                 "addons path. In odoo.conf, section [options]:"
@@ -173,7 +165,6 @@ class ConnectionCheck(models.Model):
                 "Then run RELOAD in PgBouncer's console and restart Odoo, because its listeners must reconnect. This "
                 "fixes the bus and cron."
             ),
-            "queue_job": self.env._("Then restart Odoo."),
             "alt_connection": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
             "service": self.env._(
                 "Then run systemctl enable --now odoo-bus, and pass /websocket to it, as below. The cron workers "

@@ -4,12 +4,10 @@ from odoo import api, models
 from odoo.tools import config
 
 from ...analysis import listening, readings
-from ...analysis.listening import LISTENER_SECONDS, is_delivered
+from ...analysis.listening import LISTENER_SECONDS
 from ...analysis.readings import CONSOLE
-from ...odoo_internals import queue_job_info, system_database
-from ...probes import listen
+from ...odoo_internals import system_database
 from ...probes.errors import QueryError
-from .step_route import address_text
 
 
 class ConnectionCheckRun(models.TransientModel):
@@ -28,20 +26,8 @@ class ConnectionCheckRun(models.TransientModel):
                 for endpoint, answer in self.env["pgbouncer.client"]._answers().items()
                 if isinstance(answer, QueryError)
             ],
-            "queue_job": self._queue_job() if "queue.job" in self.env else None,
         }
-        level = "warning" if deaf or facts["unread"] else "ok"
-        if facts["queue_job"] and not is_delivered(facts["queue_job"]["result"]):
-            level = "critical"
-        return facts | {"level": level}
-
-    @api.model
-    def _queue_job(self):
-        """Return the result of LISTEN on the connection of queue_job's runner, its route and its database."""
-        database = self.env.cr.dbname
-        info = queue_job_info(database)
-        self._commit_before_waiting()
-        return {"result": listen.probe(info)[0]._asdict(), "database": database, "route": listen.route(info)}
+        return facts | {"level": "warning" if deaf or facts["unread"] else "ok"}
 
     @api.model
     def _describe_listeners(self, facts):
@@ -63,21 +49,7 @@ class ConnectionCheckRun(models.TransientModel):
                 )
             )
         means += map(self._unread_text, facts["unread"])
-        if facts["queue_job"]:
-            result = facts["queue_job"]["result"]
-            seen.append(self.env._("queue_job's runner: %s", self._describe_result(result)[0]))
-            if not is_delivered(result):
-                means.append(
-                    self.env._(
-                        "queue_job listens on the database %(database)s over %(where)s and receives no notifications, "
-                        "so its jobs wait for a timer. Set "
-                        "jobrunner_db_host and jobrunner_db_port in the section [queue_job] of odoo.conf to "
-                        "PostgreSQL's own address.",
-                        database=facts["queue_job"]["database"],
-                        where=address_text(facts["queue_job"]["route"]),
-                    )
-                )
-        done = self.env._("Searched for long-lived connections to postgres, and for queue_job.")
+        done = self.env._("Searched for long-lived connections to postgres.")
         return (
             done,
             " ".join(seen),

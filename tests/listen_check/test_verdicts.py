@@ -53,14 +53,6 @@ class TestVerdicts(CheckCase):
             self.assertEqual(check.level, "warning")
             self.assertIn("If these clients listen, they receive no notifications: 10.0.0.9:4711.", check.summary)
 
-    def test_queue_job(self):
-        steps = found()
-        steps["listeners"]["queue_job"] = {"result": LOST, "database": "shop", "route": ["db", 6432]}
-        _bus, cron = self.conclude(steps)
-        self.assertEqual(cron.level, "warning")
-        self.assertIn("queue_job listens on the database shop over db:6432", cron.summary)
-        self.assertIn("jobrunner_db_host = 10.0.0.1\njobrunner_db_port = 5432", cron.remedy)
-
     def test_without_a_browser(self):
         """The result of the last browser is valid until another one has a different result."""
         for live, level in ((None, "ok"), (False, "critical"), (None, "critical"), (True, "ok"), (None, "ok")):

@@ -2,16 +2,23 @@ from unittest import TestCase
 
 from findings import (
     BLOCKED,
+    BUSY,
     DELIVERED,
     DIRECT,
     FAILED,
+    HIDDEN,
     LOST,
+    NOBODY,
+    QUEUE_JOB_VERDICTS,
     REJECTED,
     SESSION_POOL,
+    SILENT,
     TRANSACTION_POOL,
     UNREACHABLE,
+    UNREAD,
     VERDICTS,
     found,
+    found_queue_job,
 )
 
 from analysis import listening
@@ -131,17 +138,42 @@ class TestVerdicts(TestCase):
             self.assertEqual((conclusion.level, *codes(conclusion)), ("warning", ["direct", "step"], ["restart"]))
             self.assertEqual(conclusion.sentences[1]["step"]["name"], "listeners")
 
-    def test_queue_job(self):
-        for result, level, remedies in ((DELIVERED, "ok", []), (LOST, "warning", ["queue_job"])):
-            steps = found()
-            steps["listeners"]["queue_job"] = {"result": result}
-            bus, cron = judge(steps)
-            self.assertEqual((bus.level, cron.level, cron.remedies), ("ok", level, remedies))
-
     def test_scheduled_check_without_a_job(self):
         steps = found()
         del steps["cron"]
         self.assertEqual(judge(steps)[1].verdict, "unknown")
+
+
+class TestQueueJob(TestCase):
+    def test_verdicts(self):
+        for name, (step, expected) in QUEUE_JOB_VERDICTS.items():
+            with self.subTest(name):
+                conclusion = listening.judge_queue_job(step)
+                self.assertEqual(f"{conclusion.verdict} {conclusion.level}", expected)
+                self.assertTrue(conclusion.sentences)
+                self.assertEqual(conclusion.level == "ok", not conclusion.remedies)
+
+    def test_reasons(self):
+        for step, *expected in (
+            (found_queue_job(DIRECT), ["direct"], []),
+            (found_queue_job(DIRECT, is_here=False), ["standby_direct"], []),
+            (found_queue_job(DELIVERED), ["session", "unwatched"], ["queue_job"]),
+            (found_queue_job(BLOCKED, NOBODY, SESSION_POOL), ["full"], ["queue_job"]),
+            (found_queue_job(LOST, NOBODY), ["deaf_pooled"], ["queue_job"]),
+            (found_queue_job(LOST), ["deaf_pooled", "still_working"], ["queue_job"]),
+            (found_queue_job(DIRECT, SILENT), ["not_reacting"], ["restart"]),
+            (found_queue_job(None, SILENT), ["not_reacting"], ["queue_job"]),
+            (found_queue_job(DIRECT, NOBODY), ["no_runner"], ["runner_log"]),
+            (found_queue_job(None, NOBODY), ["no_runner"], ["load_runner"]),
+            (found_queue_job(DIRECT, HIDDEN), ["hidden"], ["see_runner"]),
+            (found_queue_job(DIRECT, BUSY), ["busy"], ["again"]),
+            (found_queue_job(DIRECT, UNREAD), ["unknown"], ["again"]),
+            (found_queue_job(None), ["elsewhere"], ["check_elsewhere"]),
+        ):
+            self.assertEqual(codes(listening.judge_queue_job(step)), tuple(expected))
+
+    def test_figures(self):
+        self.assertEqual(listening.judge_queue_job(found_queue_job(DIRECT)).sentences[0]["delay"], 0.03)
 
 
 class TestFigures(TestCase):
