@@ -198,7 +198,7 @@ def _judge_job_runner(runner, has_own=False):
         busy = [{"code": "busy"}]
         return Conclusion("unknown", "unknown", [_failure("unknown", runner)] if runner["reason"] else busy, ["again"])
     if None in runner["seconds"]:
-        remedies = ["restart"] if has_own else ["queue_job"]
+        remedies = ["end_holder"] if has_own else ["queue_job", "end_holder"]
         return Conclusion("deaf", "critical", [{"code": "not_reacting"}], remedies)
     return None
 

@@ -30,7 +30,17 @@ def see_runner_lines(facts):
     return [f'GRANT pg_read_all_stats TO "{facts["role"]}";']
 
 
-LINES = {"queue_job": queue_job_lines, "load_runner": load_runner_lines, "see_runner": see_runner_lines}
+def end_holder_lines(facts):
+    return [f"SELECT pg_terminate_backend({facts['pid']});"]
+
+
+# The code of a remedy -> the function that makes its lines.
+LINES = {
+    "queue_job": queue_job_lines,
+    "load_runner": load_runner_lines,
+    "see_runner": see_runner_lines,
+    "end_holder": end_holder_lines,
+}
 
 
 class ConnectionCheck(models.Model):
@@ -63,7 +73,7 @@ class ConnectionCheck(models.Model):
             ),
             "no_runner": self.env._("No runner of queue_job is connected to this database. Its jobs do not start."),
             "not_reacting": self.env._(
-                "The runner of queue_job that holds the lock receives no notifications. Its jobs do not start."
+                "The session that holds the lock of queue_job's runner receives no notifications. No job starts."
             ),
             "hidden": self.env._(
                 "Whether queue_job's runner receives notifications is unknown: Odoo's role cannot see its session."
@@ -84,6 +94,8 @@ class ConnectionCheck(models.Model):
             return facts | {"modules": list(config["server_wide_modules"])}
         if code == "see_runner":
             return facts | {"role": self.env["connection.endpoint"]._own_connection("current_user")}
+        if code == "end_holder":
+            return facts | {"pid": steps["queue_job"]["runner"]["pid"]}
         if code != "queue_job":
             return facts
         address = steps["queue_job"]["direct"] or self._direct_address({"server": None})
@@ -117,6 +129,10 @@ class ConnectionCheck(models.Model):
                 "capacity of queue_job's root channel must not be 0:"
             ),
             "see_runner": self.env._("As a superuser of PostgreSQL, so that Odoo's role can see the runner's session:"),
+            "end_holder": self.env._(
+                "End the session that holds the lock, in PostgreSQL as Odoo's role. A runner connects again. If a "
+                "server of a pool kept the lock of a runner that is gone, the next runner gets it:"
+            ),
             "runner_log": self.env._(
                 "Find out from Odoo's log why the runner is not connected: search for "
                 "odoo.addons.queue_job.jobrunner. It needs all databases of this Odoo server."
@@ -132,8 +148,15 @@ class ConnectionCheck(models.Model):
         """Return what to do after the lines of a remedy are pasted."""
         if facts["code"] == "see_runner":
             return self.env._("Then check again.")
-        then = self.env._("Then restart Odoo.")
-        reason = facts.get("reason")
+        if facts["code"] == "end_holder":
+            return self.env._("Check again after 10 s.")
+        if facts["code"] == "load_runner":
+            return self.env._("Then restart Odoo.")
+        then = self.env._(
+            "Then run RECONNECT in PgBouncer's console, because a server of the pool may keep the lock of the runner, "
+            "and restart Odoo."
+        )
+        reason = facts["reason"]
         if not reason:
             return then
         where = address_text((facts["host"], facts["port"]))

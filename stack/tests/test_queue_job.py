@@ -10,13 +10,13 @@ import psycopg2
 import pytest
 
 from probes import runner
-from servers import LOCALHOST, STACK
+from servers import LOCALHOST, STACK, PgBouncer
 from support import direct_odoo, wait_until
 from topologies import Site, Topology, deaf, session
 
 pytestmark = pytest.mark.timeout(600)
-# In which time a job starts that is not deaf, on a slow machine; the real runner waits for 5 s after its start.
-SOON_SECONDS = 10
+# In which time a job starts whose runner is not deaf, on a slow machine.
+SOON_SECONDS = 5
 LATE_SECONDS = 15
 KEY = 2293787760715711918
 LOADED = {"server_wide_modules": "base,rpc,web,queue_job"}
@@ -33,6 +33,31 @@ def template(pair, installed):
     pair.postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def wait_for_runner(site, since=0):
+    """Wait until the runner has read the jobs that were there before it, which needs no notifications.
+
+    :param int since: bytes of the log that are older
+    """
+    wait_until(lambda: b"database connections ready" in site.odoo.log.read_bytes()[since:], 30)
+
+
+def restart(site, is_ready=True):
+    site.odoo.kill()
+    since = site.odoo.log.stat().st_size
+    site.odoo.start()
+    site.wait_for_bus()
+    if is_ready:
+        wait_for_runner(site, since)
+
+
+def reconnect(site):
+    """Run what the remedy says in PgBouncer's console."""
+    admin = {"user": PgBouncer.admin, "password": site.pair.passwords[PgBouncer.admin], "dbname": "pgbouncer"}
+    with closing(psycopg2.connect(host=LOCALHOST, port=site.pgbouncer.port, **admin)) as console:
+        console.autocommit = True
+        console.cursor().execute("RECONNECT")
+
+
 @pytest.fixture
 def new_site(pair, template):
     """A function that starts a topology."""
@@ -41,7 +66,10 @@ def new_site(pair, template):
         def start(topology):
             site = Site(topology, pair, template)
             sites.callback(site.stop)
-            return site.start()
+            site.start()
+            if "queue_job" in site.topology.options.get("server_wide_modules", ""):
+                wait_for_runner(site)
+            return site
 
         yield start
 
@@ -57,12 +85,6 @@ def job_delay(site, seconds):
             return waited
         time.sleep(0.1)
     return None
-
-
-def restart(site):
-    site.odoo.kill()
-    site.odoo.start()
-    site.wait_for_bus()
 
 
 def verdict(site):
@@ -83,6 +105,8 @@ def test_transaction_mode(new_site):
 
     with site.odoo.configuration.open("a") as configuration:
         configuration.write(lines)
+    assert "RECONNECT" in check["remedy"]
+    reconnect(site)
     restart(site)
     assert job_delay(site, SOON_SECONDS) is not None
     check, found = verdict(site)
@@ -102,6 +126,7 @@ def test_environment(new_site):
     wrong = {"ODOO_QUEUE_JOB_JOBRUNNER_DB_HOST": LOCALHOST}
     wrong["ODOO_QUEUE_JOB_JOBRUNNER_DB_PORT"] = str(site.pgbouncer.port)
     site.odoo.environment = lambda: environment | wrong
+    reconnect(site)
     restart(site)
     assert job_delay(site, LATE_SECONDS) is None
     check, found = verdict(site)
@@ -110,6 +135,7 @@ def test_environment(new_site):
     assert right.keys() == wrong.keys()
 
     site.odoo.environment = lambda: environment | right
+    reconnect(site)
     restart(site)
     assert job_delay(site, SOON_SECONDS) is not None
     assert verdict(site)[1] == "direct ok"
@@ -140,6 +166,31 @@ def test_no_runner(new_site):
     configuration.write_text(f"{configuration.read_text()}{line}\n")
     restart(site)
     assert job_delay(site, SOON_SECONDS) is not None
+    check, found = verdict(site)
+    assert found == "direct ok", check["evidence"]
+
+
+def test_lock_that_a_pool_keeps(new_site):
+    """The route works after a restart, but a server of the pool holds the lock of the runner before."""
+    site = new_site(deaf("queue lock", options=LOADED | {"workers": 0}))
+    database, port = site.database, site.pair.postgresql.port
+    info = {"host": LOCALHOST, "user": "odoo", "password": site.pair.passwords["odoo"], "dbname": database}
+    direct = f"[queue_job]\njobrunner_db_host = {LOCALHOST}\njobrunner_db_port = {port}\n"
+    site.odoo.configuration.write_text(site.odoo.configuration.read_text() + direct)
+    site.odoo.kill()
+    site.pair.postgresql.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+    with closing(psycopg2.connect(port=site.pgbouncer.port, **info)) as gone:
+        gone.autocommit = True
+        gone.cursor().execute("SELECT pg_advisory_lock(%s)", [KEY])
+    restart(site, is_ready=False)
+    assert job_delay(site, LATE_SECONDS) is None
+    check, found = verdict(site)
+    assert found == "deaf critical", check["evidence"]
+
+    [line] = re.findall(r"^SELECT pg_terminate_backend\(\d+\);$", check["remedy"], re.MULTILINE)
+    with closing(psycopg2.connect(port=port, **info)) as session_of_odoo:
+        session_of_odoo.cursor().execute(line)
+    assert job_delay(site, 3 * SOON_SECONDS) is not None
     check, found = verdict(site)
     assert found == "direct ok", check["evidence"]
 
@@ -206,11 +257,12 @@ def test_holder_that_does_not_listen(runner_info, take_lock):
     assert found.seconds == (None,)
 
 
-def test_holder_that_is_busy(runner_info, take_lock):
+def test_holder_that_is_busy(pair, runner_info, take_lock):
     connection = take_lock()
     thread = threading.Thread(target=lambda: connection.cursor().execute("SELECT pg_sleep(4)"))
     thread.start()
-    wait_until(lambda: connection.isexecuting())
+    query = f"SELECT state FROM pg_stat_activity WHERE pid = {connection.info.backend_pid}"
+    wait_until(lambda: pair.postgresql.execute(query) == [("active",)])
     found = runner.probe(runner_info, KEY)
     thread.join()
     assert (found.is_busy, found.seconds) == (True, ())

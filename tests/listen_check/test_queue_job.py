@@ -79,7 +79,7 @@ class TestVerdict(CheckCase):
 
     def test_section(self):
         remedy = self.remedy()
-        self.assertIn("[queue_job]\njobrunner_db_host = 10.0.0.1\njobrunner_db_port = 5432\nThen restart Odoo.", remedy)
+        self.assertIn("[queue_job]\njobrunner_db_host = 10.0.0.1\njobrunner_db_port = 5432\nThen run RECONNECT", remedy)
 
     def test_environment(self):
         self.enterContext(patch.object(remedies, "has_job_runner_section", lambda: False))
@@ -103,6 +103,8 @@ class TestVerdict(CheckCase):
             "server_wide_modules = " + ",".join([*config["server_wide_modules"], "queue_job"]),
             self.conclude_queue_job(found_queue_job(None, NOBODY)).remedy,
         )
+        lines = "SELECT pg_terminate_backend(4711);"
+        self.assertIn(lines, self.conclude_queue_job(found_queue_job(DIRECT, SILENT)).remedy)
         self.assertIn('TO "odoo";', self.conclude_queue_job(found_queue_job(DIRECT, HIDDEN)).remedy)
 
     def test_last_and_worst(self):
