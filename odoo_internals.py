@@ -10,7 +10,8 @@ Known for 19.0; what is known of 20.0 is noted beside it:
 - ``odoo.addons.base.models.ir_cron``: the channel ``cron_trigger``, its payload, and `_intervalTypes`
 - ``odoo.service``: the server that runs in this process, and `retrying`
 - ``odoo.evented``: this is the gevent process (20.0: there may be several, ``--gevent-workers``)
-- the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection
+- the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection; queue_job's patches of
+  the server, by which its runner is started, its lock, and where it reads its options
 """
 
 import itertools
@@ -73,10 +74,32 @@ def bus_info():
     return alt._connection_info_for(system_database()) if alt else listener_info()
 
 
-def queue_job_info(dbname):
-    """Return psycopg2's parameters of the connection on which queue_job's runner listens."""
-    runner = sys.modules.get("odoo.addons.queue_job.jobrunner.runner")
-    return runner._connection_info_for(dbname) if runner else connection_info_for(dbname)[1]
+def needs_job_runner(env):
+    """Return whether the jobs of this database need queue_job's runner. With queue_job_cron_jobrunner, the cron workers
+    start them."""
+    return "queue.job" in env and "queue_job_cron_jobrunner" not in env.registry._init_modules
+
+
+def job_runner():
+    """Return the module of queue_job's runner."""
+    return sys.modules["odoo.addons.queue_job.jobrunner.runner"]
+
+
+def has_job_runner():
+    """Return whether this Odoo server runs queue_job's runner: the module was loaded before the server started, and its
+    root channel has a capacity."""
+    jobrunner = sys.modules["odoo.addons.queue_job.jobrunner"]
+    is_patched = jobrunner.runner_thread or hasattr(odoo.service.server.server, "jobrunner")
+    return bool(is_patched) and jobrunner._is_runner_enabled()
+
+
+def has_job_runner_section():
+    """Return whether queue_job's runner reads the section [queue_job] of odoo.conf: not with server_environment, nor
+    where an environment variable has an address."""
+    names = ("HOST", "PORT", "USER", "PASSWORD")
+    is_set = any(os.environ.get(f"ODOO_QUEUE_JOB_JOBRUNNER_DB_{name}") for name in names)
+    is_elsewhere = "odoo.addons.server_environment" in sys.modules
+    return not is_set and not is_elsewhere and os.path.exists(config["config"] or "")
 
 
 class FakeWebsocket:
@@ -223,6 +246,17 @@ def ended_cron_threads():
         return 0
     alive = [thread for thread in threading.enumerate() if re.fullmatch(r"odoo\.service\.cron\.cron\d+", thread.name)]
     return config["max_cron_threads"] - len(alive)
+
+
+def is_of_this_server(address, port, application_name):
+    """Return whether a connection's client is a process of this Odoo server.
+
+    :param str address: of the client's end, None for a unix socket: then the PID in its name counts
+    """
+    pids = server_pids()
+    if address:
+        return local_ends().get((address, port)) in pids
+    return application_name in {config["db_app_name"].replace("{pid}", str(pid)) for pid in pids}
 
 
 def server_version(cr):

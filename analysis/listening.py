@@ -1,4 +1,4 @@
-"""What the steps of a LISTEN check found -> verdicts, as codes and figures.
+"""What the steps of a LISTEN check found -> facts that the verdicts are made of.
 
 A *result* is a `probes.listen.ListenResult` as a dictionary. *Steps* are what each step found, by name:
 
@@ -11,13 +11,12 @@ A *result* is a `probes.listen.ListenResult` as a dictionary. *Steps* are what e
 - ``browser``: ``is_live``, whether notifications reached the browser; None if no browser took part
 - ``silence``, which may be missing: ``bus`` and ``cron``, each the ``result`` after a silence, or None
 - ``listeners``: ``unasked``, how many listeners of Odoo were seen that nothing is known of; ``deaf_cron``, the names
-  of cron workers that listen without a server; ``queue_job``: its ``result``, or None
+  of cron workers that listen without a server
 - ``slots``: the levels of the pools of this process, ``here``, and of the ``bus``, see `slots`
 - ``cron``, which may be missing: ``result`` in a cron worker, or None; ``delay``, the longest wait of a job in
   seconds; ``is_woken``, see `is_woken`; ``ended_threads``; ``has_workers``: whether this Odoo server has any
+- ``queue_job``, which is missing without that module: see `listen_verdicts.judge_queue_job`
 """
-
-from typing import NamedTuple
 
 from . import readings
 from .bottleneck import pool_size
@@ -43,15 +42,6 @@ RETRY_SECONDS = 50
 RESTART_SECONDS = 180
 # The levels, the worst last.
 LEVELS = ("ok", "unknown", "warning", "critical")
-
-
-class Conclusion(NamedTuple):
-    """The verdict on a listener. ``sentences`` are dictionaries: a ``code`` and its figures. ``remedies`` are codes."""
-
-    verdict: str
-    level: str
-    sentences: list
-    remedies: list
 
 
 def is_delivered(result):
@@ -205,181 +195,3 @@ def concerned(steps):
 def is_working(process):
     """Return whether a process of the bus receives notifications, over new connections, too."""
     return process["delay"] is not None and not process["missed"] and is_delivered(process["result"])
-
-
-def judge_bus(steps, is_pooled):
-    """Return the Conclusion on the bus.
-
-    :param bool is_pooled: whether a pooler is in the path of this process's own connection
-    """
-    processes = steps["bus"]["processes"]
-    if not processes:
-        return _judge_missing_bus(steps)
-    conclusions = [_judge_process(process, steps, is_pooled) for process in processes]
-    worst = max(conclusions, key=lambda conclusion: LEVELS.index(conclusion.level))
-    if worst.level == "critical":
-        if len(processes) > 1:
-            bad = [conclusion.level == "critical" for conclusion in conclusions]
-            process = processes[bad.index(True)]
-            names = {name: process[name] for name in ("host", "pid", "port")}
-            one = {"code": "one_of", "bad": sum(bad), "count": len(processes)} | names
-            worst = worst._replace(sentences=[one, *worst.sentences])
-        return worst
-    return _worse(worst, _judge_reach(worst, steps))
-
-
-def _judge_missing_bus(steps):
-    """Return the Conclusion if no process of the bus answered."""
-    is_live, facts = steps["browser"]["is_live"], steps["bus"]
-    if not is_live and facts["is_refused"] and steps["websocket"]["is_open"] is False:
-        return Conclusion("deaf", "critical", [{"code": "no_process"}], ["bus_process", "proxy"])
-    sentences = [_step("bus", steps), *([{"code": "in_browser"}] if is_live else [])]
-    return Conclusion("unknown", "unknown", sentences, ["proxy"])
-
-
-def _judge_process(process, steps, is_pooled):
-    """Return the Conclusion on one process of the bus, whether browsers reach it or not."""
-    here, result, delay = steps["pooler"], process["result"], process["delay"]
-    verdict = route_verdict(result, process["pool"])
-    is_usable = verdict in ("direct", "session")
-    if is_usable and not is_delivered(result):
-        return _judge_full_pool(is_working=delay is not None)
-    if is_usable and not can_notify(here["result"]):
-        return Conclusion(verdict, "critical", [_failure("cannot_notify", here["result"])], ["override"])
-    if process["missed"]:
-        missed = {"code": "missed", "missed": process["missed"]}
-        return Conclusion("deaf", "critical", [missed], _route_remedies(verdict, result, is_pooled, is_bus=True))
-    if not is_usable:
-        bad = _judge_route(verdict, result, is_pooled, is_bus=True)
-        return _only_old(bad) if delay is not None and can_notify(here["result"]) else bad
-    if delay is None:
-        if is_apart(result, here["result"]):
-            apart = {"code": "apart", "bus": _place(result), "here": _place(here["result"])}
-            return Conclusion("deaf", "critical", [apart], ["apart"])
-        return Conclusion("deaf", "critical", [{"code": "old_connection"}], ["restart"])
-    return _judge_outlook(verdict, {"code": verdict, "delay": delay}, steps, process)
-
-
-def _judge_reach(conclusion, steps):
-    """Return the Conclusion on the way from the bus to the browsers."""
-    verdict, sentences = conclusion.verdict, conclusion.sentences
-    is_live, is_open = steps["browser"]["is_live"], steps["websocket"]["is_open"]
-    if is_live:
-        return conclusion
-    is_used = any(process["websockets"] for process in steps["bus"]["processes"])
-    if is_open or is_used:
-        if is_live is None:
-            return conclusion
-        return Conclusion(verdict, "warning", [*sentences, {"code": "not_in_this_browser"}], ["browser"])
-    if is_live is False or (is_open is False and steps["bus"]["is_proxied"]):
-        return Conclusion(verdict, "critical", [*sentences, {"code": "not_in_browser"}], ["proxy"])
-    return Conclusion(verdict, "warning", [*sentences, {"code": "no_browser"}], ["proxy"])
-
-
-def judge_cron(steps, is_pooled):
-    """Return the Conclusion on the cron workers. For the parameters see `judge_bus`."""
-    here, job = steps["pooler"], steps.get("cron", {})
-    result = job.get("result") or here["result"]
-    verdict = route_verdict(result, here["pool"])
-    if job.get("ended_threads"):
-        ended = {"code": "ended_threads", "ended": job["ended_threads"]}
-        return Conclusion("deaf", "critical", [ended], ["restart"])
-    if verdict not in ("direct", "session"):
-        bad = _judge_route(verdict, result, is_pooled)
-        return _only_old(bad) if job.get("is_woken") else bad
-    if not is_delivered(result):
-        return _judge_full_pool(is_working=job.get("is_woken"))
-    if not job.get("is_woken"):
-        if not job.get("has_workers", True):
-            return Conclusion("unknown", "unknown", [{"code": "no_workers"}], ["workers"])
-        return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["restart"])
-    works = {"code": verdict, "delay": job["delay"]}
-    queue_job = steps["listeners"].get("queue_job")
-    if queue_job and not is_delivered(queue_job["result"]):
-        return Conclusion(verdict, "warning", [works, _step("listeners", steps)], ["queue_job"])
-    return _judge_outlook(verdict, works, steps)
-
-
-def is_apart(result, other):
-    """Return whether two results are of different databases, or of different servers."""
-    if result["started_at"] is None or other["started_at"] is None:
-        return False
-    return _place(result)["database"] != _place(other)["database"] or result["started_at"] != other["started_at"]
-
-
-def _place(result):
-    return {name: result[name] for name in ("database", "server")}
-
-
-def _worse(one, other):
-    return max(one, other, key=lambda conclusion: LEVELS.index(conclusion.level))
-
-
-def _only_old(bad):
-    """Return the Conclusion on a listener that receives notifications over a connection that could not be made now."""
-    if bad.verdict == "unknown":
-        return bad
-    return Conclusion(bad.verdict, "warning", [{"code": "only_old"}, *bad.sentences], bad.remedies)
-
-
-def _judge_route(verdict, result, is_pooled, is_bus=False):
-    """Return the Conclusion on a route over which no notification is received."""
-    remedies = _route_remedies(verdict, result, is_pooled, is_bus)
-    if verdict == "deaf":
-        why = "rejected" if result["reason"] else "pooled" if result["is_pooled"] else "lost"
-        return Conclusion(verdict, "critical", [_failure(f"deaf_{why}", result)], remedies)
-    if verdict == "unreachable":
-        return Conclusion(verdict, "critical", [_failure("unreachable", result)], remedies)
-    return Conclusion(verdict, "unknown", [_failure("unknown", result)], remedies)
-
-
-def _route_remedies(verdict, result, is_pooled, is_bus):
-    if verdict == "unreachable":
-        return ["override"] if is_pooled else ["role"]
-    if verdict == "unknown":
-        return ["logs"]
-    return ["override", *(["alt_connection", "service", "service_proxy"] if is_bus else [])]
-
-
-def _judge_full_pool(is_working):
-    """Return the Conclusion on a session pool that has no servers left."""
-    code, level = ("nearly_full", "warning") if is_working else ("full", "critical")
-    return Conclusion("session", level, [{"code": code}], ["override"])
-
-
-def _judge_outlook(verdict, works, steps, process=None):
-    """Return the Conclusion on a listener that works, but might not continue to.
-
-    :param dict process: of the bus; None for the cron workers
-    """
-    result = process["result"] if process else steps["cron"]["result"]
-    listener = "bus" if process else "cron"
-    # Cron workers are replaced at once when they notice that they lost their connection; cron threads end.
-    is_hurt = process or steps["cron"]["is_threaded"]
-    silence = steps.get("silence", {}).get(listener)
-    outcomes = ("lost", "failed") if is_hurt else ("lost",)
-    slots = steps["slots"]["bus" if process else "here"]
-    listeners, timeout = steps["listeners"], result["idle_timeout"]
-    doubts = (
-        (is_hurt and timeout, {"code": "idle_timeout", "seconds": timeout}, "idle_timeout"),
-        (silence and silence["outcome"] in outcomes, {"code": "silence"}, "keep_open"),
-        (process and process["cuts"], {"code": "cuts", "cuts": process and process["cuts"]}, "keep_open"),
-        (result["lost_tries"], {"code": "some_lost", "lost": result["lost_tries"]}, "override"),
-        (verdict == "session" and slots != "ok", _step("slots", steps), "override"),
-        (not process and listeners["deaf_cron"], {"code": "deaf_workers", "names": listeners["deaf_cron"]}, "restart"),
-        (listeners["unasked"], {"code": "unasked", "count": listeners["unasked"]}, "each_server"),
-    )
-    found = [(sentence, remedy) for is_found, sentence, remedy in doubts if is_found]
-    if not found:
-        return Conclusion(verdict, "ok", [works], [])
-    sentences, remedies = zip(*found, strict=True)
-    return Conclusion(verdict, "warning", [works, *sentences], list(dict.fromkeys(remedies)))
-
-
-def _failure(code, result):
-    return {"code": code, "reason": result["reason"], "detail": result["detail"]}
-
-
-def _step(name, steps):
-    """Return the sentence that says what a step means."""
-    return {"code": "step", "step": steps[name] | {"name": name}}

@@ -123,6 +123,27 @@ SELECT datid::text AS datid, EXTRACT(EPOCH FROM stats_reset)::float8 AS stats_re
 """
 
 
+def lock_holder(key, query, since):
+    """Return the query for the backend that holds an advisory lock on this database: one row, of NULL if there is none.
+
+    :param int key: of the lock, 64 bits
+    :param str query: the row has whether the backend ended this query later than
+    :param float since: in seconds since the epoch, by PostgreSQL's clock
+    """
+    return f"""
+SELECT activity.pid, host(client_addr) AS address, client_port AS port,
+       {readable("application_name")} AS application_name, COALESCE(query = '{HIDDEN_QUERY}', false) AS is_hidden,
+       COALESCE(state = 'active', false) AS is_busy,
+       state <> 'active' AND query = '{query}' AND state_change > to_timestamp({since:f}) AS has_ended
+  FROM pg_database
+  LEFT JOIN pg_locks AS lock
+    ON lock.database = pg_database.oid AND locktype = 'advisory' AND granted AND objsubid = 1
+   AND (classid::bigint << 32) + objid::bigint = {key:d}
+  LEFT JOIN pg_stat_activity AS activity ON activity.pid = lock.pid
+ WHERE pg_database.datname = current_database()
+"""
+
+
 def sample_queries(server_version, timeout):
     """Return the commands of a sample. They run in one transaction, because of transaction pooling.
 

@@ -30,8 +30,10 @@ server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
     "trixie pgbouncer postgresql-17 postgresql-client-17"
     "unstable pgbouncer postgresql-18 postgresql-client-18")
 
-# It connects Odoo's bus directly to PostgreSQL.
-oca_addons=odoo-addon-bus-alt-connection==19.0.1.0.0.2
+# One connects Odoo's bus directly to PostgreSQL, the other is a listener of its own.
+oca_addons=(odoo-addon-bus-alt-connection==19.0.1.0.0.2 odoo-addon-queue-job==19.0.2.4.0.1)
+# What they require beyond Odoo's own requirements.
+oca_libraries=(openupgradelib==3.13.7)
 axe_core=axe-core@4.14.1
 
 step() { echo "==> $*"; echo "==> $*" >>"$log"; }
@@ -186,9 +188,11 @@ fetch_exporters() { # folder
 }
 
 fetch_addons() { # folder
-    step "Downloading the OCA's bus_alt_connection"
-    "$python" -m pip install --quiet --no-deps --target "$1" "$oca_addons" >>"$log" 2>&1 ||
-        fail "could not download $oca_addons" "read the log above; is PyPI reachable?"
+    step "Downloading the OCA's addons"
+    {
+        "$python" -m pip install --quiet --no-deps --target "$1" "${oca_addons[@]}" &&
+            "$python" -m pip install --quiet --no-deps --target "$1/libraries" "${oca_libraries[@]}"
+    } >>"$log" 2>&1 || fail "could not download ${oca_addons[*]}" "read the log above; is PyPI reachable?"
 }
 
 fetch_axe() { # folder
@@ -231,7 +235,7 @@ if [ "$purpose" = test ]; then
         suite=${servers%% *}
         cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"
     done
-    cached "addons-$(echo "$oca_addons" | key)" fetch_addons addons
+    cached "addons-$(echo "${oca_addons[@]}" "${oca_libraries[@]}" | key)" fetch_addons addons
     cached "axe-$(echo "$axe_core" | key)" fetch_axe axe
 fi
 [ "$purpose" != bench ] || cached exporters-1 fetch_exporters exporters

@@ -4,6 +4,7 @@ import math
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Domain
 
 from ...analysis.incidents import Rule
 from ...fields import NullableFloat
@@ -24,9 +25,10 @@ RULES = {
     "unanswered_samples": (("postgresql", "pgbouncer"), "samples"),
     "deaf_bus_samples": (("postgresql",), "samples"),
     "deaf_cron_samples": (("postgresql",), "samples"),
+    "deaf_queue_job_samples": (("postgresql",), "samples"),
 }
 # The rules about the last LISTEN check -> the listener that was checked.
-LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron"}
+LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron", "deaf_queue_job_samples": "queue_job"}
 # What a rule of an endpoint may set otherwise.
 SETTINGS = ("is_on", "warning", "critical", "samples", "of_samples", "good_samples")
 # How many samples of a pool are remembered while one of them violates a rule.
@@ -132,6 +134,25 @@ class ConnectionRule(models.Model):
     @api.onchange("rule")
     def _onchange_rule(self):
         self.update(self.search([("endpoint_id", "=", False), ("rule", "=", self.rule)], limit=1)._settings())
+
+    @api.model
+    def _absent(self):
+        """Return the rules about listeners that this Odoo does not have."""
+        listeners = self.env["connection.check"]._listeners()
+        return [rule for rule, listener in LISTENERS.items() if listener not in listeners]
+
+    @api.model
+    def _search(self, domain, *args, **kwargs):
+        return super()._search(Domain(domain) & Domain("rule", "not in", self._absent()), *args, **kwargs)
+
+    @api.model
+    def fields_get(self, allfields=None, attributes=None):
+        found, absent = super().fields_get(allfields, attributes), self._absent()
+        if "selection" in found.get("rule", {}):
+            found["rule"]["selection"] = [
+                (name, label) for name, label in found["rule"]["selection"] if name not in absent
+            ]
+        return found
 
     def _settings(self):
         return {name: self[name] for name in SETTINGS} if self else {}

@@ -20,6 +20,7 @@ RULE_LABELS = [
     ("unanswered_samples", "No Answer"),
     ("deaf_bus_samples", "Deaf Bus"),
     ("deaf_cron_samples", "Deaf Cron"),
+    ("deaf_queue_job_samples", "Deaf Job Queue"),
 ]
 
 DESCRIPTIONS = {
@@ -61,6 +62,10 @@ DESCRIPTIONS = {
     "deaf_cron_samples": _lt(
         "In the last LISTEN check, Odoo's cron workers received no notifications: triggered jobs start up to a minute "
         "late."
+    ),
+    "deaf_queue_job_samples": _lt(
+        "In the last LISTEN check, queue_job's runner received no notifications, or there was none: its jobs do not "
+        "start."
     ),
 }
 
@@ -111,6 +116,7 @@ ADVICE = {
     ),
     "deaf_bus_samples": _APPLY,
     "deaf_cron_samples": _APPLY,
+    "deaf_queue_job_samples": _APPLY,
 }
 
 # For the rules about a queue: bottleneck of `pgbouncer.pool` -> what to do instead.

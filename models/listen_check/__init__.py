@@ -13,4 +13,6 @@ from . import step_browser
 from . import step_silence
 from . import step_listeners
 from . import step_pool
+from . import step_queue_job
 from . import step_cron
+from . import queue_job

@@ -6,21 +6,26 @@ It calls the steps of a check for their titles and words only.
 import socket
 
 from odoo import api, fields, models
+from odoo.tools import config
 
-from ...analysis import listening
+from ...analysis import listen_verdicts, listening
 from ...fields import NullableFloat
-from ...odoo_internals import server_pid
+from ...odoo_internals import needs_job_runner, server_pid
 from ...tools import LEVELS, selection_label
 
 # How many checks of each listener are kept.
 KEPT = 20
-# The steps that are about the other listener.
-OF_OTHER = {"bus": ("cron",), "cron": ("bus", "websocket", "browser")}
+# The steps that are about other listeners.
+OF_OTHER = {
+    "bus": ("cron", "queue_job"),
+    "cron": ("bus", "websocket", "browser", "queue_job"),
+    "queue_job": "configuration pooler listen bus websocket browser silence listeners slots cron".split(),
+}
 
 
 class ConnectionCheck(models.Model):
-    """The verdict of a LISTEN check: on which kind of connection the bus, or the cron workers, of this
-    Odoo server listen. Proven by notifications: the evidence shows each step.
+    """The verdict of a LISTEN check: on which kind of connection the bus, the cron workers or
+    queue_job's runner of this Odoo server listen. Proven by notifications: the evidence shows each step.
 
     - ``direct``: on PostgreSQL itself
     - ``session``: through a pooler in session mode, which works as long as the pool has servers
@@ -36,7 +41,9 @@ class ConnectionCheck(models.Model):
     _order = "checked_at desc, id desc"
     _rec_name = "checked_at"
 
-    listener = fields.Selection([("bus", "Bus"), ("cron", "Cron")], required=True, readonly=True)
+    listener = fields.Selection(
+        [("bus", "Bus"), ("cron", "Cron"), ("queue_job", "Job Queue")], required=True, readonly=True
+    )
     verdict = fields.Selection(
         [
             ("direct", "Direct"),
@@ -135,23 +142,43 @@ class ConnectionCheck(models.Model):
     def last(self):
         """Return the worst of the current checks of each kind of listener, for the page.
 
-        :return: a list of the values of at most two records, the bus before cron
+        :return: a list of the values of at most one record for each of the `_listeners`
         """
         names = ["listener", "verdict", "level", "summary", "checked_at", "host", "port", "delay", "steps", "remedies"]
-        checks = self._worst("bus") | self._worst("cron")
+        checks = self.browse().concat(*map(self._worst, self._listeners()))
         return [
             values | {"is_old": check._is_old(), "server": check._server_text(), "others": check._others_text()}
             for check, values in zip(checks, checks.read([*names, "evidence", "remedy"]), strict=True)
         ]
 
     @api.model
+    def _listeners(self):
+        """Return the listeners that this Odoo has: queue_job's runner only where jobs need it."""
+        return ["bus", "cron", "queue_job"] if needs_job_runner(self.env) else ["bus", "cron"]
+
+    @api.model
+    def fields_get(self, allfields=None, attributes=None):
+        """Leave out listeners that this Odoo does not have."""
+        found = super().fields_get(allfields, attributes)
+        if "selection" in found.get("listener", {}):
+            listeners = self._listeners()
+            found["listener"]["selection"] = [
+                (name, label) for name, label in found["listener"]["selection"] if name in listeners
+            ]
+        return found
+
+    @api.model
     def _conclude(self, steps):
         """Store the verdicts.
 
         :param dict steps: name -> what a step of connection.check.run found
-        :return: the new records, the bus before cron
+        :return: the new records, the bus before cron and queue_job
         """
-        checks = self.create([self._bus_values(steps), self._cron_values(steps)])
+        values = [self._bus_values(steps), self._cron_values(steps)]
+        if "queue_job" in steps:
+            server = {"host": socket.gethostname(), "port": config["http_port"], "pid": server_pid(), "sockets": []}
+            values.append(self._values("queue_job", steps, listen_verdicts.judge_queue_job(steps["queue_job"]), server))
+        checks = self.create(values)
         for check in checks:
             names = ("listener", "host", "port")
             self.search([(name, "=", check[name]) for name in names], offset=KEPT).unlink()
@@ -169,7 +196,7 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _bus_values(self, steps):
-        conclusion = listening.judge_bus(steps, self._is_pooled())
+        conclusion = listen_verdicts.judge_bus(steps, self._is_pooled())
         is_live = {True: "yes", False: "no"}.get(steps["browser"]["is_live"])
         covered = [[process["host"], process["port"]] for process in steps["bus"]["processes"]]
         values = self._values("bus", steps, conclusion, listening.concerned(steps))
@@ -180,7 +207,7 @@ class ConnectionCheck(models.Model):
         job, process = steps.get("cron", {}), None
         if server := job.get("server"):
             process = server | {"host": job["workers"][-1][0]}
-        conclusion = listening.judge_cron(steps, self._is_pooled())
+        conclusion = listen_verdicts.judge_cron(steps, self._is_pooled())
         return self._values("cron", steps, conclusion, process) | {"delay": job.get("delay")}
 
     @api.model

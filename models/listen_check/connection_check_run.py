@@ -57,8 +57,8 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             ``name`` and ``title``, and how many ``echoes`` the step ``browser`` needs
         """
         run = self.create({}).sudo()
-        titles = self._titles()
-        steps = [{"name": name, "title": titles[name]} for name in run._names()]
+        titles = run._titles()
+        steps = [{"name": name, "title": titles[name]} for name in run._step_names()]
         return {"id": run.id, "token": run.token, "steps": steps, "echoes": ECHOES}
 
     def step(self, name, answer=None):
@@ -71,7 +71,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             ``is_pending`` if the step is to be called again, in a second
         """
         run = self._own()
-        if str(name) not in self._titles():
+        if str(name) not in run._step_names():
             raise UserError(self.env._("There is no step “%s”.", name))
         run._check_order(NEEDS.get(name, set()))
         do_step = getattr(run, f"_step_{name}")
@@ -94,21 +94,17 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     def finish(self):
         """Store what the steps found, once.
 
-        :return: the two records of connection.check
+        :return: the records of connection.check
         """
         run = self._own()
         if not run.check_ids:
-            run._check_order(run._titles().keys() - OPTIONAL)
+            run._check_order(set(run._step_names()) - OPTIONAL)
             run.check_ids = self.env["connection.check"].sudo()._conclude(run.steps)
         return run.check_ids
 
     def _commit_before_waiting(self):
         """Commit, so that no server of a pool is held while a probe takes seconds."""
         self.env.cr.commit()  # pylint: disable=invalid-commit
-
-    def _names(self):
-        """Return the names of the steps of this run, in their order."""
-        return [name for name in self._titles() if name != "silence" or self.is_silent]
 
     @api.model
     def _titles(self):
@@ -123,8 +119,15 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
             "silence": self.env._("Does an idle connection stay open?"),
             "listeners": self.env._("Is every listener accounted for?"),
             "slots": self.env._("Is the pool large enough?"),
+            "queue_job": self.env._("Does queue_job receive notifications?"),
             "cron": self.env._("How long does a triggered job wait?"),
         }
+
+    def _step_names(self):
+        """Return the names of the steps of this run, in their order."""
+        left_out = {"queue_job"}.difference(self.env["connection.check"]._listeners())
+        left_out |= set() if self.is_silent else {"silence"}
+        return [name for name in self._titles() if name not in left_out]
 
     @api.model
     def _step_words(self, facts):

@@ -37,6 +37,8 @@ class ConnectionCheck(models.Model):
     @api.model
     def _current(self, listener):
         """Return the last check of each listener of a kind that still exists, as far as is known; the newest first."""
+        if listener not in self._listeners():
+            return self.browse()
         names = ["host", "port", "level", "checked_at", "is_gone", "covered"]
         last, known = self.browse(), set()
         for check in self.search_fetch([("listener", "=", listener)], names):

@@ -25,10 +25,6 @@ def enable_lines(facts):
     return [f"ENABLE {facts['name']};"]
 
 
-def queue_job_lines(facts):
-    return ["[queue_job]", f"jobrunner_db_host = {facts['host']}", f"jobrunner_db_port = {facts['port']}"]
-
-
 def alt_connection_lines(facts):
     return [
         *([f"server_wide_modules = {','.join(facts['modules'])}"] if facts["modules"] else []),
@@ -97,7 +93,6 @@ LINES = {
     "user": other_lines,
     "resume": resume_lines,
     "enable": enable_lines,
-    "queue_job": queue_job_lines,
     "alt_connection": alt_connection_lines,
     "alt_variables": alt_variable_lines,
     "service": service_lines,
@@ -244,7 +239,6 @@ class ConnectionCheck(models.Model):
     def _remedy_titles(self):
         proxy = self.env._("In nginx's server block, with the host of the bus process:")
         return {
-            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL directly:"),
             "alt_connection": self.env._(
                 "Connect only the bus to PostgreSQL directly, with the OCA's module bus_alt_connection in the addons "
                 "path. In odoo.conf, section [options]:"
@@ -295,7 +289,6 @@ class ConnectionCheck(models.Model):
     def _remedy_sequels(self, facts):
         """Return what to do after the lines of a remedy are pasted."""
         reload_nginx = self.env._("Then run nginx -s reload.")
-        restart = self.env._("Then restart Odoo.")
         restart_both = self.env._("Then restart PgBouncer and Odoo.")
         reload_pgbouncer = self.env._(
             "Then run RELOAD in PgBouncer's admin console, or restart PgBouncer if the line is new, and restart Odoo, "
@@ -309,7 +302,6 @@ class ConnectionCheck(models.Model):
             "user": restart_both,
             "resume": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
             "enable": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
-            "queue_job": restart,
             "idle_timeout": self.env._(
                 "Then restart Odoo. Through PgBouncer, run RECONNECT in its admin console before: the setting applies "
                 "to new sessions."

@@ -49,7 +49,7 @@ class ConnectionCheck(models.Model):
         """Return the facts of the remedies that fit what was found, see `_remedy_words`.
 
         :param str listener: bus or cron
-        :param list codes: of an `analysis.listening.Conclusion`
+        :param list codes: of an `analysis.listen_verdicts.Conclusion`
         :param dict steps: what the steps found
         """
         database = system_database()
@@ -88,8 +88,6 @@ class ConnectionCheck(models.Model):
     @api.model
     def _remedy_facts(self, code, steps):
         """Return what a remedy needs that is neither in PgBouncer nor a direct connection of the bus."""
-        if code == "queue_job":
-            return {"code": code} | self._direct_address(steps["pooler"]["result"])
         if code == "proxy":
             return {"code": code, "bus_port": (concerned(steps) or {}).get("port") or service_port()}
         if code == "idle_timeout":

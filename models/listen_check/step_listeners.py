@@ -10,7 +10,7 @@ from odoo.tools import config
 
 from ...analysis import components, listeners, readings
 from ...analysis.listeners import Connection
-from ...analysis.listening import LISTENER_SECONDS, is_delivered
+from ...analysis.listening import LISTENER_SECONDS
 from ...analysis.readings import CONSOLE
 from ...odoo_internals import listener_info, local_ends, server_pids, system_database
 from ...probes.errors import QueryError
@@ -55,12 +55,8 @@ class ConnectionCheckRun(models.TransientModel):
                 for endpoint, answer in self.env["pgbouncer.client"]._answers().items()
                 if isinstance(answer, QueryError)
             ],
-            "queue_job": self._queue_job() if "queue.job" in self.env else None,
         }
-        level = "warning" if facts["deaf_cron"] or facts["unasked"] or facts["unread"] else "ok"
-        if facts["queue_job"] and not is_delivered(facts["queue_job"]["result"]):
-            level = "critical"
-        return facts | {"level": level}
+        return facts | {"level": "warning" if facts["deaf_cron"] or facts["unasked"] or facts["unread"] else "ok"}
 
     @api.model
     def _listening_clients(self):
@@ -141,12 +137,7 @@ class ConnectionCheckRun(models.TransientModel):
                 )
             )
         means += map(self._unread_text, facts["unread"])
-        if facts["queue_job"]:
-            result = facts["queue_job"]["result"]
-            seen.append(self.env._("queue_job's runner: %s", self._describe_result(result)[0]))
-            if not is_delivered(result):
-                means.append(self._queue_job_meaning(facts["queue_job"]))
-        done = self.env._("Searched for Odoo's long-lived connections to postgres, and for queue_job.")
+        done = self.env._("Searched for Odoo's long-lived connections to postgres.")
         return done, " ".join(seen), " ".join(means) or self.env._("All listeners that were found are accounted for.")
 
     @api.model

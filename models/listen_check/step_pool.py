@@ -4,31 +4,10 @@ from odoo import api, models
 from odoo.tools import config
 
 from ...analysis import listening
-from ...odoo_internals import queue_job_info
-from ...probes import listen
-from .step_route import address_text
 
 
 class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
-
-    @api.model
-    def _queue_job(self):
-        """Return the result of LISTEN on the connection of queue_job's runner, its route and its database."""
-        database = self.env.cr.dbname
-        info = queue_job_info(database)
-        self._commit_before_waiting()
-        return {"result": listen.probe(info)[0]._asdict(), "database": database, "route": listen.route(info)}
-
-    @api.model
-    def _queue_job_meaning(self, facts):
-        return self.env._(
-            "queue_job listens on the database %(database)s over %(where)s and receives no notifications, so its jobs "
-            "wait for a timer. Set jobrunner_db_host and jobrunner_db_port in the section [queue_job] of odoo.conf to "
-            "PostgreSQL's own address.",
-            database=facts["database"],
-            where=address_text(facts["route"]),
-        )
 
     def _step_slots(self):
         here, *others = (

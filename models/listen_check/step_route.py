@@ -80,9 +80,10 @@ class ConnectionCheckRun(models.TransientModel):
         return {"level": level, "result": result, "pool": pool}
 
     @api.model
-    def _probe(self, info):
+    def _probe(self, info, database=None):
         """Test LISTEN on a connection with these parameters of psycopg2.
 
+        :param str database: that they connect to, by default the one on which Odoo listens
         :return: the facts of its listen.ListenResult; and its pool, with the name of its ``endpoint``, None if no
             endpoint shows the connection
         """
@@ -99,14 +100,14 @@ class ConnectionCheckRun(models.TransientModel):
         )
         if answered is None:  # no connection could be made
             answered = query.run(questions, CONSOLE_TIMEOUT)
-        pool = self._pool(name, result, answered)
+        pool = self._pool(name, result, answered, database or system_database())
         if result.outcome == "delivered" and pool and pool["is_shared_port"]:
             others = [listen.probe(info)[0] for _try in range(listen.TRIES)]
             result = result._replace(lost_tries=sum(other.outcome != "delivered" for other in others))
         return result._asdict(), pool
 
     @api.model
-    def _pool(self, name, result, answered):
+    def _pool(self, name, result, answered, database):
         """Return the pool that a connection of this process uses, None if no endpoint shows it. See `_with_endpoint`.
 
         :param str name: its ``application_name``
@@ -119,7 +120,6 @@ class ConnectionCheckRun(models.TransientModel):
             for endpoint_id, reading in understood_ones.items()
             if not isinstance(reading, QueryError)
         }
-        database = system_database()
         for endpoint, answers in consoles.items():
             if pool := pool_of(name, result.own_end, os.getpid(), database, answers):
                 return self._with_endpoint(pool, endpoint, consoles)

@@ -27,7 +27,7 @@ class ConnectionCheck(models.Model):
     def action_check(self):
         """Check now, without a browser: with one, the page does the steps of connection.check.run.
 
-        :return: the new records, one for the bus and one for cron. Each step is committed, because a scheduled
+        :return: the new records, one for each listener. Each step is committed, because a scheduled
             action takes part.
         """
         self.env["connection.check.run"].check_access("create")
@@ -45,7 +45,7 @@ class ConnectionCheck(models.Model):
         """
         run_id = self._commit_with_retries(lambda runs: runs.create(values).id)
         done = {}
-        for name in self.env["connection.check.run"].browse(run_id).sudo()._names():
+        for name in self.env["connection.check.run"].browse(run_id).sudo()._step_names():
             done = self._commit_with_retries(lambda runs, name=name: runs.browse(run_id).step(name))
         return run_id, done
 

@@ -14,11 +14,15 @@ class ConnectionCheck(models.Model):
         """Return a conclusion in words, in the reader's language.
 
         :param dict conclusion: the facts of the field ``conclusion``: the ``listener``, and ``sentences``, see
-            `analysis.listening.Conclusion`; or the ``text`` of a check before 2.0
+            `analysis.listen_verdicts.Conclusion`; or the ``text`` of a check before 2.0
         """
         if "text" in conclusion:
             return conclusion["text"]
-        return " ".join(self._sentence(conclusion["listener"], facts) for facts in conclusion["sentences"])
+        return self._sentences(conclusion["listener"], conclusion["sentences"])
+
+    @api.model
+    def _sentences(self, listener, sentences):
+        return " ".join(self._sentence(listener, facts) for facts in sentences)
 
     @api.model
     def _sentence(self, listener, facts):
@@ -29,10 +33,15 @@ class ConnectionCheck(models.Model):
         took = format_ms(self.env, facts["delay"]) if "delay" in facts else ""
         if template := self._templates().get(code):
             return template % self._figures(facts)
-        sentences = self._bus_sentences(why, took) if listener == "bus" else self._cron_sentences(why, took)
+        sentences_of = {
+            "bus": self._bus_sentences,
+            "cron": self._cron_sentences,
+            "queue_job": self._queue_job_sentences,
+        }
+        sentences = sentences_of[listener](why, took)
         if code.startswith("deaf_"):
             return f"{sentences['deaf']} {self._deaf_causes(why)[code]} {sentences['effect']}"
-        return (sentences | self._pool_sentences())[code]
+        return (self._pool_sentences() | sentences)[code]
 
     @api.model
     def _bus_sentences(self, why, took):

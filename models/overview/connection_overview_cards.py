@@ -5,7 +5,6 @@ from odoo import api, fields, models
 from ...analysis import pressure
 from ...analysis.readings import CONSOLE
 from ...tools import selection_label
-from ..alerts.connection_rule import LISTENERS
 from ..live.pg_stat_activity import CLIENT_BACKENDS
 from .connection_overview_charts import CHART_HOURS
 from .values import format_age, format_seconds, link, pool_rows, pool_values
@@ -103,7 +102,7 @@ class ConnectionOverview(models.AbstractModel):
     def _checks(self):
         """Return for each kind of listener of this Odoo a label with the worst verdict, its level, and its summary."""
         Check, checks = self.env["connection.check"], []
-        for listener in LISTENERS.values():
+        for listener in Check._listeners():
             check = Check._worst(listener)
             if not check:
                 label = self.env._("%s: Not Checked", selection_label(Check, "listener", listener))

@@ -76,7 +76,8 @@ class Odoo(Server):
         # The bytecode is not written to the source tree, which may be the user's. Without bytecode each start takes
         # seconds longer.
         bytecode = {"PYTHONPYCACHEPREFIX": str(STACK / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
-        return inherited | {"PYTHONPATH": str(self.source())} | bytecode
+        libraries = f"{self.source()}{os.pathsep}{STACK / 'addons/libraries'}"  # of the OCA's addons
+        return inherited | {"PYTHONPATH": libraries} | bytecode
 
     @property
     def url(self):

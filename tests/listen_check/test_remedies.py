@@ -185,7 +185,7 @@ class TestPoolOfTheRoute(CheckCase):
             row = {"name": "postgres", "database": "postgres", "host": "127.0.0.1", "port": "5432"} | values
             answers = {f"SHOW {what}": [] for what in ("CLIENTS", "POOLS", "USERS", "CONFIG", "STATE")}
             answered[endpoint.id] = Reading("1.24.1", None, answers | {"SHOW DATABASES": [row]}, 0)
-        return self.Run._pool("a name", result, answered)
+        return self.Run._pool("a name", result, answered, "postgres")
 
     def endpoint_at(self, name, host, port):
         return self.endpoint.create(endpoint_values(name=name, host=host, port=port))

@@ -53,14 +53,6 @@ class TestVerdicts(CheckCase):
         self.assertEqual((bus.level, cron.level), ("ok", "warning"))
         self.assertIn("Some cron workers have no server and receive nothing: 10.0.0.9:4711.", cron.summary)
 
-    def test_queue_job(self):
-        steps = found()
-        steps["listeners"]["queue_job"] = {"result": LOST, "database": "shop", "route": ["db", 6432]}
-        _bus, cron = self.conclude(steps)
-        self.assertEqual(cron.level, "warning")
-        self.assertIn("queue_job listens on the database shop over db:6432", cron.summary)
-        self.assertIn("jobrunner_db_host = 10.0.0.1\njobrunner_db_port = 5432", cron.remedy)
-
     def test_what_an_earlier_browser_received(self):
         """It is no evidence for this check."""
         for live, level in ((False, "warning"), (None, "ok"), (True, "ok"), (None, "ok")):

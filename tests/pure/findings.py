@@ -60,7 +60,6 @@ LISTENERS = {
     "unknown": [],
     "deaf_cron": [],
     "unread": [],
-    "queue_job": None,
 }
 SLOTS = {
     "level": "ok",
@@ -197,4 +196,60 @@ VERDICTS = {
         "unreachable critical",
         "unreachable critical",
     ),
+}
+
+
+RUNNER = {
+    "pid": 4711,
+    "address": "10.0.0.2",
+    "port": 5000,
+    "application_name": "odoo-7",
+    "is_hidden": False,
+    "is_busy": False,
+    "seconds": [0.01, 0.02, 0.03],
+    "reason": None,
+    "detail": None,
+}
+SILENT = RUNNER | {"seconds": [0.01, None]}
+HIDDEN = RUNNER | {"is_hidden": True, "seconds": []}
+BUSY = RUNNER | {"is_busy": True, "seconds": []}
+NOBODY = dict.fromkeys(RUNNER) | {"is_hidden": False, "is_busy": False, "seconds": []}
+UNREAD = NOBODY | {"reason": "timeout", "detail": ""}
+
+
+def found_queue_job(result, runner=RUNNER, pool=None, is_here=True):
+    """Return what the step found.
+
+    :param dict result: on the route of this server's own runner, None if it has none
+    """
+    is_broken = result and result["outcome"] != "delivered"
+    direct = {"host": "10.0.0.1", "port": 5432, "result": DIRECT} if is_broken else None
+    found_ones = {"database": "shop", "result": result, "pool": pool, "direct": direct, "runner": runner}
+    return found_ones | {"is_here": is_here and result is not None, "level": "ok"}
+
+
+# What the step found -> verdict and level of queue_job's runner.
+QUEUE_JOB_VERDICTS = {
+    "direct": (found_queue_job(DIRECT), "direct ok"),
+    "another server's runner works now": (found_queue_job(DIRECT, is_here=False), "direct ok"),
+    "a session pool": (found_queue_job(DELIVERED, pool=SESSION_POOL), "session ok"),
+    "a session pool that nobody watches": (found_queue_job(DELIVERED), "session warning"),
+    "a session pool that is full": (found_queue_job(BLOCKED, NOBODY, SESSION_POOL), "session critical"),
+    "a session pool that became full": (found_queue_job(BLOCKED, pool=SESSION_POOL), "session warning"),
+    "lost": (found_queue_job(LOST, SILENT), "deaf critical"),
+    "lost, and nobody holds the lock": (found_queue_job(LOST, NOBODY), "deaf critical"),
+    "lost, and the holder cannot be seen": (found_queue_job(LOST, HIDDEN), "deaf critical"),
+    "lost, but an earlier connection works": (found_queue_job(LOST), "deaf warning"),
+    "rejected": (found_queue_job(REJECTED, NOBODY), "deaf critical"),
+    "unreachable": (found_queue_job(UNREACHABLE, NOBODY), "unreachable critical"),
+    "failed": (found_queue_job(FAILED), "unknown unknown"),
+    "an earlier connection is deaf": (found_queue_job(DIRECT, SILENT), "deaf critical"),
+    "nobody holds the lock": (found_queue_job(DIRECT, NOBODY), "deaf critical"),
+    "the holder cannot be seen": (found_queue_job(DIRECT, HIDDEN), "unknown unknown"),
+    "the holder is busy": (found_queue_job(DIRECT, BUSY), "unknown unknown"),
+    "the holder cannot be read": (found_queue_job(DIRECT, UNREAD), "unknown unknown"),
+    "no runner anywhere": (found_queue_job(None, NOBODY), "deaf critical"),
+    "a runner elsewhere": (found_queue_job(None), "unknown unknown"),
+    "a deaf runner elsewhere": (found_queue_job(None, SILENT), "deaf critical"),
+    "a runner elsewhere that cannot be seen": (found_queue_job(None, HIDDEN), "unknown unknown"),
 }
