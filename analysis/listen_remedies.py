@@ -54,7 +54,7 @@ def bus_way(steps):
 def choose(codes, steps, database):
     """Return the codes of the remedies of the bus that fit the way in which it is connected.
 
-    :param list codes: of a `listen_verdicts.Conclusion`; ``apart`` if the bus listens elsewhere than notifications are sent
+    :param list codes: of a `listen_verdicts.Conclusion`; ``apart`` if it listens elsewhere
     :param str database: on which Odoo listens
     """
     if is_alias(steps["pooler"]["pool"], database):
