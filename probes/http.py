@@ -22,11 +22,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def exchange(method, url, seconds, meanwhile=None, **options):
-    """Send a request, without a proxy, without anybody's password, and without following redirects.
+def exchange(url, seconds, meanwhile=None, **options):
+    """Send a GET, without a proxy, without anybody's password, and without following redirects.
 
     :param meanwhile: called at the same time, with an Event that is set when the answer is there
-    :param options: of requests: ``json``, ``headers``
+    :param options: of requests: ``params``, ``headers``
     :return: the Answer, or a QueryError: ``timeout``, ``refused``, ``tls_failed`` …; and what ``meanwhile`` returned
     """
     is_answered = threading.Event()
@@ -35,7 +35,7 @@ def exchange(method, url, seconds, meanwhile=None, **options):
         with requests.Session() as session:
             session.trust_env = False
             try:
-                response = session.request(method, url, timeout=seconds, allow_redirects=False, stream=True, **options)
+                response = session.get(url, timeout=seconds, allow_redirects=False, stream=True, **options)
                 # After it has switched to websockets, it would read for ever.
                 body = b"" if response.status_code == SWITCHED else response.raw.read(ANSWER_BYTES, decode_content=True)
                 return Answer(response.status_code, response.headers, body)
@@ -66,4 +66,4 @@ def open_websocket(url, seconds, headers):
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
     }
-    return exchange("GET", f"{url}/websocket", seconds, headers=headers | upgrade)[0]
+    return exchange(f"{url}/websocket", seconds, headers=headers | upgrade)[0]

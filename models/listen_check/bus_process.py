@@ -26,8 +26,13 @@ from ...odoo_internals import (
 from ...probes.errors import QueryError
 from .connection_check_run import RUN_TIME
 
-# Who is to test its own route: whoever is reached, or nobody, or one process: its host and PID.
-ANYBODY, NOBODY = None, []
+# Which process is to test its own route: whoever is reached, or nobody, or that of `process_name`.
+ANYBODY, NOBODY = "anybody", "nobody"
+
+
+def process_name(found):
+    """Return a name for a process that answered."""
+    return f"{found['pid']}@{found['host']}"
 
 
 def channels(run_id):
@@ -39,24 +44,25 @@ class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
 
     @api.model
-    def _answer_as_bus_process(self, run_id, token, whom=ANYBODY, is_notified=False):
+    def _answer_as_bus_process(self, run_id, token, whom, is_notified=False):
         """Return what this process knows of the bus, if it is one that holds websockets: ``text``, JSON, and its
         ``signature``.
 
-        :param whom: who is to test its own route
-        :param is_notified: whether the caller sends the notifications that the dispatcher must receive
+        :param str run_id: digits
+        :param str whom: who is to test its own route: ANYBODY, NOBODY, or a `process_name`
+        :param bool is_notified: whether the caller sends the notifications that the dispatcher must receive
         :raise AccessError: the token is not that of a run in progress
         """
         since = fields.Datetime.now() - RUN_TIME
-        is_id = type(run_id) is int and 0 < run_id < 1 << 31
-        run = is_id and self.sudo().search([("id", "=", run_id), ("create_date", ">=", since)])
-        if not run or run.check_ids or not consteq(run.token.encode(), str(token).encode()):
+        is_id = run_id.isascii() and run_id.isdigit() and len(run_id) < 10
+        run = is_id and self.sudo().search([("id", "=", int(run_id)), ("create_date", ">=", since)])
+        if not run or run.check_ids or not consteq(run.token.encode(), token.encode()):
             raise AccessError(self.env._("Only a LISTEN check may query this."))
         process = psutil.Process()
         found = {"run": run.id, "host": self._host(), "pid": process.pid, "is_bus": has_websockets()}
         if found["is_bus"]:
             found |= {"port": service_port(), "websockets": open_websockets(), "started_at": process.create_time()}
-            if whom is ANYBODY or whom == [found["host"], found["pid"]]:
+            if whom in (ANYBODY, process_name(found)):
                 found |= run._test_bus(is_notified) | {"losses": list(LOSSES.losses)}
                 found["ends"] = [end for end, pid in local_ends().items() if pid == process.pid]
         text = json.dumps(found)

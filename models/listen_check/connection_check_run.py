@@ -12,6 +12,7 @@ from ...analysis.listening import IN_A_ROW
 # The steps that the browser takes part in.
 ANSWERED_STEPS = ("bus", "browser")
 ROUTE = "/websocket/pgbouncer_monitor/listen"
+TOKEN_HEADER = "X-Listen-Check-Token"
 # A check is over by then, and its token is not accepted any more.
 RUN_TIME = timedelta(minutes=4)
 # The steps that must be done before a step.

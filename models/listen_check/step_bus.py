@@ -20,8 +20,8 @@ from ...odoo_internals import (
 from ...probes import http, listen
 from ...probes.errors import QueryError
 from ...tools import EPOCH, format_ms, format_time
-from .bus_process import NOBODY, channels
-from .connection_check_run import ROUTE
+from .bus_process import NOBODY, channels, process_name
+from .connection_check_run import ROUTE, TOKEN_HEADER
 
 HTTP_SECONDS = 2
 # Another request reaches another process, if a reverse proxy distributes them.
@@ -61,7 +61,7 @@ class ConnectionCheckRun(models.TransientModel):
         found = {}
         for _visit in range(VISITS):
             answer = self._query_bus_process(url, NOBODY)
-            found.setdefault((answer.get("host"), answer.get("pid")), answer)
+            found.setdefault(process_name(answer) if "pid" in answer else None, answer)
             if not answer.get("is_bus"):
                 break
         return found.values()
@@ -73,7 +73,7 @@ class ConnectionCheckRun(models.TransientModel):
         for source, found in answers:
             if not found.get("is_bus"):
                 continue
-            key = (found["host"], found["pid"])
+            key = process_name(found)
             if source != BROWSER and key not in tested:
                 tested[key] = self._query_process(source, key)
             process = processes.setdefault(key, {"sources": []})
@@ -81,10 +81,10 @@ class ConnectionCheckRun(models.TransientModel):
             process["sources"].append(source)
         return [self._process_facts(found) for found in processes.values() if "result" in found]
 
-    def _query_process(self, url, key):
+    def _query_process(self, url, name):
         """Return what one process behind a URL answers, None if no request reached it again."""
         for _visit in range(2 * VISITS):
-            found = self._query_bus_process(url, list(key))
+            found = self._query_bus_process(url, name)
             if "result" in found:
                 return found
         return None
@@ -194,7 +194,7 @@ class ConnectionCheckRun(models.TransientModel):
         :return: see `_read_answer`
         """
         seconds = HTTP_SECONDS + (0 if whom == NOBODY else listen.TOTAL_SECONDS + DISPATCH_SECONDS)
-        call = {"params": {"run_id": self.id, "token": self.token, "whom": whom, "is_notified": whom != NOBODY}}
+        is_notified = whom != NOBODY
         dbname, names, sent = self.env.cr.dbname, channels(self.id), []
 
         def notify(is_answered):
@@ -204,13 +204,12 @@ class ConnectionCheckRun(models.TransientModel):
 
         self._commit_before_waiting()
         answer, _none = http.exchange(
-            "POST",
             url + ROUTE,
             seconds,
-            None if whom == NOBODY else notify,
-            json=call,
+            notify if is_notified else None,
+            params={"run_id": self.id, "whom": whom, "is_notified": int(is_notified)},
             # Another host's database may be in the session of nobody.
-            headers={"X-Odoo-Database": dbname},
+            headers={"X-Odoo-Database": dbname, TOKEN_HEADER: self.token},
         )
         if isinstance(answer, QueryError):
             return {"problem": answer.reason, "detail": answer.detail}
@@ -218,16 +217,10 @@ class ConnectionCheckRun(models.TransientModel):
             return {"problem": "redirect", "detail": answer.headers.get("Location")}
         if answer.status != 200:
             return {"problem": "http", "detail": answer.status}
-        found = self._read_answer(self._result_of(answer.body))
-        return found | ({"sent": sent} if "called" in found else {})
-
-    @api.model
-    def _result_of(self, body):
-        """Return the result of a JSON-RPC answer, whatever it is, or None."""
-        try:
-            return json.loads(body).get("result")
-        except (AttributeError, ValueError, RecursionError):
-            return None
+        with suppress(ValueError, RecursionError):  # it may be anything
+            found = self._read_answer(json.loads(answer.body))
+            return found | ({"sent": sent} if "called" in found else {})
+        return {"problem": "foreign"}
 
     def _sockets(self, bus):
         """Return where PostgreSQL and PgBouncer see the connection on which the bus process listens: ``pid`` and

@@ -17,7 +17,7 @@ from .cases import StepCase
 class TestBus(StepCase):
     def test_bus_process(self):
         """Without workers it is this process."""
-        answer = self.Run.sudo()._answer_as_bus_process(self.run_id, self.token)
+        answer = self.Run.sudo()._answer_as_bus_process(str(self.run_id), self.token, "anybody")
         self.assertNotIn("password", answer["text"])
         words = self.step("pooler") and self.step("bus", answer)
         self.assertIn("answered this browser", words["seen"])
@@ -35,12 +35,12 @@ class TestBus(StepCase):
             self.assertEqual(dispatched(self.env.cr.dbname, ["one", "two"]), {})
 
     def test_answers_that_are_not_of_the_bus_process(self):
-        good = self.Run.sudo()._answer_as_bus_process(self.run_id, self.token)
+        good = self.Run.sudo()._answer_as_bus_process(str(self.run_id), self.token, "anybody")
         other = self.Run.start()
         for answer in (
             good | {"signature": "0" * 64},
             good | {"text": good["text"].replace('"is_bus": true', '"is_bus": true ')},
-            self.Run.sudo()._answer_as_bus_process(other["id"], other["token"]),
+            self.Run.sudo()._answer_as_bus_process(str(other["id"]), other["token"], "anybody"),
             {},
             {"text": None, "signature": None},
             "nonsense",

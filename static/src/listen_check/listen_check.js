@@ -3,7 +3,6 @@ import { browser } from "@web/core/browser/browser";
 import { CopyButton } from "@web/core/copy_button/copy_button";
 import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
-import { rpc } from "@web/core/network/rpc";
 import { registry } from "@web/core/registry";
 import { user } from "@web/core/user";
 import { useService } from "@web/core/utils/hooks";
@@ -152,8 +151,11 @@ export class ListenCheck extends Component {
 
     /** Return the answer of the process behind this browser's websocket, null if there is none. */
     async queryBusProcess({ id, token }) {
-        const params = { run_id: id, token };
-        const answer = rpc("/websocket/pgbouncer_monitor/listen", params, { silent: true });
+        const answer = browser
+            .fetch(`/websocket/pgbouncer_monitor/listen?run_id=${id}&whom=anybody`, {
+                headers: { "X-Listen-Check-Token": token },
+            })
+            .then((response) => (response.ok ? response.json() : null));
         return within(
             BUS_PATIENCE,
             answer.catch(() => null),
