@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from .listening import LEVELS, can_notify, is_delivered, route_verdict
+from .listening import LEVELS, can_notify, is_delivered, is_stopped, route_verdict
 
 
 class Conclusion(NamedTuple):
@@ -58,7 +58,7 @@ def _judge_process(process, steps, is_pooled):
         missed = {"code": "missed", "missed": process["missed"]}
         return Conclusion("deaf", "critical", [missed], _route_remedies(verdict, result, is_pooled, is_bus=True))
     if not is_usable:
-        bad = _judge_route(verdict, result, is_pooled, is_bus=True)
+        bad = _judge_route(verdict, result, is_pooled, process["pool"], is_bus=True)
         return _only_old(bad) if delay is not None and can_notify(here["result"]) else bad
     if delay is None:
         if is_apart(result, here["result"]):
@@ -93,7 +93,7 @@ def judge_cron(steps, is_pooled):
         ended = {"code": "ended_threads", "ended": job["ended_threads"]}
         return Conclusion("deaf", "critical", [ended], ["restart"])
     if verdict not in ("direct", "session"):
-        bad = _judge_route(verdict, result, is_pooled)
+        bad = _judge_route(verdict, result, is_pooled, here["pool"])
         return _only_old(bad) if job.get("is_woken") else bad
     if not is_delivered(result):
         return _judge_full_pool(is_working=job.get("is_woken"))
@@ -173,9 +173,12 @@ def _judge_job_runner(runner, has_own=False):
     return None
 
 
-def _judge_route(verdict, result, is_pooled, is_bus=False):
+def _judge_route(verdict, result, is_pooled, pool=None, is_bus=False):
     """Return the Conclusion on a route over which no notification is received."""
     remedies = _route_remedies(verdict, result, is_pooled, is_bus)
+    if verdict == "unreachable" and is_stopped(pool):
+        stopped = {"code": pool["state"], "name": pool["name"], "endpoint": pool["endpoint"]}
+        return Conclusion(verdict, "critical", [stopped], remedies)
     if verdict == "deaf":
         why = "rejected" if result["reason"] else "pooled" if result["is_pooled"] else "lost"
         return Conclusion(verdict, "critical", [_failure(f"deaf_{why}", result)], remedies)

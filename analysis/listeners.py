@@ -30,16 +30,19 @@ def unaccounted(listeners, others, local, known):
     found = []
     for connection in listeners:
         key = _process(connection, local)
-        is_known = connection.end in known or key in known
         is_here = key in keys or (isinstance(key, tuple) and key[0] in nameless)
-        if is_here and not is_known:
+        if is_here and not _is_known(connection, local, known):
             found.append(connection)
     return found
 
 
-def of_processes(listeners, local, pids):
-    """Return the listeners of processes of this host."""
-    return [connection for connection in listeners if _process(connection, local) in pids]
+def recognized(listeners, local, known):
+    """Return the listeners that belong to known processes. For the parameters see `unaccounted`."""
+    return [connection for connection in listeners if _is_known(connection, local, known)]
+
+
+def _is_known(connection, local, known):
+    return connection.end in known or _process(connection, local) in known
 
 
 def _process(connection, local):

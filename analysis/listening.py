@@ -137,6 +137,11 @@ def slots(pool, is_pooled, held, at_once):
     return ("enough" if size >= held + at_once else "tight"), "ok"
 
 
+def is_stopped(pool):
+    """Return whether a pool is paused or disabled."""
+    return bool(pool) and pool["state"] in ("paused", "disabled")
+
+
 def route_verdict(result, pool):
     """Return the verdict on a route.
 
@@ -144,6 +149,8 @@ def route_verdict(result, pool):
     """
     if is_delivered(result):
         return "session" if result["is_pooled"] else "direct"
+    if result["outcome"] == "blocked" and is_stopped(pool):
+        return "unreachable"
     if result["outcome"] == "blocked" and pool and pool["pool_mode"] == "session":
         # A pool that gets no more servers, although it may have more, cannot log in to PostgreSQL.
         is_full = pool["pool_size"] is None or pool["servers"] is None or pool["servers"] >= pool["pool_size"]

@@ -33,6 +33,7 @@ class ConnectionCheckRun(models.TransientModel):
         processes = self.steps["bus"]["processes"]
         asked = {tuple(end) for process in processes for end in process["ends"]}
         unknown = listeners.unaccounted(found, self._connections_here(), local, asked | pids)
+        recognized = listeners.recognized(found, local, asked | pids)
         # The bus of this server has a verdict of its own, or nobody uses it.
         workers = {pid for pid in pids if not is_gevent(pid)} - {process["pid"] for process in processes}
         own = config["max_cron_threads"] + max(len(processes), 1)
@@ -43,11 +44,11 @@ class ConnectionCheckRun(models.TransientModel):
             "count": len(clients),
             "own": own,
             # Behind a proxy or NAT its own listeners cannot be told from others: there they are only counted.
-            "unasked": max(0, len(unknown) - elsewhere - (own if len(unknown) == len(found) else 0)),
+            "unasked": max(0, len(unknown) - elsewhere - max(0, own - len(recognized))),
             "unknown": [connection.name for connection in unknown],
             "deaf_cron": [
                 connection.name
-                for connection in listeners.of_processes(clients, local, workers)
+                for connection in listeners.recognized(clients, local, workers)
                 if connection.is_deaf and connection.end not in asked
             ],
             "unread": [

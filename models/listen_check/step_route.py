@@ -101,7 +101,9 @@ class ConnectionCheckRun(models.TransientModel):
         if answered is None:  # no connection could be made
             answered = query.run(questions, CONSOLE_TIMEOUT)
         pool = self._pool(name, result, answered, database or system_database())
-        if result.outcome == "delivered" and pool and pool["is_shared_port"]:
+        # Another connection may reach another PgBouncer, that is configured differently.
+        is_one = len(consoles) == 1 and pool and not pool["is_shared_port"]
+        if result.outcome == "delivered" and result.is_pooled and not is_one:
             others = [listen.probe(info)[0] for _try in range(listen.TRIES)]
             result = result._replace(lost_tries=sum(other.outcome != "delivered" for other in others))
         return result._asdict(), pool
@@ -160,11 +162,13 @@ class ConnectionCheckRun(models.TransientModel):
             seen = self.env._("They differ.")
             means = self.env._("A pooler is in the path.")
         if pool:
-            means += " " + self.env._(
+            which = self.env._(
                 "It is %(endpoint)s, and the pool is in %(pool_mode)s mode.",
                 endpoint=pool["endpoint"],
                 pool_mode=pool["pool_mode"] or "?",
             )
+            # The reason of a failure may end without a full stop.
+            means = f"{means} {which}" if result["is_pooled"] else f"{which} {means}"
         elif result["is_pooled"]:
             means += " " + self.env._(
                 "It is none of the endpoints here, so its pool mode and pool size are unknown. Add it to the endpoints."

@@ -101,6 +101,8 @@ class ConnectionCheck(models.Model):
         """Return the sentences that are filled in with `_figures`, by code."""
         return {
             "one_of": self.env._("%(bad)s of %(count)s bus processes: PID %(pid)s on %(host)s, port %(port)s."),
+            "paused": self.env._("The database %(name)s is paused in %(endpoint)s: nobody can LISTEN or NOTIFY."),
+            "disabled": self.env._("The database %(name)s is disabled in %(endpoint)s: nobody can LISTEN or NOTIFY."),
             "missed": self.env._(
                 "The bus misses notifications: %(missed)s of those sent in a row were lost. Chat and notifications "
                 "are not live."

@@ -181,6 +181,17 @@ class TestVerdicts(TestCase):
         bus, cron = judge(steps)
         self.assertEqual((bus.level, cron.level, codes(cron)[0]), ("ok", "warning", ["session", "deaf_workers"]))
 
+    def test_pool_that_is_stopped(self):
+        """It is not full."""
+        for state in ("paused", "disabled"):
+            stopped = SESSION_POOL | {"state": state}
+            for conclusion in judge(found(BLOCKED, stopped, bus=BLOCKED, delay=None, job=None)):
+                self.assertEqual(
+                    (conclusion.verdict, conclusion.level, *codes(conclusion)),
+                    ("unreachable", "critical", [state], conclusion.remedies),
+                )
+                self.assertIn("override", conclusion.remedies)
+
     def test_idle_timeout(self):
         """Cron workers are replaced at once, cron threads end."""
         short = DIRECT | {"idle_timeout": 50.0}

@@ -1,6 +1,6 @@
 from unittest import TestCase
 
-from analysis.listeners import Connection, of_processes, unaccounted
+from analysis.listeners import Connection, recognized, unaccounted
 
 HERE = Connection("cron", ("127.0.0.1", 5000), None, "odoo-7")
 REMOTE = Connection("bus", ("10.0.0.2", 6000), None, "odoo-1")
@@ -34,6 +34,7 @@ class TestListeners(TestCase):
         self.assertEqual(self.names([local], [local], [9]), [])
         self.assertEqual(self.names([local._replace(pid=None)], []), [])
 
-    def test_of_processes(self):
-        self.assertEqual(of_processes([HERE, REMOTE], LOCAL, {7}), [HERE])
-        self.assertEqual(of_processes([HERE, REMOTE], LOCAL, {8}), [])
+    def test_recognized(self):
+        self.assertEqual(recognized([HERE, REMOTE], LOCAL, {7}), [HERE])
+        self.assertEqual(recognized([HERE, REMOTE], LOCAL, {("10.0.0.2", 6000)}), [REMOTE])
+        self.assertEqual(recognized([HERE, REMOTE], LOCAL, {8}), [])
