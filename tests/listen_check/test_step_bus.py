@@ -1,4 +1,5 @@
 import json
+from unittest.mock import patch
 
 from psycopg2 import sql
 
@@ -9,6 +10,7 @@ from odoo.tools import config
 from odoo.addons.bus.models.bus import channel_with_db, dispatch
 
 from ...odoo_internals import dispatched
+from ...probes import http
 from ..common import closed_port, connect
 from .cases import StepCase
 
@@ -75,3 +77,14 @@ class TestBus(StepCase):
             self.assertEqual(self.step("browser", answer)["level"], level, answer)
         with self.assertRaisesRegex(UserError, "list of seconds"):
             self.step("browser", 5)
+
+    def test_websocket(self):
+        """Whether one can be opened is unknown where there is no way to the address."""
+        self.env["ir.config_parameter"].set_param("web.base.url", f"http://127.0.0.1:{closed_port()}")
+        words = self.step("websocket")
+        self.assertEqual((words["level"], self.figures("websocket")["is_open"]), ("unknown", None))
+        for status, level, is_open in ((101, "ok", True), (426, "warning", False), (301, "unknown", None)):
+            answer = http.Answer(status, {"Location": "https://odoo.example.com"}, b"")
+            with patch.object(http, "open_websocket", return_value=answer):
+                self.assertEqual(self.step("websocket")["level"], level)
+            self.assertIs(self.figures("websocket")["is_open"], is_open)
