@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import time
 import uuid
 from http.cookies import SimpleCookie
@@ -10,21 +11,27 @@ import requests
 import websocket
 
 from rpc import OdooClient
+from servers import LOCALHOST
 
 # How long to wait for a notification that must not arrive. The page of the check waits as long.
 LIVE_SECONDS = 3
+# How long the scheduled check takes at most: its silence, the other steps, and the timer of a cron worker.
+SCHEDULED_SECONDS = 180
 
 
 class Page(OdooClient):
     """A user with the page of the LISTEN check open, and a websocket."""
 
     socket = None
+    address = LOCALHOST  # from where it opens the websocket
 
     def open_socket(self):
         """Open the websocket as a page does. It stays None if the proxy does not pass /websocket."""
         with contextlib.suppress(websocket.WebSocketException, OSError):
+            server = (LOCALHOST, int(self.url.rpartition(":")[2]))
             self.socket = websocket.create_connection(
                 self.url.replace("http", "ws") + "/websocket",
+                socket=socket.create_connection(server, 10, (self.address, 0)),
                 cookie="; ".join(f"{cookie.name}={cookie.value}" for cookie in self.session.cookies),
                 origin=self.url,
                 timeout=10,
@@ -66,6 +73,23 @@ class Page(OdooClient):
     def check_without_browser(self):
         """Do what a program does that checks by RPC. See `check`."""
         return self.read_checks(self.call("connection.check", "action_check"))
+
+    def check_scheduled(self):
+        """Trigger the scheduled check, which takes more than a minute. See `check`."""
+        model, domain = "connection.check", [["id", ">", max(self.call("connection.check", "search", []), default=0)]]
+        cron = self.call("ir.model.data", "search_read", [["name", "=", "ir_cron_check"]], ["res_id"])[0]["res_id"]
+        self.call("ir.actions.server", "run", [self.make_trigger(cron)])
+        deadline = time.monotonic() + SCHEDULED_SECONDS
+        while not (ids := self.call(model, "search", domain)) and time.monotonic() < deadline:
+            time.sleep(1)
+        return self.read_checks(ids)
+
+    def make_trigger(self, cron):
+        """Return the id of a new server action that triggers a scheduled action."""
+        model = self.call("ir.model", "search", [["model", "=", "res.partner"]])[0]
+        code = f"env['ir.cron'].browse({cron})._trigger()"
+        values = {"name": "Trigger", "model_id": model, "state": "code", "code": code}
+        return self.call("ir.actions.server", "create", values)
 
     def read_checks(self, ids):
         return {check["listener"]: check for check in self.call("connection.check", "read", ids)}

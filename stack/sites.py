@@ -15,6 +15,7 @@ from page import BlockedPage, Page
 from servers import (
     LOCALHOST,
     STACK,
+    Firewall,
     Nginx,
     Odoo,
     OdooBus,
@@ -30,19 +31,21 @@ from servers import (
 )
 from users import Users
 
+# How long a connection may be quiet before a firewall forgets it.
+FIREWALL_SECONDS = 50
+
 
 class Site:
     """The servers of a topology, with their own database.
 
-    :param Pair pair: its PostgreSQL has the database; its roles and passwords are used
+    :param Pair pair: its PostgreSQL, or a copy of that, has the database; its roles and passwords are used
     :param str template: a database with the module
     """
 
     def __init__(self, topology, pair, template):
         self.topology, self.pair, self.template = topology, pair, template
         self.database = "site_" + re.sub(r"\W+", "_", topology.name.lower())
-        self.role = self.database if topology.role_setting else "odoo"
-        self.passwords = pair.passwords | {self.role: pair.passwords["odoo"]}
+        self.postgresql, self.passwords = pair.postgresql, pair.passwords
         self.folder = make_folder(Path(tempfile.mkdtemp(dir=make_folder(data_root()))))
         self.odoo_folder = STACK / "test-topologies" / self.database
         self.servers, self.connections = [], []
@@ -68,19 +71,18 @@ class Site:
         return self
 
     def create_database(self):
-        execute = self.pair.postgresql.execute
+        if self.topology.is_alone:
+            self.postgresql = self.add(self.postgresql.copy(self.folder / "postgresql", free_port()))
+        execute = self.postgresql.execute
         execute(f"CREATE DATABASE {self.database} TEMPLATE {self.template} OWNER odoo")
         # No job is due: only a triggered job wakes a cron worker before its timer (60 s).
         execute("UPDATE ir_cron SET nextcall = '2099-01-01'", dbname=self.database)
         if self.topology.role_setting:
-            execute(
-                f"CREATE ROLE {self.role} LOGIN IN ROLE odoo PASSWORD '{self.passwords[self.role]}'",
-                f"ALTER ROLE {self.role} SET {self.topology.role_setting}",
-            )
+            execute(f"ALTER ROLE odoo SET {self.topology.role_setting}")
 
     def start_odoos(self):
         topology = self.topology
-        options = self.pair.odoo_options() | {"db_name": self.database, "db_user": self.role, "proxy_mode": True}
+        options = self.pair.odoo_options() | {"db_name": self.database, "proxy_mode": True}
         options |= {"workers": 2, "max_cron_threads": 1} | topology.options
         route = self.route("direct" if topology.postgres is False else topology.route)
         if topology.alt:
@@ -106,18 +108,20 @@ class Site:
 
     def route(self, name):
         """Return the options of odoo.conf of a route. See `Topology`."""
-        options = {"db_host": LOCALHOST, "db_port": self.pair.postgresql.port}
+        options = {"db_host": LOCALHOST, "db_port": self.postgresql.port}
         if name == "pool":
             options = dict(self.pool)
         elif name == "cluster":
             options["db_port"] = self.start_cluster().port
+        elif name == "firewall":
+            options["db_port"] = self.add(Firewall(free_port(), self.postgresql.port, FIREWALL_SECONDS)).port
         if self.topology.proxied == "odoo":
             options["db_port"] = self.start_tcp_proxy(options["db_port"])
         return options
 
     def start_cluster(self):
         """Start another PostgreSQL, on which Odoo may log in."""
-        cluster = self.add(PostgreSQL(self.folder / "cluster", free_port(), self.pair.passwords["postgres"]))
+        cluster = self.add(PostgreSQL(self.folder / "cluster", free_port(), self.passwords["postgres"]))
         cluster.execute(f"CREATE ROLE odoo LOGIN PASSWORD '{self.passwords['odoo']}'")
         return cluster
 
@@ -130,8 +134,8 @@ class Site:
         odoo_ports = [odoo.port for odoo in self.odoos]
         bus_ports = odoo_ports if self.topology.is_misled else self.bus_ports
         folder, port, parameters = self.folder / "proxy", free_port(), self.topology.nginx
-        if parameters is None:
-            self.proxy = self.add(StickyProxy(folder, port, odoo_ports, bus_ports))
+        if self.topology.sticky:
+            self.proxy = self.add(StickyProxy(folder, port, odoo_ports, bus_ports, self.topology.sticky))
         else:
             self.proxy = self.add(Nginx(folder, port, odoo_ports, bus_ports, **parameters))
         self.url = self.proxy.url
@@ -149,14 +153,12 @@ class Site:
 
     def start_pgbouncers(self):
         """Start them. Odoo connects to the last one."""
-        topology, port = self.topology, self.pair.postgresql.port
+        topology, port = self.topology, self.postgresql.port
         self.line = f"host={LOCALHOST} port={self.start_tcp_proxy(port) if topology.proxied == 'pgbouncer' else port}"
         if topology.inner is not None:
             inner = self.add_pgbouncer("inner", {"*": self.line, "postgres": f"{self.line} {topology.inner}"})
             self.line = f"host={LOCALHOST} port={inner.port}"
         settings = dict(topology.settings)
-        if topology.is_unix:
-            settings["unix_socket_dir"] = make_folder(self.folder / "socket", 0o777)
         if topology.is_tls:
             key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
             make_certificate(key, certificate, PgBouncer.user)
@@ -167,7 +169,7 @@ class Site:
             databases["postgres"] = f"{self.line} {topology.postgres}"
         self.pgbouncer = self.add_pgbouncer("pgbouncer", databases, settings)
         self.pool = {
-            "db_host": settings.get("unix_socket_dir", LOCALHOST),
+            "db_host": self.pgbouncer.settings["unix_socket_dir"] if topology.is_unix else LOCALHOST,
             "db_port": self.pgbouncer.port,
             "db_sslmode": "require" if topology.is_tls else "prefer",
         }
@@ -175,13 +177,22 @@ class Site:
     def add_pgbouncer(self, name, databases, settings=None, port=None):
         topology, folder = self.topology, self.folder / name
         suite = topology.suite if name == "pgbouncer" else None
-        servers = (self.pair.postgresql, self.passwords, databases, settings or {}, suite, topology.users)
+        settings = settings or {}
+        if topology.is_unix or "so_reuseport" in settings:
+            settings = settings | {"unix_socket_dir": make_folder(folder / "socket", 0o777)}
+        servers = (self.postgresql, self.passwords, databases, settings, suite, topology.users)
         return self.add(PgBouncer(folder, port or free_port(), *servers))
 
-    def start_twin(self, postgres):
-        """Start another PgBouncer on the same port, with this end of its line for the database postgres."""
+    def start_twin(self, postgres, is_watched=False):
+        """Start another PgBouncer on the same port, with this end of its line for the database postgres.
+
+        :param bool is_watched: whether each of the two is an endpoint, with an address of its own
+        """
         databases = {"*": self.line, "postgres": f"{self.line} {postgres}"}
-        self.add_pgbouncer("twin", databases, self.topology.settings, self.pgbouncer.port)
+        twin = self.add_pgbouncer("twin", databases, self.topology.settings, self.pgbouncer.port)
+        if is_watched:
+            for server in (self.pgbouncer, twin):
+                self.add_endpoint(server, server.settings["unix_socket_dir"])
 
     def command_pgbouncer(self, command):
         """Run a command in PgBouncer's console. It may take until the site stops."""
@@ -228,9 +239,9 @@ class Site:
             time.sleep(0.2)
         raise ServerError(f"{url} does not answer")
 
-    def add_endpoint(self, server):
-        values = {"name": server.folder.name, "host": LOCALHOST, "port": server.port, "user": PgBouncer.stats}
-        values["password"] = self.pair.passwords[PgBouncer.stats]
+    def add_endpoint(self, server, host=LOCALHOST):
+        values = {"name": server.folder.name, "host": str(host), "port": server.port, "user": PgBouncer.stats}
+        values["password"] = self.passwords[PgBouncer.stats]
         return self.page.call("connection.endpoint", "create", values)
 
     def stop(self):
@@ -240,5 +251,3 @@ class Site:
             server.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.pair.postgresql.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
-        if self.topology.role_setting:
-            self.pair.postgresql.execute(f"DROP ROLE IF EXISTS {self.role}")

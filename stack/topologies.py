@@ -7,6 +7,7 @@ after two times of silence.
 """
 
 import argparse
+import re
 import shutil
 import signal
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from servers import (
@@ -32,7 +34,12 @@ from topology_list import TOPOLOGIES
 # measured.
 BUSY, SILENT, STARTING, MEASURED = 7, 34, 3, 8
 MAX_CONNECTIONS = 800
-CHECKS = {"browser": "check", "blocked": "check", "rpc": "check_without_browser"}
+CHECKS = {
+    "browser": "check",
+    "blocked": "check",
+    "rpc": "check_without_browser",
+    "scheduled": "check_scheduled",
+}
 
 
 class Examination:
@@ -46,9 +53,12 @@ class Examination:
     def examine_all(self, topologies):
         """Yield a list of Seen, or the exception, of each topology, in order."""
         pool = ThreadPoolExecutor(BUSY if self.moments == 1 else SILENT)
+        # Those that take the longest are the first.
+        by_time = sorted(topologies, key=lambda topology: (not topology.is_alone, -len(topology.silences)))
+        futures = {topology: pool.submit(self.examine, topology) for topology in by_time}
         try:
-            for future in [pool.submit(self.examine, topology) for topology in topologies]:
-                yield future.exception() or future.result()
+            for topology in topologies:
+                yield futures[topology].exception() or futures[topology].result()
         finally:
             self.is_ended.set()
             pool.shutdown(cancel_futures=True)
@@ -64,24 +74,26 @@ class Examination:
 
     def look(self, site):
         """Yield what is seen at each moment."""
-        for moment, seconds in enumerate(SILENCES[: self.moments]):
+        for moment, seconds in enumerate(site.topology.silences[: self.moments]):
             silent_since = time.monotonic()
             if self.is_ended.wait(seconds):  # interrupted
                 return
-            with self.measured:
+            # Quiet connections do not wait.
+            with nullcontext() if site.topology.is_alone else self.measured:
                 yield see(site, moment, time.monotonic() - silent_since if seconds else 0)
 
 
 def see(site, moment, silence):
     """Return what is seen. What is live before and after the checks is live. The chat is last: silence begins then."""
-    topology, users = site.topology, site.users
+    topology, users, started = site.topology, site.users, time.monotonic()
     chat, job = topology.chat[moment], topology.job[moment]
     chats, jobs = [users.chat_delay(chat)], [users.job_delay(job)]
     checks = [getattr(site.page, CHECKS[name])() for name in topology.checked_by]
     if job is None:
         jobs.append(users.job_delay(job))
     chats.append(users.chat_delay(chat))
-    return Seen(moment, silence, *(None if None in delays else max(delays) for delays in (chats, jobs)), checks)
+    delays = [None if None in found else max(found) for found in (chats, jobs)]
+    return Seen(moment, silence, time.monotonic() - started, *delays, checks)
 
 
 def examine_all(pair, template, topologies, moments=1):
@@ -128,7 +140,7 @@ def table_row(topology, seen):
 
 def run(pair, options):
     """Examine topologies and print what is seen. Return how many are wrong, and the rows of the table."""
-    topologies = [topology for topology in TOPOLOGIES if options.name in topology.name]
+    topologies = [topology for topology in TOPOLOGIES if re.search(options.name, topology.name)]
     moments = 1 if options.at_once else len(SILENCES)
     wrong, rows = 0, []
     print(LINE.format(*HEADER), flush=True)
@@ -145,7 +157,7 @@ def run(pair, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", nargs="?", default="", help="only topologies with this in their name")
+    parser.add_argument("name", nargs="?", default="", help="a regular expression: only topologies whose names match")
     parser.add_argument("--at-once", action="store_true", help="without silence")
     parser.add_argument("--table", type=Path, help="write a table in Markdown to this file")
     parser.add_argument("-v", action="store_true", help="print the texts of the checks")

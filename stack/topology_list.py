@@ -16,7 +16,7 @@ IMPATIENT = {"query_wait_timeout": 5}
 def cut(name, chat=CUT, **values):
     """Return topologies in which quiet connections are cut, with workers and without."""
     return [
-        Topology(f"{name}{suffix}", chat, LIVE, options=options, **values)
+        Topology(f"{name}{suffix}", chat, LIVE, options=options, is_alone=True, **values)
         for suffix, options in (("", {}), (", no workers", THREADED))
     ]
 
@@ -67,12 +67,23 @@ QUIET = [
     *cut("idle_session_timeout behind a session pool", TIMED, doubtful=0, role_setting="idle_session_timeout = '50s'"),
     *cut("TCP proxy before PostgreSQL", doubtful=1, postgres=False, proxied="odoo"),
     *cut("TCP proxy behind a session pool", doubtful=1, proxied="pgbouncer"),
+    # Nobody notices that such a connection is lost.
+    Topology(
+        "bus_alt_connection behind a firewall", (True, False, False), LIVE, doubtful=1, alt="firewall", is_alone=True
+    ),
 ]
 
 # More than one listener: each may be connected in another way.
 SEVERAL = [
-    Topology("two gevent services, one deaf", DEAD, DEAD, postgres="", buses=("direct", "pool")),
-    Topology("two gevent services, one deaf, sticky", DEAD, DEAD, postgres="", buses=("direct", "pool"), nginx=None),
+    *(
+        Topology(f"two gevent services, {name}", DEAD, DEAD, postgres="", buses=buses, sticky=sticky)
+        for name, buses, sticky in (
+            ("one deaf", ("direct", "pool"), None),
+            ("one deaf, by cookie", ("direct", "pool"), "cookie"),
+            ("the second deaf, by address", ("direct", "pool"), "source"),
+            ("the first deaf, by address", ("pool", "direct"), "source"),
+        )
+    ),
     Topology("two gevent services, direct", LIVE, DEAD, postgres="", buses=("direct", "direct")),
     Topology(
         "two PgBouncers on a port, listeners on the deaf one",
@@ -90,6 +101,24 @@ SEVERAL = [
         settings={"so_reuseport": 1},
         after=lambda site: site.start_twin(""),
     ),
+    Topology(
+        "two watched PgBouncers on a port, listeners on the deaf one",
+        DEAD,
+        DEAD,
+        postgres="",
+        settings={"so_reuseport": 1},
+        is_watched=False,
+        after=lambda site: site.start_twin(POOLED, is_watched=True),
+    ),
+    Topology(
+        "two watched PgBouncers on a port, the other one deaf",
+        LIVE,
+        LIVE,
+        doubtful=0,
+        settings={"so_reuseport": 1},
+        is_watched=False,
+        after=lambda site: site.start_twin("", is_watched=True),
+    ),
     Topology("two hosts, the second deaf", DEAD, LIVE, postgres="", route="direct", second_host="pool"),
     *without_browser(Topology, "two hosts, the first deaf", DEAD, LIVE, postgres="", second_host="direct"),
     session("two hosts", second_host="pool", bus=None, cron=None, level=None),
@@ -103,9 +132,10 @@ APART = [
 ]
 
 PROXIES = [
-    *without_browser(Topology, "nginx without Upgrade", DEAD, LIVE, postgres=False, nginx={"is_upgraded": False}),
+    *without_browser(Topology, "nginx without Upgrade", DEAD, LIVE, postgres=False, nginx={"connection": ""}),
     *without_browser(Topology, "nginx without Host", DEAD, LIVE, postgres=False, nginx={"host": ""}),
     *without_browser(direct, "nginx with its own Host", nginx={"host": "$proxy_host"}, level=None),
+    *without_browser(direct, "nginx with Connection upgrade", nginx={"connection": "upgrade"}),
     direct("the base URL is Odoo's HTTP port", after=Site.move_base_url, checked_by=("browser", "rpc")),
     *without_browser(direct, "nginx with location = /websocket", nginx={"location": "= /websocket"}, level=None),
     direct("a browser without websockets", checked_by=("blocked", "rpc"), level=None),
@@ -161,7 +191,30 @@ BROKEN = [
     ),
 ]
 
-TOPOLOGIES = BASIC + QUIET + SEVERAL + APART + PROXIES + POOLS + BROKEN
+# The scheduled check leaves connections idle for more than a minute, in which those of the bus may be lost, too.
+SCHEDULED = [
+    session("scheduled: transaction mode, postgres in session mode", checked_by=("scheduled",)),
+    Topology(
+        "scheduled: TCP proxy behind a session pool",
+        EITHER,
+        LIVE,
+        doubtful=0,
+        proxied="pgbouncer",
+        is_alone=True,
+        checked_by=("scheduled",),
+    ),
+    Topology(
+        "scheduled: bus_alt_connection behind a firewall",
+        EITHER,
+        LIVE,
+        doubtful=0,
+        alt="firewall",
+        is_alone=True,
+        checked_by=("scheduled",),
+    ),
+]
+
+TOPOLOGIES = BASIC + SCHEDULED + QUIET + SEVERAL + APART + PROXIES + POOLS + BROKEN
 
 _TESTED_EDGES = {
     "two gevent services, one deaf",

@@ -13,16 +13,11 @@ from servers import ServerError
 # How long to wait for what must be live: other servers start at the same time, and cron workers have a low priority
 # (os.nice). The timer of a deaf worker (60 s) may expire in this time, but its verdict would still be wrong.
 SLOW_MACHINE_SECONDS = 20
-# How long to wait for what may be live or not: the timers must not look like LISTEN.
+# How long to wait for a job that may be live or not: the timers must not look like LISTEN.
 EITHER_SECONDS = 6
 # A deaf cron worker may happen to poll, or end another job, when a job is triggered. It does not three times in a row.
 ATTEMPTS = 3
 BUYER = {"login": "buyer", "password": "buyer-of-the-shop"}
-
-
-def patience(is_live):
-    """Return how many seconds to wait for what is expected to be live, or not, or either (None)."""
-    return {True: SLOW_MACHINE_SECONDS, False: LIVE_SECONDS, None: EITHER_SECONDS}[is_live]
 
 
 class Users:
@@ -45,10 +40,13 @@ class Users:
         members = [[0, 0, {"partner_id": partner}]]
         values = {"name": "Sales", "channel_type": "channel", "channel_member_ids": members}
         self.channel = self.page.call("discuss.channel", "create", values)
-        self.browsers = [self.new_browser()]
+        self.browsers = []
+        self.browsers.append(self.new_browser())
 
     def new_browser(self):
-        return Page(self.page.url, self.page.database, **BUYER)
+        browser = Page(self.page.url, self.page.database, **BUYER)
+        browser.address = f"127.0.0.{2 + len(self.browsers)}"
+        return browser
 
     def open_sockets(self):
         """Open the buyer's websockets, of as many browsers as it takes to have one at each bus process.
@@ -77,21 +75,23 @@ class Users:
     def chat_delay(self, is_live):
         """Return after how many seconds a chat message has reached all websockets of the buyer, or None.
 
-        :param is_live: what is expected, see `patience`
+        :param is_live: what is expected: True, False, or None for either
         """
+        seconds = LIVE_SECONDS if is_live is False else SLOW_MACHINE_SECONDS
         self.open_sockets()
         text = str(uuid.uuid4())
         post = functools.partial(self.page.call, "discuss.channel", "message_post", self.channel, body=text)
         with ThreadPoolExecutor(1 + len(self.browsers)) as pool:
             pool.submit(post, message_type="comment", subtype_xmlid="mail.mt_comment")  # it may hang or fail
-            waits = [pool.submit(browser.wait_for, text, patience(is_live)) for browser in self.browsers]
+            waits = [pool.submit(browser.wait_for, text, seconds) for browser in self.browsers]
             delays = [wait.result() for wait in waits]
         return None if None in delays else max(delays)
 
     def job_delay(self, is_live):
         """Return after how many seconds a triggered job starts, or None if it waits for the timer. See `chat_delay`."""
+        seconds = {True: SLOW_MACHINE_SECONDS, False: LIVE_SECONDS, None: EITHER_SECONDS}[is_live]
         for _attempt in range(1 if is_live else ATTEMPTS):
-            delay = self.try_job(patience(is_live))
+            delay = self.try_job(seconds)
             if delay is None:
                 break
         return delay
@@ -114,5 +114,4 @@ class Users:
         action = {"name": "Nothing", "model_id": model, "state": "code", "code": "pass"}
         times = {"interval_number": 1, "interval_type": "weeks", "nextcall": "2099-01-01 00:00:00"}
         job = self.page.call("ir.cron", "create", action | times)
-        code = f"env['ir.cron'].browse({job})._trigger()"
-        return job, self.page.call("ir.actions.server", "create", action | {"code": code})
+        return job, self.page.make_trigger(job)

@@ -5,6 +5,7 @@ It keeps running when the program that started it ends: its folder holds its pro
 The demo, the tests and the benchmarks use them.
 """
 
+from .firewall import Firewall
 from .haproxy import StickyProxy, TcpProxy
 from .nginx import Nginx
 from .odoo import Odoo, OdooBus

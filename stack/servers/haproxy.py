@@ -38,18 +38,26 @@ listen tcp
 
 
 class StickyProxy(HAProxy):
-    """A reverse proxy in front of Odoo that passes all websockets of a browser to the same gevent process."""
+    """A reverse proxy in front of Odoo that passes all websockets of a browser to the same gevent process.
 
-    def __init__(self, folder, port, odoo_ports, gevent_ports):
+    :param str balance: how it knows a browser: by its "cookie", or by its "source", the address
+    """
+
+    def __init__(self, folder, port, odoo_ports, gevent_ports, balance):
         super().__init__(folder, port)
         self.odoo_ports = odoo_ports
         self.gevent_ports = gevent_ports
+        self.balance = balance
 
     @property
     def url(self):
         return f"http://{LOCALHOST}:{self.port}"
 
     def sections(self):
+        balances = {
+            "cookie": "balance roundrobin\n    cookie BUS insert indirect nocache",
+            "source": "balance source",
+        }
         odoo = "\n".join(f"    server odoo{port} {LOCALHOST}:{port}" for port in self.odoo_ports)
         gevent = "\n".join(f"    server bus{port} {LOCALHOST}:{port} cookie {port}" for port in self.gevent_ports)
         return f"""
@@ -70,7 +78,6 @@ backend odoo
 {odoo}
 
 backend websockets
-    balance roundrobin
-    cookie BUS insert indirect nocache
+    {balances[self.balance]}
 {gevent}
 """

@@ -5,8 +5,6 @@ import signal
 from .process import Server
 from .system import LOCALHOST
 
-UPGRADE = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;"
-
 
 class Nginx(Server):
     """A reverse proxy in front of Odoo. It passes /websocket to the gevent processes, by turns if there are several.
@@ -14,20 +12,27 @@ class Nginx(Server):
     :param list odoo_ports: where all other requests are passed to
     :param str location: which requests are passed to the gevent processes
     :param str host: the header Host for the gevent processes; empty for none
-    :param bool is_upgraded: whether the headers of websockets are passed on
+    :param str connection: the header Connection of websockets; empty for neither this one nor Upgrade
     """
 
     name = "nginx"
     stop_signal = signal.SIGQUIT
 
     def __init__(
-        self, folder, port, odoo_ports, gevent_ports, location="/websocket", host="$http_host", is_upgraded=True
+        self,
+        folder,
+        port,
+        odoo_ports,
+        gevent_ports,
+        location="/websocket",
+        host="$http_host",
+        connection="$connection_upgrade",
     ):
         super().__init__(folder, port)
         self.upstreams = {"odoo": odoo_ports, "odoochat": gevent_ports}
         self.location = location
         self.host = host
-        self.is_upgraded = is_upgraded
+        self.upgrade = {"Upgrade": "$http_upgrade", "Connection": connection} if connection else {}
 
     @property
     def url(self):
@@ -61,7 +66,7 @@ http {{
         proxy_http_version 1.1;
         location {self.location} {{
             proxy_pass http://odoochat;
-            {self.headers(self.host)} {UPGRADE if self.is_upgraded else ""}
+            {self.headers(self.host, **self.upgrade)}
         }}
         location / {{
             proxy_pass http://odoo;
@@ -73,7 +78,7 @@ http {{
         )
         return ["/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration), "-p", str(self.folder)]
 
-    def headers(self, host):
-        headers = {"Host": host, "X-Forwarded-Host": host}
+    def headers(self, host, **more):
+        headers = {"Host": host, "X-Forwarded-Host": host} | more
         headers |= {"X-Forwarded-For": "$proxy_add_x_forwarded_for", "X-Forwarded-Proto": "$scheme"}
         return " ".join(f'proxy_set_header {name} "{value}";' for name, value in headers.items())

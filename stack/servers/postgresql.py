@@ -1,5 +1,6 @@
 """PostgreSQL."""
 
+import os
 import signal
 import subprocess
 from contextlib import closing
@@ -68,6 +69,26 @@ class PostgreSQL(Server):
             **self.identity,
         )
         password.unlink()
+
+    def copy(self, folder, port):
+        """Return another cluster with the roles and databases of this one, which runs."""
+        copy = PostgreSQL(folder, port, self.password)
+        subprocess.run(
+            [
+                postgresql_program("pg_basebackup", self.root),
+                f"--pgdata={copy.data}",
+                f"--host={LOCALHOST}",
+                f"--port={self.port}",
+                "--username=postgres",
+                "--checkpoint=fast",
+                "--no-sync",
+            ],
+            check=True,
+            cwd=copy.folder,
+            env=os.environ | {"PGPASSWORD": self.password},
+            **self.identity,
+        )
+        return copy
 
     def is_ready(self):
         self.connect().close()
