@@ -45,6 +45,7 @@ class PostgreSQL(Server):
             "unix_socket_directories": "",
             "max_connections": self.max_connections,
             "fsync": "off",
+            "wal_keep_size": "1GB",  # `copy` needs the WAL that is written meanwhile
             "log_lock_waits": "on",
         }
         options = [f"-c{key}={value}" for key, value in settings.items()]
