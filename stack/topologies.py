@@ -54,7 +54,7 @@ class Examination:
         """Yield a list of Seen, or the exception, of each topology, in order."""
         pool = ThreadPoolExecutor(BUSY if self.moments == 1 else SILENT)
         # Those that take the longest are the first.
-        by_time = sorted(topologies, key=lambda topology: (not topology.is_alone, -len(topology.silences)))
+        by_time = sorted(topologies, key=lambda topology: (topology.is_long, len(topology.silences)), reverse=True)
         futures = {topology: pool.submit(self.examine, topology) for topology in by_time}
         try:
             for topology in topologies:
@@ -120,22 +120,20 @@ def show(topology, seen, is_verbose):
 
 def at_moments(texts):
     """Return texts, one for each moment, as one text."""
-    if len(set(texts)) == 1:
-        return texts[0]
-    moments = ("at once", *(f"after {seconds} s" for seconds in SILENCES[1:]))
-    return ", ".join(f"{text} {moment}" for text, moment in zip(texts, moments, strict=False))
+    return texts[0] if len(set(texts)) == 1 else " → ".join(texts)
 
 
 def table_row(topology, seen):
     """Return a line of the table in Markdown. Of several checks it has the last one's verdicts."""
-    truth = [
-        f"chat {'dead' if one.chat is None else 'live'}, job {'dead' if one.job is None else 'live'}" for one in seen
-    ]
-    verdicts = [
-        [f"{one.checks[-1][listener]['verdict']}, {one.checks[-1][listener]['level']}" for one in seen]
+    chat, job = (
+        at_moments(["dead" if delay is None else "live" for delay in delays])
+        for delays in ([one.chat for one in seen], [one.job for one in seen])
+    )
+    bus, cron = (
+        at_moments([f"{one.checks[-1][listener]['verdict']}, {one.checks[-1][listener]['level']}" for one in seen])
         for listener in ("bus", "cron")
-    ]
-    return f"| {' | '.join([topology.name, *map(at_moments, [truth, *verdicts])])} |"
+    )
+    return f"| {topology.name} | chat {chat}; job {job} | {bus} | {cron} |"
 
 
 def run(pair, options):
@@ -176,7 +174,8 @@ def main():
         pair.stop()
         shutil.rmtree(root, ignore_errors=True)
     if options.table:
-        head = ["| topology | truth | bus | cron |", "| --- | --- | --- | --- |"]
+        moments = " → ".join(["at once", *(f"after {seconds} s" for seconds in SILENCES[1:])])
+        head = [f"| topology | truth, {moments} of silence | bus | cron |", "| --- | --- | --- | --- |"]
         options.table.write_text("\n".join([*head, *rows, ""]))
     sys.exit(bool(wrong))
 

@@ -80,6 +80,12 @@ class Topology:
         """Return those of SILENCES that matter: silence breaks what works, and repairs nothing."""
         return SILENCES[:1] if self.level == "critical" or "scheduled" in self.checked_by else SILENCES
 
+    @property
+    def is_long(self):
+        """Return whether it must start early: it takes a minute even without silences, or a PostgreSQL that is copied
+        before the databases of other sites are created."""
+        return self.is_alone or "scheduled" in self.checked_by
+
 
 def direct(name, **values):
     return Topology(name, LIVE, LIVE, **{"postgres": False, "bus": "direct", "cron": "direct", "level": "ok"} | values)

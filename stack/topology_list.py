@@ -222,5 +222,6 @@ _TESTED_EDGES = {
     "nginx without Upgrade, by RPC",
     "client_idle_timeout",
     "pool_mode of the user odoo",
+    "scheduled: transaction mode, postgres in session mode",
 }
 TESTED = [topology for topology in TOPOLOGIES if topology in BASIC or topology.name in _TESTED_EDGES]
