@@ -11,12 +11,13 @@ import requests
 import websocket
 
 from rpc import OdooClient
-from servers import LOCALHOST
+from servers import LOCALHOST, ServerError
 
 # How long to wait for a notification that must not arrive. The page of the check waits as long.
 LIVE_SECONDS = 3
-# How long the scheduled check takes at most: its silence, the other steps, and the timer of a cron worker.
-SCHEDULED_SECONDS = 180
+# How long the scheduled check takes at most: its silence, the other steps, and the timers of cron workers, which may
+# have lost their connection meanwhile.
+SCHEDULED_SECONDS = 300
 
 
 class Page(OdooClient):
@@ -82,6 +83,8 @@ class Page(OdooClient):
         deadline = time.monotonic() + SCHEDULED_SECONDS
         while not (ids := self.call(model, "search", domain)) and time.monotonic() < deadline:
             time.sleep(1)
+        if not ids:
+            raise ServerError(f"the scheduled check takes longer than {SCHEDULED_SECONDS} s")
         return self.read_checks(ids)
 
     def make_trigger(self, cron):
