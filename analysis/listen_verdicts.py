@@ -218,7 +218,7 @@ def _judge_outlook(verdict, works, steps, process=None):
         (is_hurt and timeout, {"code": "idle_timeout", "seconds": timeout}, "idle_timeout"),
         (silence and silence["outcome"] in outcomes, {"code": "silence"}, "keep_open"),
         (process and process["cuts"], {"code": "cuts", "cuts": process and process["cuts"]}, "keep_open"),
-        (result["lost_tries"], {"code": "some_lost", "lost": result["lost_tries"]}, "override"),
+        ((result if process else steps["pooler"]["result"])["is_mixed"], {"code": "mixed"}, "override"),
         (verdict == "session" and slots != "ok", _step("slots", steps), "override"),
         (not process and listeners["deaf_cron"], {"code": "deaf_workers", "names": listeners["deaf_cron"]}, "restart"),
         (listeners["unasked"], {"code": "unasked", "count": listeners["unasked"]}, "each_server"),

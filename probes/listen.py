@@ -66,8 +66,8 @@ class ListenResult(NamedTuple):
     when PostgreSQL started, in seconds since the epoch. ``idle_timeout``: after how many idle seconds PostgreSQL
     terminates such a session; 0 or None for never.
     ``leftover`` is the PID of a backend that still listens on the channel, because it could not be reached.
-    ``lost_tries``: how many more connections received nothing, where each may reach another process; None if none was
-    tried.
+    ``is_mixed``: whether one of TRIES more connections received nothing, where each may reach another process; None if
+    none was tried.
     """
 
     outcome: str
@@ -82,7 +82,7 @@ class ListenResult(NamedTuple):
     idle_timeout: float | None = None
     seconds: float | None = None
     leftover: int | None = None
-    lost_tries: int | None = None
+    is_mixed: bool | None = None
 
 
 def new_name():

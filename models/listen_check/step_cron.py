@@ -9,6 +9,7 @@ from odoo.tools import SQL, config
 
 from ...analysis.listening import WOKEN_SECONDS, can_notify, is_delivered, is_woken
 from ...odoo_internals import ended_cron_threads, listener_info, local_ends, server_pid, wake_cron_workers
+from ...probes import listen
 from ...tools import format_ms
 from .connection_check_run import RUN_TIME
 
@@ -124,7 +125,7 @@ class ConnectionCheckRun(models.TransientModel):
         """Record the start of the job: this is its scheduled action."""
         started = self._clock()
         is_last = any(run._is_last_job(started) for run in self.search([("is_waiting", "=", True)]))
-        last = {"result": self._probe(listener_info())[0], "server": self._own_server()} if is_last else {}
+        last = {"result": listen.probe(listener_info())[0]._asdict(), "server": self._own_server()} if is_last else {}
         # A page may write at this moment, too: then it is done again, and the job does not fail.
         self.env["connection.check"]._commit_with_retries(lambda runs: runs._record_start(started, last))
 

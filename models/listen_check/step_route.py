@@ -104,8 +104,8 @@ class ConnectionCheckRun(models.TransientModel):
         # Another connection may reach another PgBouncer, that is configured differently.
         is_one = len(consoles) == 1 and pool and not pool["is_shared_port"]
         if result.outcome == "delivered" and result.is_pooled and not is_one:
-            others = [listen.probe(info)[0] for _try in range(listen.TRIES)]
-            result = result._replace(lost_tries=sum(other.outcome != "delivered" for other in others))
+            others = (listen.probe(info)[0].outcome for _try in range(listen.TRIES))
+            result = result._replace(is_mixed=any(outcome != "delivered" for outcome in others))
         return result._asdict(), pool
 
     @api.model

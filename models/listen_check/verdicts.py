@@ -125,8 +125,8 @@ class ConnectionCheck(models.Model):
                 "But its connection was lost after a short time, %(count)s times, the last time at %(at)s UTC "
                 "(%(message)s). Each time, notifications are lost for 50 s."
             ),
-            "some_lost": self.env._(
-                "But %(lost)s more connections received nothing: another PgBouncer on the same port is configured "
+            "mixed": self.env._(
+                "But another connection received nothing: it may reach another PgBouncer, which is configured "
                 "differently."
             ),
             "silence": self.env._("But a connection that is idle for a minute receives nothing any more."),

@@ -13,7 +13,7 @@ DELIVERED = {
     "idle_timeout": 0.0,
     "seconds": 0.005,
     "leftover": None,
-    "lost_tries": None,
+    "is_mixed": None,
 }
 DIRECT = DELIVERED | {"is_pooled": False, "route": ["db", 5432]}
 LOST = DELIVERED | {"outcome": "lost", "seconds": None}
