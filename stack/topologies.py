@@ -16,6 +16,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from servers import (
@@ -30,8 +31,8 @@ from sites import Site
 from topology import SILENCES, Seen
 from topology_list import TOPOLOGIES
 
-# How many topologies exist at the same time, without silence and with it; how many of these start, and how many are
-# measured.
+# How many topologies exist at the same time, those seen at once only and those with silences; how many of these start,
+# and how many are measured.
 BUSY, SILENT, STARTING, MEASURED = 7, 34, 3, 8
 MAX_CONNECTIONS = 800
 CHECKS = {
@@ -52,16 +53,21 @@ class Examination:
 
     def examine_all(self, topologies):
         """Yield a list of Seen, or the exception, of each topology, in order."""
-        pool = ThreadPoolExecutor(BUSY if self.moments == 1 else SILENT)
+        # While some are silent, others are seen at once.
+        pools = [ThreadPoolExecutor(BUSY), ThreadPoolExecutor(SILENT)]
         # Those that take the longest are the first.
         by_time = sorted(topologies, key=lambda topology: (topology.is_long, len(topology.silences)), reverse=True)
-        futures = {topology: pool.submit(self.examine, topology) for topology in by_time}
+        futures = {
+            topology: pools[min(self.moments, len(topology.silences)) > 1].submit(self.examine, topology)
+            for topology in by_time
+        }
         try:
             for topology in topologies:
                 yield futures[topology].exception() or futures[topology].result()
         finally:
             self.is_ended.set()
-            pool.shutdown(cancel_futures=True)
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
 
     def examine(self, topology):
         site = Site(topology, self.pair, self.template)
@@ -80,7 +86,10 @@ class Examination:
                 return
             # Quiet connections do not wait.
             with nullcontext() if site.topology.is_alone else self.measured:
-                yield see(site, moment, time.monotonic() - silent_since if seconds else 0)
+                seen = see(site, moment, time.monotonic() - silent_since if seconds else 0)
+                if seen.is_slow(site.topology):
+                    seen = replace(see(site, moment, seen.silence), is_repeated=True)
+                yield seen
 
 
 def see(site, moment, silence):
@@ -111,6 +120,7 @@ def show(topology, seen, is_verbose):
     for checks in seen.checks:
         words = [checks[listener][name] for listener in ("bus", "cron") for name in ("verdict", "level")]
         result = "; ".join(seen.errors(topology, checks)) or "correct"
+        result += ", seen twice" * seen.is_repeated
         print(LINE.format(topology.name, f"{seen.silence:.0f} s", *truth, *words, result), flush=True)
         if is_verbose:
             for check in checks.values():

@@ -110,6 +110,7 @@ class Seen:
     :param float chat: seconds until a chat message arrived at every browser, None if it did not
     :param float job: the same until a triggered job started
     :param list checks: of each check: listener -> record
+    :param bool is_repeated: whether it was seen again, see `is_slow`
     """
 
     moment: int
@@ -118,11 +119,19 @@ class Seen:
     chat: float | None
     job: float | None
     checks: list
+    is_repeated: bool = False
 
     def is_late(self, topology):
         """Return whether it was seen when quiet connections were in another state, because the machine was slow."""
         delay = self.silence - SILENCES[self.moment]
         return topology.is_alone and (delay > LATE_SECONDS or self.duration > LONG_SECONDS)
+
+    def is_slow(self, topology):
+        """Return whether it may be wrong only because the machine is slow: then a check finds less that works, never
+        more. What silence has changed cannot be seen again."""
+        wrong = self.differences(topology)
+        is_too_good = any(": ok" in text for text in wrong)
+        return bool(wrong) and not is_too_good and not (topology.is_alone and self.moment)
 
     def differences(self, topology):
         """Return a sentence for each result that is wrong."""

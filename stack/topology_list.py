@@ -8,6 +8,9 @@ POOLED = "pool_mode=session"
 CUT = (True, False, None)
 # The timer of a session runs from the start of its LISTEN, whatever it receives.
 TIMED = (True, None, None)
+# A cron worker that loses its connection ends, and the next one listens up to 4 s later: jobs that are triggered
+# meanwhile wait for its timer. A cron thread connects again at once.
+REPLACED = (True, None, None)
 THREADED = {"workers": 0}
 # A POST for which there is no server fails early, so that the two workers of a site are not blocked for minutes.
 IMPATIENT = {"query_wait_timeout": 5}
@@ -16,8 +19,8 @@ IMPATIENT = {"query_wait_timeout": 5}
 def cut(name, chat=CUT, **values):
     """Return topologies in which quiet connections are cut, with workers and without."""
     return [
-        Topology(f"{name}{suffix}", chat, LIVE, options=options, is_alone=True, **values)
-        for suffix, options in (("", {}), (", no workers", THREADED))
+        Topology(f"{name}{suffix}", chat, job, options=options, is_alone=True, **values)
+        for suffix, job, options in (("", REPLACED, {}), (", no workers", LIVE, THREADED))
     ]
 
 

@@ -14,7 +14,7 @@ from servers import ServerError
 # (os.nice). The timer of a deaf worker (60 s) may expire in this time, but its verdict would still be wrong.
 SLOW_MACHINE_SECONDS = 20
 # How long to wait for a job that may be live or not: the timers must not look like LISTEN.
-EITHER_SECONDS = 6
+EITHER_SECONDS = 10
 # A deaf cron worker may happen to poll, or end another job, when a job is triggered. It does not three times in a row.
 ATTEMPTS = 3
 BUYER = {"login": "buyer", "password": "buyer-of-the-shop"}
