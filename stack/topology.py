@@ -139,12 +139,15 @@ class Seen:
 
     def errors(self, topology, checks):
         """Return a sentence for each result of a check, and each fact, that is wrong. In any topology it is wrong that
-        a check is OK although the truth is dead, or critical although it is live."""
+        a check is OK although the truth is dead, or critical although it is live and does not change."""
         bus, cron = checks["bus"], checks["cron"]
         violations = [
             f"{check['listener']}: {check['level']}, but {'dead' if delay is None else 'live'}"
-            for check, delay in ((bus, self.chat), (cron, self.job))
-            if check["level"] == ("ok" if delay is None else "critical")
+            for check, delay, expected in (
+                (bus, self.chat, topology.chat[self.moment]),
+                (cron, self.job, topology.job[self.moment]),
+            )
+            if check["level"] == ("ok" if delay is None else "critical" if expected is not None else None)
         ]
         if self.chat is not None and topology.doubtful is not None and topology.doubtful <= self.moment:
             violations += ["bus: ok, but it does not last"] * (bus["level"] == "ok")
