@@ -33,7 +33,7 @@ from topology_list import TOPOLOGIES
 
 # How many topologies exist at the same time, those seen at once only and those with silences; how many of these start,
 # and how many are measured.
-BUSY, SILENT, STARTING, MEASURED = 7, 34, 3, 8
+BUSY, SILENT, STARTING, MEASURED = 4, 40, 3, 8
 MAX_CONNECTIONS = 800
 CHECKS = {
     "browser": "check",

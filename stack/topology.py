@@ -100,6 +100,11 @@ def deaf(name, **values):
     return Topology(name, DEAD, DEAD, **{"postgres": ""} | expected | values)
 
 
+def no_chat(name, **values):
+    """Return a topology in which no chat message arrives live, whoever listens, but jobs start."""
+    return Topology(name, DEAD, LIVE, level="critical", **values)
+
+
 @dataclass
 class Seen:
     """What was seen at one moment.

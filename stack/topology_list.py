@@ -1,7 +1,7 @@
 """The topologies that `make topologies` compares. The tests check TESTED, without silence."""
 
 from sites import Site
-from topology import DEAD, EITHER, LIVE, Topology, deaf, direct, session
+from topology import DEAD, EITHER, LIVE, Topology, deaf, direct, no_chat, session
 
 POOLED = "pool_mode=session"
 # Quiet connections are cut after 50 s, and Odoo's dispatcher notices, sleeps for 50 s, and listens again.
@@ -79,12 +79,12 @@ QUIET = [
 # More than one listener: each may be connected in another way.
 SEVERAL = [
     *(
-        Topology(f"two gevent services, {name}", DEAD, DEAD, postgres="", buses=buses, sticky=sticky)
-        for name, buses, sticky in (
-            ("one deaf", ("direct", "pool"), None),
-            ("one deaf, by cookie", ("direct", "pool"), "cookie"),
-            ("the second deaf, by address", ("direct", "pool"), "source"),
-            ("the first deaf, by address", ("pool", "direct"), "source"),
+        Topology(f"two gevent services, {name}", DEAD, DEAD, level=level, postgres="", buses=buses, sticky=sticky)
+        for name, level, buses, sticky in (
+            ("one deaf", "critical", ("direct", "pool"), None),
+            ("one deaf, by cookie", "critical", ("direct", "pool"), "cookie"),
+            ("the second deaf, by address", None, ("direct", "pool"), "source"),
+            ("the first deaf, by address", None, ("pool", "direct"), "source"),
         )
     ),
     Topology("two gevent services, direct", LIVE, DEAD, postgres="", buses=("direct", "direct")),
@@ -92,6 +92,7 @@ SEVERAL = [
         "two PgBouncers on a port, listeners on the deaf one",
         DEAD,
         DEAD,
+        level="critical",
         postgres="",
         settings={"so_reuseport": 1},
         after=lambda site: site.start_twin(POOLED),
@@ -108,6 +109,7 @@ SEVERAL = [
         "two watched PgBouncers on a port, listeners on the deaf one",
         DEAD,
         DEAD,
+        level="critical",
         postgres="",
         settings={"so_reuseport": 1},
         is_watched=False,
@@ -122,20 +124,20 @@ SEVERAL = [
         is_watched=False,
         after=lambda site: site.start_twin("", is_watched=True),
     ),
-    Topology("two hosts, the second deaf", DEAD, LIVE, postgres="", route="direct", second_host="pool"),
-    *without_browser(Topology, "two hosts, the first deaf", DEAD, LIVE, postgres="", second_host="direct"),
+    no_chat("two hosts, the second deaf", postgres="", route="direct", second_host="pool"),
+    *without_browser(no_chat, "two hosts, the first deaf", postgres="", second_host="direct"),
     session("two hosts", second_host="pool", bus=None, cron=None, level=None),
 ]
 
 # The process that posts and the one that listens are not connected to the same database.
 APART = [
-    Topology("alias of postgres, bus on the real one", DEAD, LIVE, postgres=f"dbname=shop {POOLED}", alt="direct"),
+    no_chat("alias of postgres, bus on the real one", postgres=f"dbname=shop {POOLED}", alt="direct"),
     session("alias of postgres", postgres=f"dbname=shop {POOLED}"),
-    Topology("bus_alt_connection to another cluster", DEAD, LIVE, postgres=False, alt="cluster"),
+    no_chat("bus_alt_connection to another cluster", postgres=False, alt="cluster"),
 ]
 
 PROXIES = [
-    *without_browser(Topology, "nginx without Upgrade", DEAD, LIVE, postgres=False, nginx={"connection": ""}),
+    *without_browser(no_chat, "nginx without Upgrade", postgres=False, nginx={"connection": ""}),
     *without_browser(Topology, "nginx without Host", DEAD, LIVE, postgres=False, nginx={"host": ""}),
     *without_browser(direct, "nginx with its own Host", nginx={"host": "$proxy_host"}, level=None),
     *without_browser(direct, "nginx with Connection upgrade", nginx={"connection": "upgrade"}),
@@ -187,6 +189,9 @@ BROKEN = [
             f"{command} postgres",
             DEAD,
             DEAD,
+            "unreachable",
+            "unreachable",
+            "critical",
             settings=IMPATIENT,
             after=lambda site, command=command: site.command_pgbouncer(f"{command} postgres"),
         )
