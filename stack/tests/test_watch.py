@@ -8,7 +8,7 @@ from sampling import endpoint
 from servers import MODULE, VERSIONS, ServerError
 from sites import Site
 from support import wait_until
-from topologies import session
+from topology import session
 
 # START_TIME of the check.
 START_SECONDS = 60
