@@ -40,7 +40,7 @@ def _judge_missing_bus(steps):
     """Return the Conclusion if no process of the bus answered."""
     is_live, facts = steps["browser"]["is_live"], steps["bus"]
     if not is_live and facts["is_refused"] and steps["websocket"]["is_open"] is False:
-        return Conclusion("deaf", "critical", [{"code": "no_process"}], ["bus_process", "proxy"])
+        return Conclusion("deaf", "critical", [{"code": "no_process"}], ["bus_process"])
     sentences = [_step("bus", steps), *([{"code": "in_browser"}] if is_live else [])]
     return Conclusion("unknown", "unknown", sentences, ["proxy"])
 
@@ -100,7 +100,7 @@ def judge_cron(steps, is_pooled):
     if not job.get("is_woken"):
         if not job.get("has_workers", True):
             return Conclusion("unknown", "unknown", [{"code": "no_workers"}], ["workers"])
-        return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["restart"])
+        return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["idle"])
     works = {"code": verdict, "delay": job["delay"]}
     return _judge_outlook(verdict, works, steps)
 

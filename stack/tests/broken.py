@@ -137,7 +137,10 @@ class BrokenSite(Site):
         self.has_new_line = not databases.get(name)
         databases[name] = f"{databases.get(name) or databases['*']} {lines}"
 
-    apply_behind = apply_override
+    def apply_behind(self, title, lines):
+        assert "add it to the endpoints" in title
+        super().add_endpoint(self.inner)
+        self.apply_override(title, lines)
 
     def apply_copy(self, title, lines):
         databases = self.by_title(title).databases

@@ -17,7 +17,7 @@ SESSION = "pool_mode=session"
 # Odoo's password in PgBouncer, where PostgreSQL knows another one.
 FRONT_PASSWORD = "front-door"
 # How many sites exist at the same time.
-AT_ONCE = 5
+AT_ONCE = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,7 +85,7 @@ class TestVerdicts(TestCase):
     def test_old_connections(self):
         bus, cron = judge(found(delay=None, job=None))
         self.assertEqual(codes(bus), (["old_connection"], ["restart"]))
-        self.assertEqual(codes(cron), (["not_woken"], ["restart"]))
+        self.assertEqual(codes(cron), (["not_woken"], ["idle"]))
 
     def test_reach(self):
         """The bus receives notifications: do browsers?"""
