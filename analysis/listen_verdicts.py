@@ -64,6 +64,9 @@ def _judge_process(process, steps, is_pooled):
         if is_apart(result, here["result"]):
             apart = {"code": "apart", "bus": _place(result), "here": _place(here["result"])}
             return Conclusion("deaf", "critical", [apart], ["apart"])
+        if process["cuts"]:  # a restart helps until the next one
+            cuts = {"code": "cuts", "cuts": process["cuts"]}
+            return Conclusion("deaf", "critical", [{"code": "old_connection"}, cuts], ["keep_open"])
         return Conclusion("deaf", "critical", [{"code": "old_connection"}], ["restart"])
     return _judge_outlook(verdict, {"code": verdict, "delay": delay}, steps, process)
 

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from threading import Thread
 
-from servers import LOCALHOST, Odoo, PgBouncer, TcpProxy, free_port
+from servers import LOCALHOST, Odoo, PgBouncer, free_port
 from sites import Site
 from users import ATTEMPTS
 
@@ -65,10 +65,6 @@ class BrokenSite(Site):
     def break_it(self):
         """Change the configuration, so that something is wrong, and reload or restart what reads it."""
         changes = self.topology.broken
-        if seconds := changes.get("quiet"):
-            self.users.chat_delay(True)
-            time.sleep(seconds)
-            return
         if self.topology.postgres is False:
             self.reject_role()
         else:
@@ -200,13 +196,8 @@ class BrokenSite(Site):
         assert "in pg_hba.conf" in title
         path = self.pair.postgresql.data / "pg_hba.conf"
         path.write_text(path.read_text().replace(f"host postgres {self.role} all reject\n", ""))
-        self.pair.postgresql.execute("SELECT pg_reload_conf()", lines)
-
-    def apply_keep_open(self, title, _lines):
-        assert "Set its idle timeout to several hours" in title
-        [proxy] = [server for server in self.servers if isinstance(server, TcpProxy)]
-        proxy.timeout = "8h"
-        self.restart(proxy)
+        revoke = f"REVOKE CONNECT ON DATABASE postgres FROM {self.role}"  # which everyone has; the role will be dropped
+        self.pair.postgresql.execute("SELECT pg_reload_conf()", lines, revoke)
 
     def apply_proxy(self, _title, lines):
         command = self.proxy.command

@@ -227,16 +227,6 @@ CASES = [
         )
     ),
     long(Case("remedy unwatched pool", is_watched=False, applied=("watch",), fixed=("bus",), verdict="session")),
-    long(
-        Case(
-            "remedy TCP proxy",
-            proxied="odoo",
-            broken={"quiet": 75},
-            applied=("keep_open",),
-            fixed=("bus",),
-            verdict="session",
-        )
-    ),
 ]
 CASES = [case if isinstance(case, type(long(CASES[0]))) else pytest.param(case, id=case.name) for case in CASES]
 
