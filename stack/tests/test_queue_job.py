@@ -112,6 +112,7 @@ def test_transaction_mode(new_site):
     assert verdict(site)[1] == "direct ok"
 
 
+@pytest.mark.long
 def test_environment(new_site):
     """Environment variables outrank the section, so the remedy is about them."""
     site = new_site(deaf("queue environment", options=LOADED | {"workers": 0}))
@@ -146,6 +147,7 @@ def test_session_mode(new_site):
     assert verdict(site)[1] == "session warning"
 
 
+@pytest.mark.long
 def test_no_runner(new_site):
     """queue_job is installed, but no server loads it before its start."""
     site = new_site(direct("queue unloaded"))
@@ -163,6 +165,7 @@ def test_no_runner(new_site):
     assert found == "direct ok", check["evidence"]
 
 
+@pytest.mark.long
 def test_lock_without_a_runner(new_site):
     """The route works, but an idle session holds the lock, as a server of a pool may after its runner is gone."""
     site = new_site(direct("queue lock", options=LOADED | {"workers": 0}))

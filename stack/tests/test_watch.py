@@ -52,6 +52,7 @@ def site(pair, installed):
         site.stop()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(420)
 def test_override_is_removed_and_put_back(site):
     watch = Watch(site)
