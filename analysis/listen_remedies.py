@@ -84,34 +84,47 @@ def overrides(result, pool, needed):
         - ``user``: the line of a ``user`` outranks that of the database, with its ``pool_mode``, or None; ``others`` is
           the mode that the other databases would get
         - ``override``: append session mode and ``pool_size`` to the line ``name``, and ``max_connections`` unless it is
-          None; ``is_copy``: the line must first be made, of one that works
+          None; ``is_copy``: the line must first be made, of one that works; ``is_shared_port``: other processes may
+          need it, too
         - ``behind``: the same, in an unknown pooler at ``server``
         - ``role``: PostgreSQL may reject Odoo's role
-        - ``primary``: this PostgreSQL is a standby
+        - ``primary``: this is a standby
+        - ``watch``: the session pool at ``where`` works, but no endpoint shows its size
         - ``between``: no PgBouncer, but something else loses the notifications at ``where``
 
         those of PgBouncer with ``endpoint``, its name, None if unknown
     """
-    pools, is_unreachable = chain(pool), result["outcome"] == "unreachable"
+    pools = chain(pool)
     if is_standby(result):
         return [{"code": "primary"}]
     if result["outcome"] == "lost" and result["is_pooled"] is False:
         return [{"code": "between", "where": result["route"]}]
     remedies = [_state(link) for link in pools if link["state"] in STATES]
-    if is_unreachable and not remedies:
-        # The first one has no line, or what it connects to rejects it.
-        is_missing = "no such database" in result["detail"]
-        copy = _override(pools[0 if is_missing else -1] if pools else None, needed, is_copy=True)
-        return [copy] if is_missing else [copy, {"code": "role"}]
+    if result["outcome"] == "unreachable" and not remedies:
+        return _of_unreachable(result, pools, needed)
     if not pools:
-        return [_override(None, needed)]
+        return [_of_unknown_pool(result, needed)]
     for link in pools:
         if link["pool_mode"] not in ("session", None) or _is_small(link, needed):
             remedies += [*_of_user(link, needed), _override(link, needed)]
     if result["outcome"] == "lost" and all(link["pool_mode"] == "session" for link in pools):
         last = pools[-1]
-        remedies.append(_override(last, needed) | {"code": "behind", "server": last["server"]})
+        where = {"server": last["server"], "is_shared_port": False}
+        remedies.append(_override(last, needed) | where | {"code": "behind"})
     return remedies or [_override(pools[0], needed)]
+
+
+def _of_unknown_pool(result, needed):
+    if is_delivered(result) and not result["lost_tries"]:
+        return {"code": "watch", "where": result["route"]}
+    return _override(None, needed)
+
+
+def _of_unreachable(result, pools, needed):
+    # The first one has no line, or what it connects to rejects it.
+    is_missing = "no such database" in result["detail"]
+    copy = _override(pools[0 if is_missing else -1] if pools else None, needed, is_copy=True)
+    return [copy] if is_missing else [copy, {"code": "role"}]
 
 
 def _state(pool):
@@ -122,11 +135,11 @@ def _state(pool):
 def _override(pool, needed, is_copy=False):
     facts = {"code": "override", "is_copy": is_copy, "pool_size": needed, "max_connections": None}
     if not pool:
-        return facts | {"endpoint": None, "name": None}
+        return facts | {"endpoint": None, "name": None, "is_shared_port": False}
     facts["pool_size"] = max(needed, pool["pool_size"] or 0)  # never fewer servers than now
     if _is_limited(pool, needed):
         facts["max_connections"] = needed
-    return facts | {"endpoint": pool["endpoint"], "name": pool["name"]}
+    return facts | {name: pool[name] for name in ("endpoint", "name", "is_shared_port")}
 
 
 def _is_small(pool, needed):

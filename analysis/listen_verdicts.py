@@ -40,7 +40,7 @@ def _judge_missing_bus(steps):
     """Return the Conclusion if no process of the bus answered."""
     is_live, facts = steps["browser"]["is_live"], steps["bus"]
     if not is_live and facts["is_refused"] and steps["websocket"]["is_open"] is False:
-        return Conclusion("deaf", "critical", [{"code": "no_process"}], ["bus_process", "proxy"])
+        return Conclusion("deaf", "critical", [{"code": "no_process"}], ["bus_process"])
     sentences = [_step("bus", steps), *([{"code": "in_browser"}] if is_live else [])]
     return Conclusion("unknown", "unknown", sentences, ["proxy"])
 
@@ -64,6 +64,9 @@ def _judge_process(process, steps, is_pooled):
         if is_apart(result, here["result"]):
             apart = {"code": "apart", "bus": _place(result), "here": _place(here["result"])}
             return Conclusion("deaf", "critical", [apart], ["apart"])
+        if process["cuts"]:  # a restart helps until the next one
+            cuts = {"code": "cuts", "cuts": process["cuts"]}
+            return Conclusion("deaf", "critical", [{"code": "old_connection"}, cuts], ["keep_open"])
         return Conclusion("deaf", "critical", [{"code": "old_connection"}], ["restart"])
     return _judge_outlook(verdict, {"code": verdict, "delay": delay}, steps, process)
 
@@ -100,7 +103,7 @@ def judge_cron(steps, is_pooled):
     if not job.get("is_woken"):
         if not job.get("has_workers", True):
             return Conclusion("unknown", "unknown", [{"code": "no_workers"}], ["workers"])
-        return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["restart"])
+        return Conclusion("unknown", "unknown", [{"code": "not_woken"}], ["idle"])
     works = {"code": verdict, "delay": job["delay"]}
     return _judge_outlook(verdict, works, steps)
 

@@ -153,7 +153,8 @@ def route_verdict(result, pool):
         return "unreachable"
     if result["outcome"] == "blocked" and pool and pool["pool_mode"] == "session":
         # A pool that gets no more servers, although it may have more, cannot log in to PostgreSQL.
-        is_full = pool["pool_size"] is None or pool["servers"] is None or pool["servers"] >= pool["pool_size"]
+        size, servers = pool["pool_size"], pool["servers"]
+        is_full = None in (size, servers) or servers >= min(size, pool["max_connections"] or size)
         return "session" if is_full else "unreachable"
     return {"lost": "deaf", "unreachable": "unreachable"}.get(result["outcome"], "unknown")
 

@@ -123,10 +123,13 @@ class ConnectionCheck(models.Model):
     @api.model
     def _queue_job_titles(self):
         return {
-            "queue_job": self.env._("In odoo.conf, so that queue_job's runner listens on PostgreSQL directly:"),
+            "queue_job": self.env._(
+                "In odoo.conf, so that queue_job's runner listens on PostgreSQL directly. If there is a section "
+                "[queue_job], replace these options there, or add them:"
+            ),
             "load_runner": self.env._(
-                "Start a runner in one of the Odoo servers of this database. In odoo.conf, section [options]; the "
-                "capacity of queue_job's root channel must not be 0:"
+                "Start a runner in one of the Odoo servers of this database. In odoo.conf, section [options], replace "
+                "this option, or add it. The capacity of queue_job's root channel must not be 0:"
             ),
             "see_runner": self.env._("As a superuser of PostgreSQL, so that Odoo's role can see the runner's session:"),
             "end_holder": self.env._(

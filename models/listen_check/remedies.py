@@ -35,17 +35,24 @@ def alt_connection_lines(facts):
 
 
 def alt_variable_lines(facts):
-    return [f"ODOO_IMDISPATCHER_DB_HOST={facts['host']}", f"ODOO_IMDISPATCHER_DB_PORT={facts['port']}"]
+    return [
+        f"ODOO_IMDISPATCHER_DB_HOST={facts['host']}",
+        f"ODOO_IMDISPATCHER_DB_PORT={facts['port']}",
+        *([f"PGSSLMODE={facts['sslmode']}"] if facts["sslmode"] else []),
+    ]
 
 
 def sslmode_lines(facts):
     return [f"db_sslmode = {facts['sslmode']}"] if facts["sslmode"] else []
 
 
+def service_option_lines(facts):
+    sslmode = f" --db_sslmode={facts['sslmode']}" if facts["sslmode"] else ""
+    return [f"--db_host={facts['host']} --db_port={facts['port']}{sslmode}"]
+
+
 def service_lines(facts):
-    options = f"--db_host={facts['host']} --db_port={facts['port']} --gevent-port={facts['bus_port']}"
-    if facts["sslmode"]:
-        options += f" --db_sslmode={facts['sslmode']}"
+    [options] = service_option_lines(facts)
     return [
         "[Unit]",
         "Description=Odoo's bus on a database connection of its own",
@@ -53,16 +60,12 @@ def service_lines(facts):
         "",
         "[Service]",
         f"User={facts['user']}",
-        f"ExecStart={shlex.join(facts['command'])} {options}",
+        f"ExecStart={shlex.join(facts['command'])} --gevent-port={facts['bus_port']} {options}",
         "Restart=always",
         "",
         "[Install]",
         "WantedBy=multi-user.target",
     ]
-
-
-def service_option_lines(facts):
-    return [f"db_host = {facts['host']}", f"db_port = {facts['port']}", *sslmode_lines(facts)]
 
 
 def proxy_lines(facts):
@@ -86,6 +89,10 @@ def idle_timeout_lines(facts):
     return [f"ALTER ROLE {role} IN DATABASE {database} SET idle_session_timeout = 0;"]
 
 
+def role_lines(facts):
+    return [f'GRANT CONNECT ON DATABASE {system_database()} TO "{facts["user"]}";']
+
+
 # The code of a remedy -> the function that makes its lines.
 LINES = {
     "override": override_lines,
@@ -100,6 +107,7 @@ LINES = {
     "service_proxy": proxy_lines,
     "proxy": proxy_lines,
     "idle_timeout": idle_timeout_lines,
+    "role": role_lines,
 }
 
 
@@ -117,10 +125,16 @@ class ConnectionCheck(models.Model):
             return facts
         code = facts["code"]
         words = {"title": self._title(facts)}
+        if facts.get("is_alternative"):
+            words["title"] = self.env._("Alternative: %s", words["title"])
         if lines := LINES[code](facts) if code in LINES else None:
             words["lines"] = "\n".join(lines)
         if then := self._remedy_sequels(facts).get(code):
             words["then"] = then
+            if facts.get("sslmode") and code != "service_proxy":
+                words["then"] += " " + self.env._(
+                    "It does not work with Odoo's own sslmode. With prefer, TLS is used where the server supports it."
+                )
         return words
 
     @api.model
@@ -129,6 +143,11 @@ class ConnectionCheck(models.Model):
         code = facts["code"]
         if code == "no_direct":
             return self._no_direct_title(facts)
+        if code == "watch":
+            return self.env._(
+                "Add the PgBouncer at %s to the endpoints, so that the check sees the size of its pool.",
+                self._address_text(facts["where"]),
+            )
         if code == "between":
             return self.env._(
                 "No PgBouncer was found. Find out what is between Odoo and PostgreSQL at %s, and connect Odoo to "
@@ -145,7 +164,10 @@ class ConnectionCheck(models.Model):
         names = {"own_database": facts.get("own_database"), "database": facts.get("database")}
         names |= {"name": facts.get("name") or system_database()}
         code = "copy" if facts.get("is_copy") and code == "override" else code
-        return self._pooler_titles(where, **names)[code]
+        title = self._pooler_titles(where, **names)[code]
+        if facts.get("is_shared_port"):
+            return self.env._("%s Do this for each PgBouncer that shares its port (so_reuseport):", title)
+        return title
 
     @api.model
     def _pooler_titles(self, where, **names):
@@ -224,11 +246,18 @@ class ConnectionCheck(models.Model):
                 "Run the check on each Odoo server. Scheduled checks do so while Log Connection Pressure is on."
             ),
             "bus_process": self.env._(
-                "Start the process of the bus: with workers, Odoo's main process starts it at gevent_port; a separate "
-                "service must be started on its own. Its log says why it ended."
+                "Start the process of the bus: restart Odoo, which starts it at gevent_port if there are workers. If "
+                "it is a separate service, start that. Its log says why it ended."
             ),
             "workers": self.env._(
                 "This Odoo server has no cron workers (max_cron_threads = 0). Run the check on a server that has some."
+            ),
+            "restart": self.env._(
+                "Restart Odoo, and the bus if it is a separate service, so that its listeners reconnect."
+            ),
+            "idle": self.env._(
+                "Check again when no long job is running. If triggered jobs are still late, restart Odoo, so that its "
+                "cron workers reconnect."
             ),
             "browser": self.env._(
                 "Check this browser's network, its proxy and its extensions: other browsers can open websockets."
@@ -237,23 +266,25 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _remedy_titles(self):
-        proxy = self.env._("In nginx's server block, with the host of the bus process:")
+        proxy = self.env._(
+            "In nginx's server block, in place of its location /websocket. If the bus process is on another host than "
+            "nginx, replace 127.0.0.1 by that:"
+        )
         return {
             "alt_connection": self.env._(
                 "Connect only the bus to PostgreSQL directly, with the OCA's module bus_alt_connection in the addons "
-                "path. In odoo.conf, section [options]:"
+                "path. In odoo.conf, section [options], replace these options, or add those that are missing:"
             ),
             "alt_variables": self.env._(
-                "Connect only the bus to PostgreSQL directly, by bus_alt_connection. These variables of Odoo's "
-                "environment outrank odoo.conf:"
+                "Connect only the bus to PostgreSQL directly, by bus_alt_connection. Set these variables in the "
+                "environment of Odoo's service, because those that are there now outrank odoo.conf:"
             ),
             "service": self.env._(
-                "Or run the bus as a separate service with a direct connection, in "
-                "/etc/systemd/system/odoo-bus.service:"
+                "Run the bus as a separate service with a direct connection. In /etc/systemd/system/odoo-bus.service:"
             ),
             "service_options": self.env._(
-                "The bus process has a configuration of its own. Connect it to PostgreSQL directly, there or by the "
-                "options --db_host and --db_port of its command:"
+                "The bus is a separate service with its own connection. So that it listens on PostgreSQL directly, "
+                "append this to its command, the line ExecStart of its unit. Options there outrank odoo.conf:"
             ),
             "service_proxy": proxy,
             "proxy": proxy,
@@ -261,16 +292,13 @@ class ConnectionCheck(models.Model):
                 "PostgreSQL allows no LISTEN on a standby. Connect Odoo, or its PgBouncer, to the primary, and restart "
                 "Odoo."
             ),
-            "restart": self.env._(
-                "Restart Odoo, so that its listeners reconnect. Check again when no long job is running."
-            ),
             "role": self.env._(
-                "Allow Odoo's role to connect to the database postgres: see the reason above, and PostgreSQL's "
-                "pg_hba.conf."
+                "If PostgreSQL rejects Odoo's role on the database postgres, allow it: in pg_hba.conf if the reason "
+                "above names it, and then run SELECT pg_reload_conf(); otherwise, in psql as a superuser:"
             ),
             "logs": self.env._(
-                "Find out from the logs of PgBouncer and PostgreSQL why connections to postgres get no answer, add "
-                "the PgBouncer to the endpoints, and check again."
+                "Find out from the logs of PgBouncer and PostgreSQL why connections to postgres get no answer. If the "
+                "PgBouncer is not among the endpoints, add it. Check again."
             ),
         }
 
@@ -291,34 +319,35 @@ class ConnectionCheck(models.Model):
         reload_nginx = self.env._("Then run nginx -s reload.")
         restart_both = self.env._("Then restart PgBouncer and Odoo.")
         reload_pgbouncer = self.env._(
-            "Then run RELOAD in PgBouncer's admin console, or restart PgBouncer if the line is new, and restart Odoo, "
-            "because its listeners must reconnect. This fixes the bus and cron."
+            "Then run RELOAD in PgBouncer's admin console, or restart PgBouncer if the line is new. Then restart "
+            "Odoo, and the bus if it is a separate service, because the listeners must reconnect. This fixes the "
+            "bus and cron."
         )
-        sequels = {
+        reconnects = self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted.")
+        restart_odoo = self.env._("Then restart Odoo. The cron workers still listen through the pooler.")
+        return {
             # RELOAD does not apply another user, or ends PgBouncer (1.15 and 1.18).
             "override": restart_both if facts.get("is_copy") else reload_pgbouncer,
             "behind": reload_pgbouncer,
             "alias": reload_pgbouncer,
             "user": restart_both,
-            "resume": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
-            "enable": self.env._("Odoo's bus reconnects within a minute, or when Odoo is restarted."),
+            "resume": reconnects,
+            "enable": reconnects,
             "idle_timeout": self.env._(
-                "Then restart Odoo. Through PgBouncer, run RECONNECT in its admin console before: the setting applies "
-                "to new sessions."
+                "If Odoo connects through PgBouncer, run RECONNECT in its admin console, because the setting applies "
+                "to new sessions. Then restart Odoo, and the bus if it is a separate service."
             ),
-            "alt_connection": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
-            "alt_variables": self.env._("Then restart Odoo. The cron workers still listen through the pooler."),
+            "keep_open": self.env._(
+                "Then restart Odoo, and the bus if it is a separate service: losses from before no longer count."
+            ),
+            "role": self.env._("Then restart Odoo."),
+            "alt_connection": restart_odoo,
+            "alt_variables": restart_odoo,
             "service": self.env._(
                 "Then run systemctl enable --now odoo-bus, and pass /websocket to it, as below. The cron workers "
                 "still listen through the pooler."
             ),
-            "service_options": self.env._("Then restart that process."),
+            "service_options": self.env._("Then run systemctl daemon-reload, and restart that service."),
             "service_proxy": reload_nginx,
             "proxy": reload_nginx,
         }
-        if facts.get("sslmode") and facts["code"] in ("alt_connection", "service", "service_options"):
-            tls = self.env._(
-                "It does not work with Odoo's own sslmode. With prefer, TLS is used where the server supports it."
-            )
-            sequels[facts["code"]] += " " + tls
-        return sequels

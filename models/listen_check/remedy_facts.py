@@ -21,6 +21,8 @@ from ...probes import listen
 SOCKET_FOLDER = "/var/run/postgresql"
 # It encrypts where the server supports it, so it works wherever another one does.
 TOLERANT_SSLMODE = "prefer"
+# Each of these is enough.
+ALTERNATIVES = ("alt_connection", "service")
 ALT_VARIABLES = ("ODOO_IMDISPATCHER_DB_HOST", "ODOO_IMDISPATCHER_DB_PORT")
 
 
@@ -63,7 +65,9 @@ class ConnectionCheck(models.Model):
                 if not direct:
                     direct = self._try_direct(steps, is_apart="apart" in codes)
                     remedies += [] if direct["works"] else [direct | {"code": "no_direct"}]
-                remedies += [self._direct_facts(code, steps) | direct] if direct["works"] else []
+                if direct["works"]:
+                    is_other = {"is_alternative": code in ALTERNATIVES and bool(remedies)}
+                    remedies += [facts | direct | is_other for facts in self._direct_facts(code, steps)]
             elif code == "alias":
                 links = listen_remedies.chain(steps["pooler"]["pool"])
                 remedies += [{"code": code, **link} for link in links if link["database"] not in (None, database)]
@@ -83,7 +87,8 @@ class ConnectionCheck(models.Model):
         is_here = tuple(result["route"] or ()) == tuple(here["result"]["route"] or ())
         pool = here["pool"] if is_here else found.get("pool")
         own = {"own_database": self.env.cr.dbname}
-        return [own | remedy for remedy in listen_remedies.overrides(result, pool, steps["slots"]["needed"])]
+        found = listen_remedies.overrides(result, pool, steps["slots"]["needed"])
+        return [self._remedy_facts("role", steps) if facts["code"] == "role" else own | facts for facts in found]
 
     @api.model
     def _remedy_facts(self, code, steps):
@@ -92,23 +97,31 @@ class ConnectionCheck(models.Model):
             return {"code": code, "bus_port": (concerned(steps) or {}).get("port") or service_port()}
         if code == "idle_timeout":
             process = concerned(steps) or steps["pooler"]
-            return {"code": code, "user": listener_info().get("user"), "database": process["result"]["database"]}
-        return {"code": code}
+            links = listen_remedies.chain(process["pool"])
+            user = links[-1]["user"] if links else self._own_user()
+            return {"code": code, "user": user, "database": process["result"]["database"]}
+        return {"code": code, "user": self._own_user()} if code == "role" else {"code": code}
+
+    @api.model
+    def _own_user(self):
+        """Return the role as which Odoo is connected to its own database."""
+        return self.env["connection.endpoint"]._own_connection("session_user")
 
     @api.model
     def _direct_facts(self, code, steps):
-        """Return what a remedy needs that connects the bus to PostgreSQL itself, except the address."""
+        """Return what the remedies need that connect the bus to PostgreSQL itself, except the address."""
         if code == "alt_connection":
             is_loaded = bool(steps["configuration"]["bus_route"])
-            return {
-                "code": "alt_variables" if any(map(os.environ.get, ALT_VARIABLES)) else code,
-                "modules": None if is_loaded else [*config["server_wide_modules"], "bus_alt_connection"],
-            }
-        bus_port = unused_port(config["gevent_port"] + 1)
+            modules = None if is_loaded else [*config["server_wide_modules"], "bus_alt_connection"]
+            options = {"code": code, "modules": modules}
+            if not any(map(os.environ.get, ALT_VARIABLES)):
+                return [options]
+            return [*([] if is_loaded else [options]), {"code": "alt_variables"}]
+        facts = {"code": code, "bus_port": unused_port(config["gevent_port"] + 1)}
         if code == "service":
             command = [sys.executable, sys.argv[0], "gevent", "-c", config["config"] or "/etc/odoo/odoo.conf"]
-            return {"code": code, "user": user_name(), "command": command, "bus_port": bus_port}
-        return {"code": code, "bus_port": bus_port}
+            facts |= {"user": user_name(), "command": command}
+        return [facts]
 
     @api.model
     def _try_direct(self, steps, is_apart):

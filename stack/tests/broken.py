@@ -6,31 +6,9 @@ import time
 from contextlib import closing
 from threading import Thread
 
-import psycopg2
-
-from servers import LOCALHOST, Odoo, PgBouncer, free_port, make_certificate
-from sites import ATTEMPTS, Site
-
-
-class EditedPgBouncer(PgBouncer):
-    """A PgBouncer with a section [users]."""
-
-    users = {}
-
-    def command(self):
-        command = super().command()
-        path = self.folder / "pgbouncer.ini"
-        lines = [f"{name} = {line}\n" for name, line in self.users.items()]
-        path.write_text(path.read_text() + "\n[users]\n" + "".join(lines))
-        return command
-
-    def console(self, command):
-        password = self.passwords[self.admin]
-        with closing(
-            psycopg2.connect(host=LOCALHOST, port=self.port, user=self.admin, password=password, dbname="pgbouncer")
-        ) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(command)
+from servers import LOCALHOST, Odoo, PgBouncer, free_port
+from sites import Site
+from users import ATTEMPTS
 
 
 class Service(Odoo):
@@ -47,48 +25,34 @@ class Service(Odoo):
 class BrokenSite(Site):
     """A site that is OK at first. Then it is broken, and fixed as the remedies say."""
 
-    service = None
     has_new_line = False
 
+    def __init__(self, topology, pair, template):
+        super().__init__(topology, pair, template)
+        passwords = self.passwords | topology.passwords
+        self.passwords = {user: password for user, password in passwords.items() if password}
+
+    @property
+    def inner(self):
+        """The PgBouncer that connects to PostgreSQL."""
+        return next(server for server in self.servers if isinstance(server, PgBouncer))
+
     def start_pgbouncers(self):
-        case = self.topology
-        line = f"host={LOCALHOST} port={self.pair.postgresql.port}"
-        if case.outer:
-            self.inner = self.add_pgbouncer("inner", self.lines(line))
-            line = f"host={LOCALHOST} port={self.inner.port}"
-            databases = {"postgres": None, "*": line}
-            self.pgbouncer = self.add_pgbouncer("outer", databases, {"pool_mode": "session"})
-        else:
-            settings = case.settings | (self.tls_settings() if case.is_tls else {})
-            self.pgbouncer = self.inner = self.add_pgbouncer("pgbouncer", self.lines(line), settings, case.suite)
-        options = {"db_host": LOCALHOST, "db_port": self.pgbouncer.port}
-        if password := case.passwords.get("odoo"):
-            options["db_password"] = password
-        return options | {"db_sslmode": "require" if case.is_tls else "prefer"}
+        super().start_pgbouncers()
+        if password := self.topology.passwords.get("odoo"):
+            self.pool["db_password"] = password
 
-    def tls_settings(self):
-        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
-        make_certificate(key, certificate, PgBouncer.user)
-        return {
-            "client_tls_sslmode": "require",
-            "client_tls_key_file": key,
-            "client_tls_cert_file": certificate,
-        }
+    def add_pgbouncer(self, name, databases, settings=None, port=None):
+        return super().add_pgbouncer(name, databases | self.lines(self.topology.databases), settings, port)
 
-    def lines(self, server):
-        values = {"server": server, "password": self.pair.passwords["odoo"]}
-        return {name: line and line.format(**values) for name, line in self.topology.databases.items()}
-
-    def add_pgbouncer(self, name, databases, settings=None, suite=None):
-        passwords = self.pair.passwords | self.topology.passwords
-        passwords = {user: password for user, password in passwords.items() if password}
-        server = EditedPgBouncer(
-            self.folder / name, free_port(), self.pair.postgresql, passwords, databases, settings or {}, suite
-        )
-        return self.add(server)
+    def lines(self, databases):
+        """Return lines of [databases], filled in."""
+        server = f"host={LOCALHOST} port={self.pair.postgresql.port}"
+        values = {"server": server, "password": self.pair.passwords["odoo"], "own": self.database}
+        return {name.format(**values): line and line.format(**values) for name, line in databases.items()}
 
     def add_endpoint(self, server):
-        if self.topology.outer != "unwatched" or server != self.inner:
+        if self.topology.is_inner_watched or server != self.inner:
             super().add_endpoint(server)
 
     def by_title(self, title):
@@ -101,26 +65,36 @@ class BrokenSite(Site):
     def break_it(self):
         """Change the configuration, so that something is wrong, and reload or restart what reads it."""
         changes = self.topology.broken
-        if databases := changes.get("databases"):
-            line = f"host={LOCALHOST} port={self.pair.postgresql.port}"
-            values = {"server": line, "password": self.pair.passwords["odoo"], "own": self.database}
-            for name, changed in databases.items():
-                self.inner.databases[name.format(**values)] = changed and changed.format(**values)
+        if self.topology.postgres is False:
+            self.reject_role()
+        else:
+            self.break_pgbouncer(changes)
+        ports = {"pooler": self.servers[0].port, "closed": free_port()}
+        if options := changes.get("options"):
+            self.set_options({name: value.format(**ports) for name, value in options.items()})
+        if variables := changes.get("variables"):
+            self.set_variables({name: value.format(**ports) for name, value in variables.items()})
+        if words := changes.get("service"):
+            self.append_to_service([words.format(**ports)])
+            self.restart(self.buses[0])
+        if not changes.get("is_running"):
+            self.restart(self.odoo)
+
+    def reject_role(self):
+        path = self.pair.postgresql.data / "pg_hba.conf"
+        path.write_text(f"host postgres {self.role} all reject\n{path.read_text()}")
+        self.pair.postgresql.execute("SELECT pg_reload_conf()")
+
+    def break_pgbouncer(self, changes):
+        self.inner.databases |= self.lines(changes.get("databases", {}))
         if users := changes.get("users"):
             self.inner.users = users
-        if settings := changes.get("settings"):
-            self.inner.settings |= settings
         if command := changes.get("console"):
             # PAUSE ends when the clients that have a server are gone.
-            Thread(target=self.inner.console, args=[command], daemon=True).start()
+            Thread(target=self.inner.execute, args=[command], daemon=True).start()
             time.sleep(1)
         else:
             self.restart(self.inner)
-        if options := changes.get("options"):
-            ports = {"pooler": self.pgbouncer.port, "closed": free_port()}
-            self.set_options({name: value.format(**ports) for name, value in options.items()})
-        if not changes.get("is_running"):
-            self.restart(self.odoo)
 
     def check(self):
         """Return the checks; again if a job was late, because cron workers may still be starting."""
@@ -136,10 +110,19 @@ class BrokenSite(Site):
             text = re.sub(rf"^{name} = .*\n", "", text, flags=re.MULTILINE)
         self.odoo.configuration.write_text(text + "".join(f"{name} = {value}\n" for name, value in options.items()))
 
+    def set_variables(self, variables):
+        environment = self.odoo.environment() | variables
+        self.odoo.environment = lambda: environment
+
+    def append_to_service(self, words):
+        [service] = self.buses
+        command = [*service.command(), *words]
+        service.command = lambda: command
+
     def restart(self, server):
         server.kill()
         server.start()
-        if server in (self.odoo, self.service):
+        if server in (self.odoo, *self.buses):
             self.wait_for_bus()
 
     # How each remedy is applied: what its title says, with its lines.
@@ -150,7 +133,10 @@ class BrokenSite(Site):
         self.has_new_line = not databases.get(name)
         databases[name] = f"{databases.get(name) or databases['*']} {lines}"
 
-    apply_behind = apply_override
+    def apply_behind(self, title, lines):
+        assert "add it to the endpoints" in title
+        super().add_endpoint(self.inner)
+        self.apply_override(title, lines)
 
     def apply_copy(self, title, lines):
         databases = self.by_title(title).databases
@@ -174,7 +160,7 @@ class BrokenSite(Site):
         databases[name] = databases[name].replace(alias, "")
 
     def apply_console(self, title, lines):
-        self.by_title(title).console(lines)
+        self.by_title(title).execute(lines)
 
     apply_resume = apply_enable = apply_console
 
@@ -182,30 +168,56 @@ class BrokenSite(Site):
         assert "In odoo.conf, section [options]" in title
         self.set_options(dict(line.split(" = ") for line in lines.splitlines()))
 
+    def apply_alt_variables(self, _title, lines):
+        self.set_variables(dict(line.split("=") for line in lines.splitlines()))
+
     def apply_service(self, _title, lines):
         command = shlex.split(re.search(r"^ExecStart=(.*)$", lines, re.MULTILINE)[1])
         port = int(next(word for word in command if word.startswith("--gevent-port=")).partition("=")[2])
-        self.bus_port = port
-        self.service = Service(self.odoo.folder.parent / "odoo-bus", port, command)
-        self.servers.append(self.service)
+        self.bus_ports = [port]
+        self.buses = [Service(self.odoo.folder.parent / "odoo-bus", port, command)]
+        self.servers += self.buses
+
+    def apply_service_options(self, title, lines):
+        assert "append this to its command" in title
+        self.append_to_service(shlex.split(lines))
+
+    def apply_watch(self, title, _lines):
+        assert f"the PgBouncer at {LOCALHOST}:{self.pgbouncer.port} to the endpoints" in title
+        super().add_endpoint(self.pgbouncer)
+
+    def apply_idle_timeout(self, title, lines):
+        assert "as Odoo's role" in title
+        connection = self.pair.postgresql.connect(user=self.role, password=self.passwords[self.role])
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(lines)
+
+    def apply_role(self, title, lines):
+        assert "in pg_hba.conf" in title
+        path = self.pair.postgresql.data / "pg_hba.conf"
+        path.write_text(path.read_text().replace(f"host postgres {self.role} all reject\n", ""))
+        revoke = f"REVOKE CONNECT ON DATABASE postgres FROM {self.role}"  # which everyone has; the role will be dropped
+        self.pair.postgresql.execute("SELECT pg_reload_conf()", lines, revoke)
 
     def apply_proxy(self, _title, lines):
-        command = self.nginx.command
+        command = self.proxy.command
 
         def pasted():
             words = command()
-            path = self.nginx.folder / "nginx.conf"
+            path = self.proxy.folder / "nginx.conf"
             location = re.compile(r" *location /websocket \{.*?\}\n", re.DOTALL)
             path.write_text(location.sub(lambda _found: f"{lines}\n", path.read_text()))
             return words
 
-        self.nginx.command = pasted
+        self.proxy.command = pasted
 
     apply_service_proxy = apply_proxy
 
     def follow(self, titles, then):
         """Do what the remedies say is to be done in the end."""
         servers = [self.by_title(title) for title in titles if "pgbouncer.ini" in title]
+        if "run RECONNECT in its admin console" in then:
+            self.inner.execute("RECONNECT")
         is_restart = "restart PgBouncer and Odoo" in then
         is_restart |= "or restart PgBouncer if the line is new" in then and self.has_new_line
         for server in servers:
@@ -214,8 +226,11 @@ class BrokenSite(Site):
             elif "RELOAD" in then:
                 server.reload()
         if "systemctl enable --now odoo-bus" in then:
-            self.service.start()
+            self.buses[0].start()
         if "restart Odoo" in then or "PgBouncer and Odoo" in then or "when Odoo is restarted" in then:
             self.restart(self.odoo)
+        if "the bus if it is a separate service" in then or "restart that service" in then:
+            for bus in self.buses:
+                self.restart(bus)
         if "nginx -s reload" in then:
-            self.restart(self.nginx)
+            self.restart(self.proxy)

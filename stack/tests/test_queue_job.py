@@ -10,9 +10,10 @@ import psycopg2
 import pytest
 
 from probes import runner
-from servers import LOCALHOST, STACK, PgBouncer
+from servers import LOCALHOST, STACK
+from sites import Site
 from support import direct_odoo, wait_until
-from topologies import Site, Topology, deaf, session
+from topology import deaf, direct, session
 
 pytestmark = pytest.mark.timeout(600)
 # In which time a job starts whose runner is not deaf, on a slow machine.
@@ -48,14 +49,6 @@ def restart(site, is_ready=True):
     site.wait_for_bus()
     if is_ready:
         wait_for_runner(site, since)
-
-
-def reconnect(site):
-    """Run what the remedy says in PgBouncer's console."""
-    admin = {"user": PgBouncer.admin, "password": site.pair.passwords[PgBouncer.admin], "dbname": "pgbouncer"}
-    with closing(psycopg2.connect(host=LOCALHOST, port=site.pgbouncer.port, **admin)) as console:
-        console.autocommit = True
-        console.cursor().execute("RECONNECT")
 
 
 @pytest.fixture
@@ -106,7 +99,7 @@ def test_transaction_mode(new_site):
     with site.odoo.configuration.open("a") as configuration:
         configuration.write(lines)
     assert "RECONNECT" in check["remedy"]
-    reconnect(site)
+    site.pgbouncer.execute("RECONNECT")
     restart(site)
     assert job_delay(site, SOON_SECONDS) is not None
     check, found = verdict(site)
@@ -119,6 +112,7 @@ def test_transaction_mode(new_site):
     assert verdict(site)[1] == "direct ok"
 
 
+@pytest.mark.long
 def test_environment(new_site):
     """Environment variables outrank the section, so the remedy is about them."""
     site = new_site(deaf("queue environment", options=LOADED | {"workers": 0}))
@@ -126,7 +120,7 @@ def test_environment(new_site):
     wrong = {"ODOO_QUEUE_JOB_JOBRUNNER_DB_HOST": LOCALHOST}
     wrong["ODOO_QUEUE_JOB_JOBRUNNER_DB_PORT"] = str(site.pgbouncer.port)
     site.odoo.environment = lambda: environment | wrong
-    reconnect(site)
+    site.pgbouncer.execute("RECONNECT")
     restart(site)
     assert job_delay(site, LATE_SECONDS) is None
     check, found = verdict(site)
@@ -135,7 +129,7 @@ def test_environment(new_site):
     assert right.keys() == wrong.keys()
 
     site.odoo.environment = lambda: environment | right
-    reconnect(site)
+    site.pgbouncer.execute("RECONNECT")
     restart(site)
     assert job_delay(site, SOON_SECONDS) is not None
     assert verdict(site)[1] == "direct ok"
@@ -153,9 +147,10 @@ def test_session_mode(new_site):
     assert verdict(site)[1] == "session warning"
 
 
+@pytest.mark.long
 def test_no_runner(new_site):
     """queue_job is installed, but no server loads it before its start."""
-    site = new_site(Topology("queue unloaded", "direct", "direct", postgres=False))
+    site = new_site(direct("queue unloaded"))
     assert job_delay(site, LATE_SECONDS) is None
     check, found = verdict(site)
     assert found == "deaf critical"
@@ -170,9 +165,10 @@ def test_no_runner(new_site):
     assert found == "direct ok", check["evidence"]
 
 
+@pytest.mark.long
 def test_lock_without_a_runner(new_site):
     """The route works, but an idle session holds the lock, as a server of a pool may after its runner is gone."""
-    site = new_site(Topology("queue lock", "direct", "direct", postgres=False, options=LOADED | {"workers": 0}))
+    site = new_site(direct("queue lock", options=LOADED | {"workers": 0}))
     info = {"host": LOCALHOST, "port": site.pair.postgresql.port, "dbname": site.database}
     info |= {"user": "odoo", "password": site.pair.passwords["odoo"]}
     site.odoo.kill()

@@ -11,11 +11,13 @@ import pytest
 
 from broken import BrokenSite
 from servers import PgBouncer
-from topologies import AT_ONCE, Topology
+from topology import LIVE, Topology
 
 SESSION = "pool_mode=session"
 # Odoo's password in PgBouncer, where PostgreSQL knows another one.
 FRONT_PASSWORD = "front-door"
+# How many sites exist at the same time.
+AT_ONCE = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +26,13 @@ class Case(Topology):
     ``applied`` are applied: then the listeners ``fixed`` are OK. Before, ``verdict`` is the one of the first of them.
     """
 
+    chat: tuple = LIVE
+    job: tuple = LIVE
     bus: str = "session"
     cron: str = "session"
-    postgres: str = ""
-    databases: dict = field(default_factory=lambda: {"*": "{server}", "postgres": "{server} " + SESSION})
+    databases: dict = field(default_factory=dict)
     passwords: dict = field(default_factory=dict)
-    outer: str | None = None
+    is_inner_watched: bool = True
     broken: dict = field(default_factory=dict)
     applied: tuple = ("override",)
     fixed: tuple = ("bus", "cron")
@@ -49,6 +52,7 @@ FRONT_CASE = {
     "passwords": {"odoo": FRONT_PASSWORD},
     "databases": {"*": FRONT, "postgres": f"{FRONT} {SESSION}"},
 }
+INNER = {"inner": SESSION, "postgres": "", "settings": {"pool_mode": "session"}}
 QUICK = {"query_wait_timeout": 5}
 CASES = [
     Case("remedy password in the line *", **FRONT_CASE, broken=deaf(None)),
@@ -87,8 +91,8 @@ CASES = [
             verdict="session",
         )
     ),
-    Case("remedy inner pooler", outer="watched", broken=deaf()),
-    long(Case("remedy unknown inner pooler", outer="unwatched", broken=deaf(), applied=("behind",))),
+    Case("remedy inner pooler", **INNER, broken=deaf()),
+    long(Case("remedy unknown inner pooler", **INNER, is_inner_watched=False, broken=deaf(), applied=("behind",))),
     long(
         Case(
             "remedy pool too small",
@@ -122,7 +126,7 @@ CASES = [
             Case(
                 f"remedy bus_alt_connection at {name}",
                 bus="direct",
-                is_alt=True,
+                alt="direct",
                 broken={"options": {"imdispatcher_db_port": f"{{{port}}}"}, "databases": {"postgres": "{server}"}},
                 applied=("alt_connection",),
                 fixed=("bus",),
@@ -152,20 +156,77 @@ CASES = [
             verdict="session",
         )
     ),
-    pytest.param(
+    long(
         Case(
             "remedy alias",
             bus="direct",
-            is_alt=True,
+            alt="direct",
             broken=deaf("{server} dbname={own} " + SESSION),
             applied=("alias",),
             fixed=("bus",),
-            verdict=None,
-        ),
-        id="remedy alias",
-        marks=[pytest.mark.long, pytest.mark.xfail(reason="no verdict names it yet")],
+        )
     ),
     long(Case("remedy nginx", is_misled=True, applied=("proxy",), fixed=("bus",), verdict="session")),
+    long(
+        Case(
+            "remedy nginx in front of a service",
+            bus="direct",
+            buses=("direct",),
+            nginx={"is_upgraded": False},
+            applied=("proxy",),
+            fixed=("bus",),
+            verdict="direct",
+        )
+    ),
+    long(
+        Case(
+            "remedy service at a deaf pooler",
+            bus="direct",
+            **INNER,
+            buses=("direct",),
+            broken=deaf() | {"service": "--db_port={pooler}", "is_running": True},
+            applied=("service_options",),
+            fixed=("bus",),
+        )
+    ),
+    *(
+        long(
+            Case(
+                f"remedy variables of bus_alt_connection{suffix}",
+                bus="direct",
+                broken=deaf() | {"variables": {"ODOO_IMDISPATCHER_DB_PORT": "{pooler}"}},
+                applied=applied,
+                fixed=("bus",),
+                **values,
+            )
+        )
+        for suffix, applied, values in (
+            ("", ("alt_variables",), {"alt": "direct"}),
+            (", not loaded, TLS", ("alt_connection", "alt_variables"), {"is_tls": True}),
+        )
+    ),
+    long(
+        Case(
+            "remedy idle_session_timeout",
+            role_setting="idle_session_timeout = '50s'",
+            options={"workers": 0},
+            applied=("idle_timeout",),
+            verdict="session",
+        )
+    ),
+    long(
+        Case(
+            "remedy rejected role",
+            postgres=False,
+            bus="direct",
+            cron="direct",
+            role_setting="work_mem = '8MB'",
+            broken={"is_running": True},
+            applied=("role",),
+            verdict="unreachable",
+        )
+    ),
+    long(Case("remedy unwatched pool", is_watched=False, applied=("watch",), fixed=("bus",), verdict="session")),
 ]
 CASES = [case if isinstance(case, type(long(CASES[0]))) else pytest.param(case, id=case.name) for case in CASES]
 
@@ -197,10 +258,10 @@ def fix(case, pair, template):
         for server in site.servers:
             if isinstance(server, PgBouncer):
                 site.restart(server)
-        for server in filter(None, (site.service, site.odoo)):
+        for server in (*site.buses, site.odoo):
             site.restart(server)
         again = site.check()
-        chat, job = site.chat_delay(), site.job_delay() if "cron" in case.fixed else 0
+        chat, job = site.users.chat_delay(True), site.users.job_delay(True) if "cron" in case.fixed else 0
         return before, after, again, chat, job
     finally:
         site.stop()
@@ -212,7 +273,7 @@ def results(request, pair, installed):
     cases = [item.callspec.params["case"] for item in items]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = {case: pool.submit(fix, case, pair, installed) for case in cases}
-    return futures
+        yield futures
 
 
 @pytest.mark.timeout(1200)

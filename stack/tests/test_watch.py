@@ -8,7 +8,7 @@ from sampling import endpoint
 from servers import MODULE, VERSIONS, ServerError
 from sites import Site
 from support import wait_until
-from topologies import session
+from topology import session
 
 # START_TIME of the check.
 START_SECONDS = 60
@@ -52,6 +52,7 @@ def site(pair, installed):
         site.stop()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(420)
 def test_override_is_removed_and_put_back(site):
     watch = Watch(site)

@@ -118,13 +118,49 @@ class TestRemedies(CheckCase):
         self.assertEqual(remedy["lines"], "imdispatcher_db_host = 10.0.0.1\nimdispatcher_db_port = 5432")
         with patch.dict(os.environ, {"ODOO_IMDISPATCHER_DB_PORT": "6433"}):
             [remedy] = self.remedies(steps)
-        self.assertIn("outrank odoo.conf", remedy["title"])
-        self.assertIn("ODOO_IMDISPATCHER_DB_PORT=5432", remedy["lines"])
+            self.assertIn("outrank odoo.conf", remedy["title"])
+            self.assertIn("ODOO_IMDISPATCHER_DB_PORT=5432", remedy["lines"])
+            alt, variables = self.remedies(self.deaf(TRANSACTION_POOL))[1:3]
+        self.assertIn("bus_alt_connection", alt["lines"], "it is not loaded yet")
+        self.assertEqual(variables["lines"], remedy["lines"])
+
+    def test_alternatives(self):
+        """Whoever is in a hurry must not do all of it."""
+        override, alt, service, proxy = self.titles(self.deaf(TRANSACTION_POOL))
+        self.assertTrue(alt.startswith("Alternative: Connect only") and service.startswith("Alternative: Run"))
+        self.assertFalse(override.startswith("Alternative") or proxy.startswith("Alternative"))
+
+    def test_several_processes_of_pgbouncer(self):
+        [title] = self.titles(self.deaf(TRANSACTION_POOL | {"is_shared_port": True}), "cron")
+        self.assertIn("each PgBouncer that shares its port", title)
+
+    def test_size_of_an_unknown_pool(self):
+        steps = found(DELIVERED, None)
+        steps["slots"] |= {"bus": "unknown", "here": "unknown"}
+        for listener in ("bus", "cron"):
+            [title] = self.titles(steps, listener)
+            self.assertIn("to the endpoints, so that the check sees the size of its pool", title)
+
+    def test_rejected_role(self):
+        steps = found(UNREACHABLE, None, bus=UNREACHABLE, delay=None, job=None)
+        with patch.object(type(self.Check), "_is_pooled", lambda _self: False):
+            [remedy] = self.remedies(steps, "cron")
+        self.assertEqual(remedy["lines"], f'GRANT CONNECT ON DATABASE postgres TO "{self.env.cr._cnx.info.user}";')
+
+    def test_idle_timeout(self):
+        """The role is the one of PgBouncer's connection to PostgreSQL."""
+        for pool, role in ((SESSION_POOL | {"user": "forced"}, "forced"), (None, self.env.cr._cnx.info.user)):
+            steps = found(DELIVERED, pool)
+            steps["bus"]["processes"][0]["result"] = DELIVERED | {"idle_timeout": 50.0, "database": "postgres"}
+            remedy = next(remedy for remedy in self.remedies(steps) if "ALTER" in remedy.get("lines", ""))
+            self.assertEqual(
+                remedy["lines"], f'ALTER ROLE "{role}" IN DATABASE "postgres" SET idle_session_timeout = 0;'
+            )
 
     def test_service_that_is_wrong(self):
         override, options = self.remedies(found(bus=LOST | {"route": ["db", 6433]}, delay=None))
         self.assertEqual(override["lines"], "pool_mode=session pool_size=5")
-        self.assertEqual(options["lines"], "db_host = 10.0.0.1\ndb_port = 5432")
+        self.assertEqual(options["lines"], "--db_host=10.0.0.1 --db_port=5432")
 
     def test_port_of_the_bus_process(self):
         steps = found(live=False, is_open=False)

@@ -14,7 +14,7 @@ MIGRATION = Path(__file__).parents[2] / "migrations/19.0.2.0.0/post-listen_check
 FRENCH = {
     "LISTEN works on this route.": "LISTEN fonctionne.",
     "Configuration": "Réglages",
-    "Restart Odoo, so that its listeners reconnect. Check again when no long job is running.": "Redémarrez Odoo.",
+    "Restart Odoo, and the bus if it is a separate service, so that its listeners reconnect.": "Redémarrez Odoo.",
     (
         "The bus receives no notifications, although a new connection would. Chat and notifications are not live."
     ): "Le bus est sourd.",

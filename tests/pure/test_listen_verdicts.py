@@ -85,7 +85,10 @@ class TestVerdicts(TestCase):
     def test_old_connections(self):
         bus, cron = judge(found(delay=None, job=None))
         self.assertEqual(codes(bus), (["old_connection"], ["restart"]))
-        self.assertEqual(codes(cron), (["not_woken"], ["restart"]))
+        steps = found(delay=None)
+        steps["bus"]["processes"][0]["cuts"] = [[1.0, "closed"]]
+        self.assertEqual(codes(judge(steps)[0]), (["old_connection", "cuts"], ["keep_open"]))
+        self.assertEqual(codes(cron), (["not_woken"], ["idle"]))
 
     def test_reach(self):
         """The bus receives notifications: do browsers?"""
