@@ -115,7 +115,7 @@ def overrides(result, pool, needed):
 
 
 def _of_unknown_pool(result, needed):
-    if is_delivered(result) and not result["lost_tries"]:
+    if is_delivered(result) and not result["is_mixed"]:
         return {"code": "watch", "where": result["route"]}
     return _override(None, needed)
 

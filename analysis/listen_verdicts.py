@@ -211,17 +211,14 @@ def _judge_outlook(verdict, works, steps, process=None):
     """
     result = process["result"] if process else steps["cron"]["result"]
     listener = "bus" if process else "cron"
-    # Cron workers are replaced at once when they notice that they lost their connection; cron threads end.
-    is_hurt = process or steps["cron"]["is_threaded"]
     silence = steps.get("silence", {}).get(listener)
-    outcomes = ("lost", "failed") if is_hurt else ("lost",)
     slots = steps["slots"]["bus" if process else "here"]
     listeners, timeout = steps["listeners"], result["idle_timeout"]
     doubts = (
-        (is_hurt and timeout, {"code": "idle_timeout", "seconds": timeout}, "idle_timeout"),
-        (silence and silence["outcome"] in outcomes, {"code": "silence"}, "keep_open"),
+        (timeout, {"code": "idle_timeout", "seconds": timeout}, "idle_timeout"),
+        (silence and silence["outcome"] in ("lost", "failed"), {"code": "silence"}, "keep_open"),
         (process and process["cuts"], {"code": "cuts", "cuts": process and process["cuts"]}, "keep_open"),
-        ((result if process else steps["pooler"]["result"])["is_mixed"], {"code": "mixed"}, "override"),
+        (_is_mixed(result, steps["pooler"]["result"]), {"code": "mixed"}, "override"),
         (verdict == "session" and slots != "ok", _step("slots", steps), "override"),
         (not process and listeners["deaf_cron"], {"code": "deaf_workers", "names": listeners["deaf_cron"]}, "restart"),
         (listeners["unasked"], {"code": "unasked", "count": listeners["unasked"]}, "each_server"),
@@ -231,6 +228,12 @@ def _judge_outlook(verdict, works, steps, process=None):
         return Conclusion(verdict, "ok", [works], [])
     sentences, remedies = zip(*found, strict=True)
     return Conclusion(verdict, "warning", [works, *sentences], list(dict.fromkeys(remedies)))
+
+
+def _is_mixed(result, here):
+    """Return whether connections over the same route differ: of a listener that works, and of this process."""
+    is_same_route = tuple(result["route"]) == tuple(here["route"] or ())
+    return result["is_mixed"] or here["is_mixed"] or (is_same_route and not is_delivered(here))
 
 
 def _failure(code, result):

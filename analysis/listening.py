@@ -181,13 +181,14 @@ def cuts(process, restarts, since):
 
     :param dict process: ``started_at``, and ``losses``: pairs of the time and a message. All times are in seconds since
         the epoch
-    :param restarts: when PostgreSQL or a PgBouncer restarted: a loss at this time is none of the network's
+    :param restarts: when PostgreSQL or a PgBouncer restarted: a connection that was made before was lost by that
     :param float since: earlier ones do not count
     """
     found, connected_at = [], process["started_at"]
     for at, message in process["losses"]:
-        is_short, connected_at = at - connected_at < SHORT_LIFE, at + RETRY_SECONDS
-        is_explained = any(abs(at - restart) < RESTART_SECONDS for restart in restarts)
+        is_short = at - connected_at < SHORT_LIFE
+        is_explained = any(connected_at < restart and abs(at - restart) < RESTART_SECONDS for restart in restarts)
+        connected_at = at + RETRY_SECONDS
         if at >= since and is_short and not is_explained:
             found.append((at, message))
     return found

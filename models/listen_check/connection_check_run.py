@@ -41,7 +41,8 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     # Whoever has it may query the bus process.
     token = fields.Char(groups=fields.NO_ACCESS, default=lambda self: secrets.token_urlsafe(32))
     is_scheduled = fields.Boolean(groups=fields.NO_ACCESS)
-    is_silent = fields.Boolean(groups=fields.NO_ACCESS, help="With the step that waits for a minute.")
+    # of connections that were left idle, by listener, and when
+    silence = fields.Json(groups=fields.NO_ACCESS, default=lambda self: self._last_silence())
     # name -> the facts that a step found, and their `level`
     steps = fields.Json(groups=fields.NO_ACCESS)
     # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and of the last of these
@@ -127,7 +128,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     def _step_names(self):
         """Return the names of the steps of this run, in their order."""
         left_out = {"queue_job"}.difference(self.env["connection.check"]._listeners())
-        left_out |= set() if self.is_silent else {"silence"}
+        left_out |= set() if self.silence else {"silence"}
         return [name for name in self._titles() if name not in left_out]
 
     @api.model

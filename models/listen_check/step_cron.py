@@ -43,7 +43,6 @@ class ConnectionCheckRun(models.TransientModel):
             "delays": delays,
             "delay": max(delays, default=None),
             "is_woken": False,
-            "is_threaded": not config["workers"],
             "has_workers": config["max_cron_threads"] > 0,
             "ended_threads": ended_cron_threads(),
             "is_pending": self.is_waiting and self._clock() - job["triggered"][-1] < WOKEN_SECONDS,

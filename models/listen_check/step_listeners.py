@@ -1,6 +1,7 @@
 """The step that accounts for the listeners of Odoo that PostgreSQL and PgBouncer show."""
 
 import re
+import time
 from datetime import timedelta
 
 import psutil
@@ -15,6 +16,9 @@ from ...analysis.readings import CONSOLE
 from ...odoo_internals import listener_info, local_ends, server_pids, system_database
 from ...probes.errors import QueryError
 
+# The pause before it is read again.
+AGAIN_SECONDS = 1
+
 
 def is_gevent(pid):
     """Return whether a process is one of Odoo's bus, by its command line."""
@@ -28,6 +32,16 @@ class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
 
     def _step_listeners(self):
+        facts = self._account_for_listeners()
+        if facts["unasked"]:  # a process that has just ended could not be found: a listener lasts
+            self._commit_before_waiting()
+            time.sleep(AGAIN_SECONDS)
+            self.env.cr.cache.clear()
+            self.env.invalidate_all()
+            facts = self._account_for_listeners()
+        return facts | {"level": "warning" if facts["deaf_cron"] or facts["unasked"] or facts["unread"] else "ok"}
+
+    def _account_for_listeners(self):
         clients, sessions = self._listening_clients(), self._listening_sessions()
         found, local, pids = [*clients, *sessions], local_ends(), set(server_pids())
         processes = self.steps["bus"]["processes"]
@@ -39,7 +53,7 @@ class ConnectionCheckRun(models.TransientModel):
         own = config["max_cron_threads"] + max(len(processes), 1)
         keys = [(process["host"], process["port"]) for process in processes]
         elsewhere = self.env["connection.check"]._count_elsewhere([*keys, (self._host(), config["http_port"])])
-        facts = {
+        return {
             "direct": len(sessions),
             "count": len(clients),
             "own": own,
@@ -57,7 +71,6 @@ class ConnectionCheckRun(models.TransientModel):
                 if isinstance(answer, QueryError)
             ],
         }
-        return facts | {"level": "warning" if facts["deaf_cron"] or facts["unasked"] or facts["unread"] else "ok"}
 
     @api.model
     def _listening_clients(self):

@@ -1,59 +1,43 @@
-"""The step that leaves connections idle for longer than many proxies and settings allow: not on the page, because it
-takes a minute."""
-
-import time
+"""The step about connections that were left idle: the scheduled check does it, because it takes a minute; other checks
+repeat what it found."""
 
 from odoo import api, models
-from odoo.tools import config
 
-from ...odoo_internals import bus_info, listener_info
-from ...probes import listen, query
-
-# Timeouts of 50 and 60 s are common in TCP proxies.
-SILENCE_SECONDS = 65
-# What the other steps may take before Odoo ends a cron worker that runs for too long.
-OTHER_SECONDS = 35
+from ...odoo_internals import server_started_at
+from .silence import SILENCE_SECONDS
 
 
 class ConnectionCheckRun(models.TransientModel):
     _inherit = "connection.check.run"
 
     def _step_silence(self):
-        limit = config["limit_time_real_cron"]
-        limit = config["limit_time_real"] if limit < 0 else limit
-        if 0 < limit < SILENCE_SECONDS + OTHER_SECONDS:
-            return {"level": "unknown", "code": "no_time", "limit": limit, "cron": None, "bus": None}
-        infos = {"cron": listener_info(), "bus": bus_info()}
-        if infos["cron"] == infos["bus"]:
-            del infos["bus"]
-        self._commit_before_waiting()
-        seconds = SILENCE_SECONDS + listen.TOTAL_SECONDS
-        jobs = {
-            name: ("", 0, lambda _hosts, _deadline, info=info: self._probe_silently(info))
-            for name, info in infos.items()
-        }
-        results = query.in_parallel(jobs, seconds + query.HAND_OVER_SECONDS)
-        results.setdefault("bus", results["cron"])
+        results = {name: self.silence[name] for name in ("bus", "cron")}
         # A service of its own may have another route.
-        routes = {tuple(process["result"]["route"] or ()) for process in self.steps["bus"]["processes"]}
-        if routes != {listen.route(infos.get("bus", infos["cron"]))}:
+        routes = [process["result"]["route"] for process in self.steps["bus"]["processes"]]
+        if results["bus"] and routes != [results["bus"]["route"]] * len(routes):
             results["bus"] = None
         is_good = all(result is None or result["outcome"] == "delivered" for result in results.values())
-        return {"level": "ok" if is_good else "warning", "code": "tested"} | results
+        return {"level": "ok" if is_good else "warning", "at": self.silence["at"]} | results
 
     @api.model
-    def _probe_silently(self, info):
-        return listen.probe(info, lambda: time.sleep(SILENCE_SECONDS), SILENCE_SECONDS)[0]._asdict()
+    def _last_silence(self):
+        """Return the facts of the last silence on this host since Odoo started, None if it is too old."""
+        started_at = server_started_at()
+        domain = [("listener", "=", "bus"), ("host", "=", self._host()), ("checked_at", ">=", started_at)]
+        for check in self.env["connection.check"].sudo().search(domain) if started_at else ():
+            if not check._is_old():
+                for facts in check.step_facts or ():
+                    if facts["name"] == "silence":
+                        return {name: facts[name] for name in ("at", "bus", "cron")}
+        return None
 
     @api.model
     def _describe_silence(self, facts):
-        if facts["code"] == "no_time":
-            return (
-                self.env._("Nothing."),
-                self.env._("Odoo ends a cron worker after %s s (limit_time_real_cron).", facts["limit"]),
-                self.env._("Whether an idle connection is closed is unknown."),
-            )
-        done = self.env._("Left connections of the listeners idle for %s s, then sent NOTIFY.", SILENCE_SECONDS)
+        done = self.env._(
+            "At %(at)s UTC: left connections of the listeners idle for %(seconds)s s, then sent NOTIFY.",
+            at=facts["at"],
+            seconds=SILENCE_SECONDS,
+        )
         seen = [
             f"{label}: {self._describe_result(facts[name])[0]}"
             for name, label in (("bus", self.env._("Bus")), ("cron", self.env._("Cron")))

@@ -2,13 +2,16 @@
 
 import logging
 import socket
+import threading
 import time
 from datetime import timedelta
 
 from odoo import api, fields, models
+from odoo.modules.registry import Registry
 from odoo.tools import config
 
 from ...odoo_internals import retrying, server_started_at
+from .silence import probe_silence
 
 _logger = logging.getLogger(__name__)
 
@@ -18,6 +21,18 @@ POLL_SECONDS = 0.5
 START_TIME = timedelta(seconds=60)
 # System parameters: this, and an Odoo server -> the start of its last check without a browser.
 CHECKED = "pgbouncer_monitor.checked."
+
+
+def check_silently(dbname):
+    """Check a database of this Odoo server, with a silence before. An error is logged."""
+    try:
+        silence = probe_silence() | {"at": fields.Datetime.to_string(fields.Datetime.now())}
+        with Registry(dbname).cursor() as cr:
+            checks = api.Environment(cr, api.SUPERUSER_ID, {})["connection.check"]
+            checks._set_checked()
+            checks._check_and_wait({"silence": silence})
+    except Exception:
+        _logger.exception("LISTEN could not be checked")
 
 
 class ConnectionCheck(models.Model):
@@ -31,7 +46,16 @@ class ConnectionCheck(models.Model):
             action takes part.
         """
         self.env["connection.check.run"].check_access("create")
-        run_id, done = self._do_steps({})
+        return self._check_and_wait({})
+
+    @api.model
+    def _check_and_wait(self, values):
+        """Do a check, and wait for its job.
+
+        :param dict values: of its connection.check.run
+        :return: the new records
+        """
+        run_id, done = self._do_steps(values)
         while done["is_pending"]:
             time.sleep(POLL_SECONDS)
             done = self._commit_with_retries(lambda runs: runs.browse(run_id).step("cron"))
@@ -57,16 +81,23 @@ class ConnectionCheck(models.Model):
         return retrying(lambda: function(self.env["connection.check.run"]), self.env)
 
     @api.model
-    def _cron_check(self, is_silent=True):
-        """Check from the scheduled action. The cron worker that runs it can start the triggered job only afterwards:
-        then the job itself finishes the check.
+    def _cron_check(self):
+        """Check from the scheduled action, in a thread of its own: it leaves connections idle for a minute, and neither
+        a cron worker nor a transaction is held meanwhile."""
+        threading.Thread(target=check_silently, args=(self.env.cr.dbname,), daemon=True).start()
 
-        :param bool is_silent: whether to test for a minute that idle connections stay open
-        """
+    @api.model
+    def _check_from_job(self):
+        """Check from a scheduled action. The cron worker that runs it can start the triggered job only afterwards: then
+        the job itself finishes the check."""
+        self._set_checked()
+        run_id, done = self._do_steps({"is_scheduled": True})
+        self._commit_with_retries(lambda runs: runs.browse(run_id)._finish_unless_job(done["is_pending"]))
+
+    @api.model
+    def _set_checked(self):
         now = fields.Datetime.to_string(fields.Datetime.now())
         self.env["ir.config_parameter"].sudo().set_param(self._own_parameter(), now)
-        run_id, done = self._do_steps({"is_scheduled": True, "is_silent": is_silent})
-        self._commit_with_retries(lambda runs: runs.browse(run_id)._finish_unless_job(done["is_pending"]))
 
     @api.model
     def _watch(self):
@@ -78,7 +109,7 @@ class ConnectionCheck(models.Model):
                 is_due = self.env["connection.settings"]._cron("check").active and self._is_due()
             self.env["ir.cron"]._commit_progress()
             if is_due:
-                self._cron_check(is_silent=False)
+                self._check_from_job()
         except Exception:
             _logger.exception("LISTEN could not be checked")
 

@@ -1,28 +1,26 @@
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.tests import tagged
-from odoo.tools import config
 
-from ...models.listen_check import step_silence
+from ...models.listen_check import silence, step_silence
 from ..common import variable
+from ..pure.findings import found
 from .cases import StepCase
 
 
 @tagged("-at_install", "post_install")
 class TestSilence(StepCase):
-    def setUp(self):
-        super().setUp()
+    def silent_step(self, seconds):
+        """Do the step after so many seconds of silence."""
         run = self.run_record.sudo()
-        run.is_silent = True
         run.steps = {"bus": {"processes": [{"result": {"route": ["elsewhere", 1]}}]}}
-        self.patch(config, "options", config.options.new_child({"limit_time_real_cron": 0}))
-
-    def test_page_leaves_it_out(self):
-        self.assertNotIn("silence", self.names)
+        with patch.object(silence, "SILENCE_SECONDS", seconds):
+            run.silence = silence.probe_silence() | {"at": "2026-01-01 00:00:00"}
+        return self.step("silence")
 
     def test_connection_that_stays_open(self):
-        with patch.object(step_silence, "SILENCE_SECONDS", 0.2):
-            words = self.step("silence")
+        words = self.silent_step(0.2)
         self.assertEqual(words["level"], "ok")
         self.assertIn("Connections stay open", words["means"])
         self.assertIsNone(self.figures("silence")["bus"], "that of the bus has another route")
@@ -31,18 +29,22 @@ class TestSilence(StepCase):
         """PostgreSQL ends it meanwhile."""
         info = {name: variable(f"TEST_PG{name.upper()}") for name in ("host", "port", "user")}
         info |= {"dbname": "postgres", "options": "-c idle_session_timeout=100"}
-        self.patch(step_silence, "listener_info", lambda: info)
-        self.patch(step_silence, "bus_info", lambda: info)
-        self.patch(step_silence, "SILENCE_SECONDS", 1)
-        words = self.step("silence")
+        self.patch(silence, "listener_info", lambda: info)
+        self.patch(silence, "bus_info", lambda: info)
+        words = self.silent_step(1)
         self.assertEqual(words["level"], "warning")
         self.assertIn("is closed", words["means"])
         self.assertEqual(self.figures("silence")["cron"]["idle_timeout"], 0.1)
 
-    def test_worker_that_would_be_ended(self):
-        """Odoo ends a cron worker that runs for too long."""
-        for limits in ({"limit_time_real_cron": 60}, {"limit_time_real_cron": -1, "limit_time_real": 60}):
-            self.patch(config, "options", config.options.new_child(limits))
-            words = self.step("silence")
-            self.assertEqual(words["level"], "unknown")
-            self.assertIn("60 s", words["seen"])
+    def test_other_checks_repeat_it(self):
+        """Until Odoo is restarted."""
+        self.assertNotIn("silence", self.names)
+        result = found()["pooler"]["result"]
+        facts = {"level": "ok", "at": "2026-01-01 00:00:00", "bus": None, "cron": result}
+        bus = self.Check._conclude(found() | {"silence": facts})[0]
+        bus.host = self.Run._host()
+        for hours, expected in ((1, True), (-1, False)):
+            started_at = fields.Datetime.subtract(fields.Datetime.now(), hours=hours)
+            with patch.object(step_silence, "server_started_at", lambda at=started_at: at):
+                names = [step["name"] for step in self.Run.start()["steps"]]
+            self.assertEqual("silence" in names, expected)

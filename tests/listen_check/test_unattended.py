@@ -86,7 +86,7 @@ class TestWatch(AlertCase):
             is_due = Check._is_due()
             if is_due:
                 with patch.object(type(Check), "_do_steps", side_effect=InterruptedError), suppress(InterruptedError):
-                    Check._cron_check()
+                    Check._check_from_job()
         return is_due
 
     def test_after_a_start(self):
@@ -140,9 +140,9 @@ class TestWatch(AlertCase):
 
     def test_scheduled_check_whose_job_never_starts(self):
         """It has no verdict on cron, but one on the bus."""
-        self.env["connection.check"]._cron_check()
+        self.env["connection.check"]._check_from_job()
         self.assertFalse(self.env["connection.check"].search([]))
-        with self.clock_forward(180):
+        with self.clock_forward(300):
             self.env["connection.check.run"]._finish_forgotten()
             self.env["connection.check.run"]._finish_forgotten()
         checks = self.env["connection.check"].search([], order="id")

@@ -129,7 +129,6 @@ def found(*here_and_pool, live=True, is_open=True, delay=0.003, waited=0.2, **re
             "delays": [waited] if job else [],
             "delay": waited,
             "is_woken": is_woken,
-            "is_threaded": False,
             "has_workers": True,
             "ended_threads": 0,
         },

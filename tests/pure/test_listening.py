@@ -77,6 +77,7 @@ class TestFigures(TestCase):
             ([7200, 7300], [], 0, [7300]),
             ([60], [100], 0, []),  # a server restarted
             ([60, 1000], [100], 0, [1000]),
+            ([60], [-20], 0, [60]),  # before it connected
             ([60, 170], [], 100, [170]),  # too long ago
         ):
             found_process = {"started_at": started, "losses": [[started + at, "closed"] for at in losses]}
