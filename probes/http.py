@@ -22,10 +22,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def exchange(url, seconds, meanwhile=None, **options):
+def exchange(url, seconds, meanwhile=None, size=ANSWER_BYTES, **options):
     """Send a GET, without a proxy, without anybody's password, and without following redirects.
 
     :param meanwhile: called at the same time, with an Event that is set when the answer is there
+    :param int size: how many bytes of the body are read
     :param options: of requests: ``params``, ``headers``
     :return: the Answer, or a QueryError: ``timeout``, ``refused``, ``tls_failed`` …; and what ``meanwhile`` returned
     """
@@ -36,8 +37,7 @@ def exchange(url, seconds, meanwhile=None, **options):
             session.trust_env = False
             try:
                 response = session.get(url, timeout=seconds, allow_redirects=False, stream=True, **options)
-                # After it has switched to websockets, it would read for ever.
-                body = b"" if response.status_code == SWITCHED else response.raw.read(ANSWER_BYTES, decode_content=True)
+                body = response.raw.read(size, decode_content=True) if size else b""
                 return Answer(response.status_code, response.headers, body)
             except requests.exceptions.SSLError as error:
                 raise QueryError("tls_failed") from error
@@ -66,4 +66,4 @@ def open_websocket(url, seconds, headers):
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
     }
-    return exchange(f"{url}/websocket", seconds, headers=headers | upgrade)[0]
+    return exchange(f"{url}/websocket", seconds, size=0, headers=headers | upgrade)[0]

@@ -38,7 +38,7 @@ tours.add("pgbouncer_monitor_listen_check", {
             content: "There are no cron workers",
             trigger: ".o_listen_check_cron[data-verdict=unknown] .badge:contains('Unknown')",
         },
-        { trigger: ".o_listen_check_remedy:contains('Restart Odoo')" },
+        { trigger: ".o_listen_check_remedy:contains('restart Odoo')" },
         { trigger: ".o_listen_check .o_clipboard_button:contains('Copy as Text')" },
         { trigger: ".o_listen_check button:contains('Earlier Checks')", run: "click" },
         { trigger: ".o_data_row:contains('Bus') td[name=verdict]", run: "click" },
