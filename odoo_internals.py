@@ -208,11 +208,12 @@ def service_port():
     return config["gevent_port"] if config["workers"] or odoo.evented else config["http_port"]
 
 
-def own_url():
-    """Return the URL at which the process with the websockets listens on this host. It is not a reverse proxy's."""
+def own_url(port=None):
+    """Return the URL at which this Odoo listens on this host: by default the process with the websockets. It is not a
+    reverse proxy's."""
     interface = config["http_interface"]
     host = "127.0.0.1" if interface in (None, "", "0.0.0.0", "::") else interface
-    return f"http://{network_address(host, service_port())}"
+    return f"http://{network_address(host, port or service_port())}"
 
 
 def own_urls():

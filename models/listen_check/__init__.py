@@ -3,7 +3,6 @@ from . import current
 from . import verdicts
 from . import remedies
 from . import remedy_facts
-from . import unattended
 from . import connection_check_run
 from . import step_route
 from . import bus_process
@@ -16,3 +15,4 @@ from . import step_pool
 from . import step_queue_job
 from . import step_cron
 from . import queue_job
+from . import unattended

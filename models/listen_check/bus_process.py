@@ -25,9 +25,12 @@ from ...odoo_internals import (
 )
 from ...probes.errors import QueryError
 from .connection_check_run import RUN_TIME
+from .silence import start_silence
 
 # Which process is to test its own route: whoever is reached, or nobody, or that of `process_name`.
 ANYBODY, NOBODY = "anybody", "nobody"
+# Or the process is to check this Odoo server after a silence.
+SILENCE = "silence"
 
 
 def process_name(found):
@@ -49,7 +52,7 @@ class ConnectionCheckRun(models.TransientModel):
         ``signature``.
 
         :param str run_id: digits
-        :param str whom: who is to test its own route: ANYBODY, NOBODY, or a `process_name`
+        :param str whom: who is to test its own route: ANYBODY, NOBODY, a `process_name`; or SILENCE
         :param bool is_notified: whether the caller sends the notifications that the dispatcher must receive
         :raise AccessError: the token is not that of a run in progress
         """
@@ -58,6 +61,10 @@ class ConnectionCheckRun(models.TransientModel):
         run = is_id and self.sudo().search([("id", "=", int(run_id)), ("create_date", ">=", since)])
         if not run or run.check_ids or not consteq(run.token.encode(), token.encode()):
             raise AccessError(self.env._("Only a LISTEN check may query this."))
+        if whom == SILENCE:
+            run.unlink()
+            start_silence(self.env.cr.dbname)
+            return {}
         process = psutil.Process()
         found = {"run": run.id, "host": self._host(), "pid": process.pid, "is_bus": has_websockets()}
         if found["is_bus"]:

@@ -2,16 +2,19 @@
 
 import logging
 import socket
-import threading
 import time
 from datetime import timedelta
 
 from odoo import api, fields, models
-from odoo.modules.registry import Registry
 from odoo.tools import config
 
-from ...odoo_internals import retrying, server_started_at
-from .silence import probe_silence
+from ...odoo_internals import own_url, retrying, server_started_at
+from ...probes import http
+from ...probes.errors import QueryError
+from .bus_process import SILENCE
+from .connection_check_run import ROUTE, TOKEN_HEADER
+from .silence import start_silence
+from .step_bus import HTTP_SECONDS
 
 _logger = logging.getLogger(__name__)
 
@@ -21,18 +24,6 @@ POLL_SECONDS = 0.5
 START_TIME = timedelta(seconds=60)
 # System parameters: this, and an Odoo server -> the start of its last check without a browser.
 CHECKED = "pgbouncer_monitor.checked."
-
-
-def check_silently(dbname):
-    """Check a database of this Odoo server, with a silence before. An error is logged."""
-    try:
-        silence = probe_silence() | {"at": fields.Datetime.to_string(fields.Datetime.now())}
-        with Registry(dbname).cursor() as cr:
-            checks = api.Environment(cr, api.SUPERUSER_ID, {})["connection.check"]
-            checks._set_checked()
-            checks._check_and_wait({"silence": silence})
-    except Exception:
-        _logger.exception("LISTEN could not be checked")
 
 
 class ConnectionCheck(models.Model):
@@ -83,8 +74,15 @@ class ConnectionCheck(models.Model):
     @api.model
     def _cron_check(self):
         """Check from the scheduled action, in a thread of its own: it leaves connections idle for a minute, and neither
-        a cron worker nor a transaction is held meanwhile."""
-        threading.Thread(target=check_silently, args=(self.env.cr.dbname,), daemon=True).start()
+        a cron worker nor a transaction is held meanwhile. The thread is another process's, if there is one that serves
+        HTTP: a cron worker ends when its own connection is closed."""
+        run = self.env["connection.check.run"].sudo().create({})
+        params, headers = {"run_id": run.id, "whom": SILENCE}, {"X-Odoo-Database": self.env.cr.dbname}
+        self.env["connection.endpoint"]._commit()
+        url = own_url(config["http_port"]) + ROUTE
+        answer, _none = http.exchange(url, HTTP_SECONDS, params=params, headers=headers | {TOKEN_HEADER: run.token})
+        if isinstance(answer, QueryError) or answer.status != 200:
+            start_silence(self.env.cr.dbname)
 
     @api.model
     def _check_from_job(self):

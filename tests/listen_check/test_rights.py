@@ -1,8 +1,10 @@
 import json
+from unittest.mock import patch
 
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import config, mute_logger
 
+from ...models.listen_check import bus_process
 from ...models.listen_check.connection_check_run import ROUTE, TOKEN_HEADER
 
 
@@ -18,9 +20,9 @@ class TestRights(HttpCase):
         answer = self.url_open(path, json={"params": params}).json()
         return answer["error"]["data"]["name"] if "error" in answer else answer["result"]
 
-    def get(self, run_id, token):
+    def get(self, run_id, token, whom="anybody"):
         """Query the bus process."""
-        return self.url_open(f"{ROUTE}?run_id={run_id}&whom=anybody", headers={TOKEN_HEADER: token})
+        return self.url_open(f"{ROUTE}?run_id={run_id}&whom={whom}", headers={TOKEN_HEADER: token})
 
     def call_kw(self, model, method, *args):
         return self.post("/web/dataset/call_kw", model=model, method=method, args=args, kwargs={})
@@ -53,6 +55,13 @@ class TestRights(HttpCase):
                 self.assertEqual(self.get(run["id"], token).status_code, 403)
             for run_id in (0, -1, 1 << 40, "x", "", "٣", "1.0"):
                 self.assertEqual(self.get(run_id, run["token"]).status_code, 403)
+        self.authenticate("manager", "manager")
+        silence = self.call_kw("connection.check.run", "start")
+        with patch.object(bus_process, "start_silence") as start:
+            self.assertEqual(self.get(silence["id"], "x", "silence").status_code, 403)
+            self.assertFalse(start.called)
+            self.assertEqual(self.get(silence["id"], silence["token"], "silence").json(), {})
+            start.assert_called_once_with(self.env.cr.dbname)
         answer = self.get(run["id"], run["token"]).json()
         self.assertTrue(json.loads(answer["text"])["is_bus"])
         self.assertNotIn(config["db_password"], str(answer))

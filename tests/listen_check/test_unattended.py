@@ -14,7 +14,9 @@ from odoo.exceptions import ValidationError
 from odoo.tests import tagged
 from odoo.tools import config
 
+from ...models.listen_check import unattended
 from ..cases import AlertCase
+from ..common import closed_port
 
 
 @tagged("-at_install", "post_install")
@@ -148,6 +150,13 @@ class TestWatch(AlertCase):
         checks = self.env["connection.check"].search([], order="id")
         self.assertEqual(checks.mapped("listener"), ["bus", "cron"])
         self.assertEqual(checks[1].verdict, "unknown")
+
+    def test_scheduled_check(self):
+        """It is done by this process if none serves HTTP."""
+        self.patch(config, "options", config.options.new_child({"http_port": closed_port()}))
+        with patch.object(unattended, "start_silence") as start:
+            self.env["connection.check"]._cron_check()
+        start.assert_called_once_with(self.env.cr.dbname)
 
     def test_settings(self):
         Settings = self.env["res.config.settings"]
