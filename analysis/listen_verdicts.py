@@ -3,7 +3,8 @@
 
 from typing import NamedTuple
 
-from .listening import LEVELS, can_notify, is_delivered, is_stopped, route_verdict
+from .listening import can_notify, is_delivered, is_stopped, route_verdict
+from .pressure import severity
 
 
 class Conclusion(NamedTuple):
@@ -24,7 +25,7 @@ def judge_bus(steps, is_pooled):
     if not processes:
         return _judge_missing_bus(steps)
     conclusions = [_judge_process(process, steps, is_pooled) for process in processes]
-    worst = max(conclusions, key=lambda conclusion: LEVELS.index(conclusion.level))
+    worst = max(conclusions, key=lambda conclusion: severity(conclusion.level))
     if worst.level == "critical":
         if len(processes) > 1:
             bad = [conclusion.level == "critical" for conclusion in conclusions]
@@ -120,7 +121,7 @@ def _place(result):
 
 
 def _worse(one, other):
-    return max(one, other, key=lambda conclusion: LEVELS.index(conclusion.level))
+    return max(one, other, key=lambda conclusion: severity(conclusion.level))
 
 
 def _only_old(bad):

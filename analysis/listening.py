@@ -40,8 +40,6 @@ SHORT_LIFE = 3600
 RETRY_SECONDS = 50
 # A restart and the losses that it causes are seen within this time of each other.
 RESTART_SECONDS = 180
-# The levels, the worst last.
-LEVELS = ("ok", "unknown", "warning", "critical")
 
 
 def is_delivered(result):

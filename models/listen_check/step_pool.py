@@ -3,7 +3,7 @@
 from odoo import api, models
 from odoo.tools import config
 
-from ...analysis import listening
+from ...analysis import listening, pressure
 
 
 class ConnectionCheckRun(models.TransientModel):
@@ -16,7 +16,7 @@ class ConnectionCheckRun(models.TransientModel):
         )
 
         def level(found):
-            return listening.LEVELS.index(found["level"])
+            return pressure.severity(found["level"])
 
         bus = max(others, key=level, default=here)
         return max(bus, here, key=level) | {"here": here["level"], "bus": bus["level"]}
