@@ -19,8 +19,8 @@ from ..common import connect
 class TestOdooInternals(BaseCase):
     def test_losses(self):
         """As Odoo's dispatcher logs them."""
-        losses = odoo_internals.LOSSES.losses
-        losses.clear()
+        losses = []
+        self.patch(odoo_internals.LOSSES, "losses", losses)
         logging.getLogger(bus.__name__).info("Bus.loop listen imbus on db postgres")
         self.assertFalse(losses)
         self.patch(logging.getLogger(bus.__name__), "propagate", False)  # an error would fail the run

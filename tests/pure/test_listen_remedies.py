@@ -2,6 +2,7 @@ from unittest import TestCase
 
 from findings import (
     BLOCKED,
+    DELIVERED,
     DIRECT,
     LOST,
     REJECTED,
@@ -91,6 +92,10 @@ class TestOverrides(TestCase):
     def test_not_in_a_pgbouncer(self):
         self.assertEqual(overrides(REJECTED, TRANSACTION_POOL), [("primary", None, None)])
         self.assertEqual(self.one(LOST | {"is_pooled": False}, None), {"code": "between", "where": ["db", 6432]})
+
+    def test_pool_that_nobody_watches(self):
+        self.assertEqual(self.one(DELIVERED, None), {"code": "watch", "where": ["db", 6432]})
+        self.assertEqual(self.one(DELIVERED | {"is_mixed": True}, None)["code"], "override", "one of them is in session mode")
 
 
 class TestChoice(TestCase):
