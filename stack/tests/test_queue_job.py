@@ -86,6 +86,7 @@ def verdict(site):
     return check, f"{check['verdict']} {check['level']}"
 
 
+@pytest.mark.long
 def test_transaction_mode(new_site):
     """The section that the check shows, pasted into odoo.conf, is enough, also after one more restart."""
     site = new_site(deaf("queue transaction", options=LOADED))
