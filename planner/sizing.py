@@ -9,7 +9,8 @@ The reasons of figures, with their figures:
   what a pool needs, see `room.Room`; ``room``, what PostgreSQL has left for it; cores, mean_busy, peak_busy
 - ``reserve_pool_size``: ``reserve``: size, room
 - ``min_pool_size``: ``min_pool_measured``: mean_busy, pgbouncers, databases; ``min_pool_share``: size
-- ``max_db_connections``, of each business database: ``database_pools``: size, reserve
+- ``max_db_connections``, of each business database: ``database_pools``: size, reserve, login: of auth_query's user,
+  which must not wait for the others
 - ``postgres_pool_size``: ``postgres_pool``: listeners, at_once (NOTIFYs and health checks), checks
 - ``max_client_conn``: ``clients``: odoo (the ceilings), others, checks, consoles
 - ``file_descriptors``: ``descriptors``: max_client_conn, spare, databases, size, postgres, users
@@ -117,10 +118,11 @@ def _of_pool(inputs, room, size):
         shares = {"pgbouncers": room.pgbouncers, "databases": room.databases}
         least = min(ceil(inputs.mean_busy / room.pgbouncers / room.databases), size)
         reason = Reason("min_pool_measured", {"mean_busy": inputs.mean_busy, "size": size} | shares)
+    login = {"login": room.login}
     figures = (
         Figure(reserve, Reason("reserve", {"size": size, "room": room.pool})),
         Figure(least, reason),
-        Figure(size + reserve, Reason("database_pools", {"size": size, "reserve": reserve})),
+        Figure(size + reserve + room.login, Reason("database_pools", {"size": size, "reserve": reserve} | login)),
     )
     return dict(zip(names, figures, strict=True))
 
@@ -150,12 +152,13 @@ def _file_descriptors(inputs, room, figures):
 
 def _max_connections(inputs, room, figures):
     """Return the Figure: the present value if it is enough, otherwise the one that is."""
-    pool, total = figures["default_pool_size"], figures["max_db_connections"].value
+    pool, reserve = figures["default_pool_size"], figures["reserve_pool_size"].value
     reason = {"reserved": inputs.max_connections - room.limit, "max_connections": inputs.max_connections}
     wanted, code = wanted_pool_size(inputs)
     # That each process can have a server is no reason for a larger PostgreSQL.
-    if total is not None and (pool.reason.code != "pool_room" or code == "pool_processes"):
-        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": room.backends(total)}))
+    if pool.value is not None and (pool.reason.code != "pool_room" or code == "pool_processes"):
+        backends = room.backends(pool.value + reserve)
+        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": backends}))
     wanted = ceil(wanted / room.pgbouncers)
     size = max(min(wanted, USUAL_POOL_SIZE) if code == "pool_processes" else wanted, room.least)
     backends = divide(inputs, at_once(inputs)).backends(size)
@@ -164,17 +167,16 @@ def _max_connections(inputs, room, figures):
 
 def _pooled(inputs, parts, room, figures):
     """Return ``pooled`` of the Proposal. If nothing fits: with the least pools."""
-    size, total = figures["default_pool_size"].value, figures["max_db_connections"].value
-    size, total = (room.least, room.least) if size is None else (size, total)
-    count = room.pgbouncers * room.databases
-    pools = count * total
-    busy = min(count * size, demand.transactions(inputs))
+    size, reserve = figures["default_pool_size"].value, figures["reserve_pool_size"].value
+    if size is None:
+        size, reserve = room.least, 0
+    busy = min(room.pgbouncers * room.databases * size, demand.transactions(inputs))
     outside = sum(part.expected for part in parts if not part.is_pooled)
     return {
-        "pools": pools,
+        "pools": room.pools(size + reserve),
         "postgres": room.postgres,
         "outside": room.outside,
-        "ceiling": room.backends(total),
+        "ceiling": room.backends(size + reserve),
         "expected": busy + room.listeners + outside,
         "limit": room.limit,
     }
