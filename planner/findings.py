@@ -117,7 +117,7 @@ def _needs(inputs):
 
     Odoo itself counts two connections for a request (``ThreadedWSGIServerReloadable``).
     """
-    job = demand.CRON_CONNECTIONS + 1
+    job = demand.JOB_CONNECTIONS + 1
     if inputs.workers:
         needed = max(2, (1 + job) * bool(inputs.max_cron_threads))
     else:

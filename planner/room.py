@@ -90,7 +90,7 @@ def divide(inputs, notifies=None):
         login=int(inputs.auth == "auth_query"),
         pgbouncers=inputs.pgbouncers,
         databases=max(inputs.databases, len(inputs.db_names)),
-        least=ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.CRON_CONNECTIONS,
+        least=ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.JOB_CONNECTIONS,
     )
     if notifies is None and room.pool < room.least:
         return divide(inputs, min(wanted, LEAST_AT_ONCE))

@@ -37,13 +37,13 @@ class TestComponents(TestCase):
             shown(components(plan)),
             {
                 "http": (8, 8, 128, 0, True),
-                "cron": (4, 12, 64, 4, True),
+                "cron": (4, 16, 64, 4, True),
                 "gevent": (2, 4, 16, 2, True),
             },
         )
         several = shown(components(replace(plan, databases=3)))
         self.assertEqual(several["http"][1], 24, "a worker keeps a connection to each database")
-        self.assertEqual(several["cron"][1], 12, "a cron worker closes those of one database before the next")
+        self.assertEqual(several["cron"][1], 16, "a cron worker closes those of one database before the next")
 
     def test_a_small_pool_is_the_limit(self):
         plan = Inputs(servers=1, workers=2, databases=5, max_cron_threads=1, gevent_connections=9, db_maxconn=2)
@@ -107,11 +107,12 @@ class TestReplica(TestCase):
         )
         codes = [part.reason.code for part in replica_components(plan)]
         self.assertEqual(codes, ["replica_http", "replica_cron", "replica_gevent"])
-        self.assertEqual(components(plan), components(replace(plan, has_replica=False)), "it has a limit of its own")
+        self.assertEqual(shown(components(replace(plan, has_replica=False)))["cron"][1], 8)
+        self.assertEqual(shown(components(plan))["cron"][1], 6, "jobs check the registry on the replica")
 
     def test_without_workers(self):
         plan = Inputs(workers=0, requests=5, max_cron_threads=2, has_replica=True)
-        self.assertEqual(shown(replica_components(plan)), {"threaded": (1, 7, 64, 0, False)})
+        self.assertEqual(shown(replica_components(plan)), {"threaded": (1, 5, 64, 0, False)})
         service = replace(plan, bus="service", db_maxconn_gevent=4)
         self.assertEqual(shown(replica_components(service))["gevent"], (1, 1, 4, 0, False))
         self.assertNotIn("cron", shown(replica_components(Inputs(max_cron_threads=0, has_replica=True))))
