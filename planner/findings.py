@@ -8,6 +8,7 @@ The reasons, with their figures:
 - With PgBouncer, ``pooled_fits``: ceiling, pools, postgres, outside, limit; or ``pooled_exceeded``: the same with the
   smallest pools, and max_connections, the value that is enough
 - ``pool_short``: size, wanted, max_connections: the pool is smaller than the work needs, so clients wait
+- ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what is needed
 - ``memory_exceeded`` with PgBouncer, ``direct_memory_exceeded`` without: needed, memory, in bytes; critical if it is
   exceeded even without work_mem
 - ``db_maxconn_low``: value, needed: a process fails with "The Connection Pool Is Full"
@@ -83,12 +84,13 @@ def _fits(inputs):
 
 
 def _pool_short(figures):
-    pool = figures["default_pool_size"]
-    if pool.reason.code != "pool_room" or figures["max_connections"].reason.code != "raise":
+    pool, enough = figures["default_pool_size"], figures["max_connections"]
+    if pool.reason.code != "pool_room":
         return None
-    enough = figures["max_connections"].value
-    wanted = pool.reason.figures["wanted"]
-    return _finding("warning", "pool_short", "max_connections", size=pool.value, wanted=wanted, max_connections=enough)
+    sizes = {"size": pool.value, "wanted": pool.reason.figures["wanted"]}
+    if enough.reason.code == "enough":
+        return _finding("warning", "cores_unknown", "cores", **sizes)
+    return _finding("warning", "pool_short", "max_connections", **sizes, max_connections=enough.value)
 
 
 def _memory(inputs, figure, code):

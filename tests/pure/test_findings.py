@@ -55,7 +55,11 @@ class TestFindings(TestCase):
         plan = replace(CLASSIC, cores=8, max_connections=45)
         figures = {"size": 10, "wanted": 20, "max_connections": 55}
         self.assertEqual(findings(plan)["pool_short"], ("warning", "max_connections", figures))
-        self.assertNotIn("pool_short", findings(replace(plan, cores=None)), "nobody knows what the work needs")
+        unknown = findings(replace(plan, cores=None))
+        self.assertEqual(unknown["cores_unknown"], ("warning", "cores", {"size": 10, "wanted": 100}))
+        self.assertNotIn("pool_short", unknown, "nobody knows what the work needs")
+        self.assertNotIn("cores_unknown", findings(plan))
+        self.assertNotIn("cores_unknown", findings(Inputs()), "each process can have a server")
         self.assertNotIn("pool_short", findings(replace(plan, max_connections=55)))
         self.assertNotIn("pool_short", findings(replace(plan, max_connections=15)), "it does not fit at all")
 

@@ -66,10 +66,13 @@ class TestPoolSize(TestCase):
         self.assertEqual(self.pool(databases=2), (20, "pool_cores"), "one database may need all of it")
 
     def test_by_history(self):
-        self.assertEqual(self.pool(mean_busy=7.0), (10, "pool_measured"), "7 / 0.7")
-        self.assertEqual(self.pool(mean_busy=7.1), (11, "pool_measured"))
-        self.assertEqual(self.pool(mean_busy=7.0, peak_busy=31), (31, "pool_measured"))
-        self.assertEqual(self.pool(peak_busy=9), (9, "pool_measured"))
+        self.assertEqual(self.pool(mean_busy=21.0), (30, "pool_measured"), "21 / 0.7")
+        self.assertEqual(self.pool(mean_busy=21.1), (31, "pool_measured"))
+        self.assertEqual(self.pool(mean_busy=21.0, peak_busy=31), (31, "pool_measured"))
+        self.assertEqual(self.pool(mean_busy=21.0, peak_busy=29), (30, "pool_measured"))
+        self.assertEqual(self.pool(peak_busy=21), (21, "pool_measured"))
+        self.assertEqual(self.pool(mean_busy=2.0, peak_busy=9), (20, "pool_cores"), "a quiet week")
+        self.assertEqual(self.pool(mean_busy=2.0, peak_busy=9, cores=None), (9, "pool_measured"))
 
     def test_no_more_than_processes_can_use(self):
         self.assertEqual(self.pool(servers=1, workers=6), (6, "pool_processes"))
@@ -80,7 +83,7 @@ class TestPoolSize(TestCase):
         """A job holds one server and needs a second one."""
         self.assertEqual(self.pool(cores=1, max_cron_threads=2), (10, "pool_least"), "4 x 2 + 2")
         self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=4), (4, "pool_least"))
-        self.assertEqual(self.pool(mean_busy=0), (2, "pool_least"))
+        self.assertEqual(self.pool(mean_busy=0, cores=None), (2, "pool_least"))
 
     def test_no_more_than_there_is(self):
         self.assertEqual(self.pool(max_connections=40), (11, "pool_room"), "40 - 3 - (4 + 20 + 2)")
@@ -98,8 +101,8 @@ class TestPoolSize(TestCase):
         plan = Inputs(servers=4, workers=20, max_cron_threads=0, gevent_connections=0, max_connections=40, cores=8)
         self.assertEqual(
             reason(plan, "default_pool_size").figures,
-            {"size": 11, "wanted": 20, "work": 80, "pgbouncers": 1, "least": 2, "room": 11}
-            | {"cores": 8, "mean_busy": None, "peak_busy": None},
+            {"size": 11, "total": 20, "pgbouncers": 1, "wanted": 20, "work": 80, "least": 2, "room": 11}
+            | {"cores": 8, "per_core": 2, "waiting": 4, "mean_busy": None, "peak_busy": None, "busy_percent": 70},
         )
 
     def test_nothing_fits(self):
