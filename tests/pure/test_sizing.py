@@ -93,7 +93,9 @@ class TestPoolSize(TestCase):
         self.assertEqual(self.pool(max_connections=40, auth="auth_query"), (9, "pool_room"), "a login here and there")
 
     def test_fewer_notifies_where_there_is_no_room(self):
-        self.assertEqual(self.pool(max_connections=20), (7, "pool_room"), "20 - 3 - (4 + 4 + 2)")
+        self.assertEqual(self.pool(max_connections=31), (2, "pool_room"), "31 - 3 - (4 + 20 + 2)")
+        self.assertEqual(self.pool(max_connections=30), (17, "pool_room"), "30 - 3 - (4 + 4 + 2)")
+        self.assertEqual(self.pool(max_connections=20), (7, "pool_room"))
         self.assertEqual(self.pool(max_connections=15), (2, "pool_room"))
         self.assertEqual(self.pool(max_connections=14), (None, "no_room"))
 
