@@ -52,7 +52,7 @@ class TestFindings(TestCase):
             self.assertIn("pooled_fits", findings(enough), changes)
 
     def test_pool_is_short(self):
-        plan = replace(CLASSIC, cores=8, max_connections=45)
+        plan = replace(CLASSIC, cores=8, max_connections=29)
         figures = {"size": 10, "wanted": 20, "max_connections": 55}
         self.assertEqual(findings(plan)["pool_short"], ("warning", "max_connections", figures))
         unknown = findings(replace(plan, cores=None))
