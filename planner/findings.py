@@ -122,7 +122,7 @@ def _needs(inputs):
     """
     job = demand.JOB_CONNECTIONS + 1
     if inputs.workers:
-        needed = max(2, (1 + job) * bool(inputs.max_cron_threads))
+        needed = 1 + job if inputs.max_cron_threads else 2
     else:
         needed = 2 * inputs.requests + (1 + job) * inputs.max_cron_threads + 1
     needs = {"db_maxconn": needed}

@@ -83,6 +83,8 @@ class TestPoolSize(TestCase):
         """A job holds one server and needs a second one."""
         self.assertEqual(self.pool(cores=1, max_cron_threads=2), (10, "pool_least"), "4 x 2 + 2")
         self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=4), (4, "pool_least"))
+        self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=3), (5, "pool_least"), "8 / 3 + 2")
+        self.assertEqual(self.pool(cores=3, max_cron_threads=2), (10, "pool_cores"), "just enough")
         self.assertEqual(self.pool(mean_busy=0, cores=None), (2, "pool_least"))
 
     def test_no_more_than_there_is(self):
@@ -146,6 +148,10 @@ class TestPoolSize(TestCase):
         self.assertEqual(values(replace(plan, max_connections=60))["reserve_pool_size"], 5)
         self.assertEqual(values(replace(plan, max_connections=57))["reserve_pool_size"], 2)
         self.assertEqual(values(replace(plan, max_connections=50))["reserve_pool_size"], 0)
+        small = values(replace(plan, cores=1))
+        self.assertEqual((small["reserve_pool_size"], small["min_pool_size"]), (2, 2), "a quarter of 6")
+        large = values(replace(plan, cores=48, max_connections=500))
+        self.assertEqual((large["reserve_pool_size"], large["min_pool_size"]), (25, 25), "a quarter of 100")
 
     def test_servers_that_stay_open(self):
         plan = replace(CLASSIC, mean_busy=5.0, peak_busy=20, pgbouncers=2, databases=2, max_connections=200)
@@ -225,6 +231,10 @@ class TestMaxConnections(TestCase):
             ("raise", {"backends": 52, "reserved": 5, "max_connections": 36}),
         )
 
+    def test_raise_for_several_pgbouncers(self):
+        plan = replace(CLASSIC, cores=8, max_connections=50, pgbouncers=3)
+        self.assertEqual(values(plan)["max_connections"], 3 * 7 + 2 * 5 + 3 * 22 + 5 + 3)
+
     def test_raise_without_cores_and_history(self):
         plan = replace(CLASSIC, max_connections=18)
         self.assertIsNone(values(plan)["default_pool_size"])
@@ -277,6 +287,8 @@ class TestMemory(TestCase):
                 | {"shared_buffers": 4 * GB, "active": 30, "work_mem": 2**22},
             ),
         )
+        few = propose(replace(plan, max_connections=7)).memory["direct"]
+        self.assertEqual(few.value, 4 * BACKEND_MEMORY + 4 * GB, "less than there are listeners")
         measured = propose(replace(plan, backend_memory=10**7)).memory["pooled"]
         self.assertEqual(measured.value, 57 * 10**7 + 4 * GB + 30 * 2**22)
         self.assertTrue(measured.reason.figures["is_measured"])
