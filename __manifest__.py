@@ -1,6 +1,6 @@
 {
     "name": "PgBouncer Monitor",
-    "summary": "Live sessions and pools of PostgreSQL and PgBouncer, with history, alerts and a LISTEN check",
+    "summary": "Live sessions and pools of PostgreSQL and PgBouncer, with history, alerts, a LISTEN check and a planner",
     "version": "19.0.2.0.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",
@@ -31,6 +31,7 @@
         "views/connection_rule_views.xml",
         "views/connection_endpoint_views.xml",
         "views/connection_overview_views.xml",
+        "views/connection_plan_views.xml",
         "views/res_config_settings_views.xml",
         "views/pgbouncer_monitor_menus.xml",
     ],
@@ -41,6 +42,7 @@
             "pgbouncer_monitor/static/src/live_list/**/*",
             "pgbouncer_monitor/static/src/nullable_float/**/*",
             "pgbouncer_monitor/static/src/overview/**/*",
+            "pgbouncer_monitor/static/src/planner/**/*",
         ],
         "web.assets_backend_lazy": ["pgbouncer_monitor/static/src/live_charts/**/*"],
         "web.assets_tests": ["pgbouncer_monitor/static/tests/tours/**/*"],

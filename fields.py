@@ -1,6 +1,8 @@
-"""Number fields that can be NULL, for unknown. Odoo's own fields would show 0."""
+"""Number fields that can be NULL, for unknown, or large. Odoo's own fields would show 0, or fail."""
 
 from odoo import fields
+
+MAX_INT8 = 2**63 - 1
 
 
 class _Nullable:
@@ -19,10 +21,20 @@ class _Nullable:
         return "" if value is False else value
 
 
-class NullableInteger(_Nullable, fields.Integer):
-    """A 64-bit integer, or False for unknown."""
+class LargeInteger(fields.Integer):
+    """A 64-bit integer. A number beyond that becomes the nearest one, which a constraint can reject in words."""
 
     _column_type = ("int8", "int8")
+
+    def convert_to_cache(self, value, record, validate=True):
+        return max(-MAX_INT8, min(super().convert_to_cache(value, record, validate), MAX_INT8))
+
+    def convert_to_column(self, value, record, values=None, validate=True):
+        return max(-MAX_INT8, min(super().convert_to_column(value, record, values, validate), MAX_INT8))
+
+
+class NullableInteger(_Nullable, LargeInteger):
+    """A 64-bit integer, or False for unknown."""
 
 
 class NullableFloat(_Nullable, fields.Float):

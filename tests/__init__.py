@@ -32,3 +32,4 @@ from .overview import test_connection_overview
 from .overview import test_connection_overview_now
 from .overview import test_hoot
 from .overview import test_overview_tours
+from .planning import test_connection_plan

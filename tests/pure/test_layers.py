@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ADDON = "odoo.addons.pgbouncer_monitor."
-ROOMS = ("endpoint", "live", "listen_check", "alerts", "history", "overview", "settings")
+ROOMS = ("endpoint", "live", "listen_check", "alerts", "history", "overview", "planning", "settings")
 # The lowest first. `models` without a room is its `__init__`.
 LAYERS = (
     *("analysis", "planner", "probes", "fields", "tools", "odoo_internals"),
