@@ -1,10 +1,10 @@
 # The commands of this repository. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: help demo stop clean load block test topologies remedies long lint bench lock
+.PHONY: help demo stop clean load block test topologies remedies plan-check long lint bench lock
 
 help: # this list
-	@grep -E '^[a-z ]+:.*#' Makefile | sed 's/:.*#/:/'
+	@grep -E '^[a-z -]+:.*#' Makefile | sed 's/:.*#/:/'
 
 demo: # start an Odoo behind PgBouncer, monitored by this module
 	@stack/install.sh demo
@@ -25,6 +25,10 @@ topologies: # compare the LISTEN check with the facts in each way of connecting 
 remedies: # apply each remedy of the LISTEN check to what is broken, and check again
 	@stack/install.sh test
 	@$(PYTHON) stack/run_tests.py stack/tests/test_remedies.py -m ""
+
+plan-check: # compare the planner's figures with real servers: make plan-check ARGS=classic
+	@stack/install.sh test
+	@$(PYTHON) stack/plan_check.py $(ARGS)
 
 long: # run the tests that `make test` leaves out because they take minutes, those of `make remedies` among them
 	@stack/install.sh test

@@ -1,6 +1,25 @@
 """The RPC client: it sends what Odoo's web client sends."""
 
+import contextlib
+import time
+
 import requests
+
+from servers import ServerError
+
+
+def wait_for_answer(url):
+    """Wait until a page is served.
+
+    :raise ServerError: it is not within a minute
+    """
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(url, timeout=5).ok:
+                return
+        time.sleep(0.2)
+    raise ServerError(f"{url} does not answer")
 
 
 class OdooClient:
@@ -11,6 +30,8 @@ class OdooClient:
     :raise requests.RequestException: Odoo did not respond
     """
 
+    timeout = 60  # in seconds
+
     def __init__(self, url, database, login="admin", password="admin"):
         self.url, self.database = url, database
         self.session = requests.Session()
@@ -18,7 +39,7 @@ class OdooClient:
         self.post("/web/session/authenticate", {"db": database, "login": login, "password": password})
 
     def post(self, path, params):
-        response = self.session.post(self.url + path, json={"params": params}, timeout=60)
+        response = self.session.post(self.url + path, json={"params": params}, timeout=self.timeout)
         response.raise_for_status()
         answer = response.json()
         if "error" in answer:

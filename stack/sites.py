@@ -5,13 +5,12 @@ import re
 import shutil
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import psycopg2
-import requests
 
 from page import BlockedPage, Page
+from rpc import wait_for_answer
 from servers import (
     LOCALHOST,
     STACK,
@@ -21,7 +20,6 @@ from servers import (
     OdooBus,
     PgBouncer,
     PostgreSQL,
-    ServerError,
     StickyProxy,
     TcpProxy,
     data_root,
@@ -228,16 +226,7 @@ class Site:
 
     def wait_for_bus(self):
         for port in self.bus_ports:
-            self.wait_for_port(f"http://{LOCALHOST}:{port}/websocket/health")
-
-    def wait_for_port(self, url):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(url, timeout=5).ok:
-                    return
-            time.sleep(0.2)
-        raise ServerError(f"{url} does not answer")
+            wait_for_answer(f"http://{LOCALHOST}:{port}/websocket/health")
 
     def add_endpoint(self, server, host=LOCALHOST):
         values = {"name": server.folder.name, "host": str(host), "port": server.port, "user": PgBouncer.stats}

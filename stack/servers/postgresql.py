@@ -71,9 +71,14 @@ class PostgreSQL(Server):
         )
         password.unlink()
 
-    def copy(self, folder, port):
-        """Return another cluster with the roles and databases of this one, which runs."""
+    def copy(self, folder, port, is_standby=False):
+        """Return another cluster with the roles and databases of this one, which runs.
+
+        :param bool is_standby: whether it will follow this one by streaming replication
+        """
         copy = PostgreSQL(folder, port, self.password)
+        if is_standby:
+            copy.max_connections = self.max_connections  # it cannot be less
         subprocess.run(
             [
                 postgresql_program("pg_basebackup", self.root),
@@ -83,6 +88,7 @@ class PostgreSQL(Server):
                 "--username=postgres",
                 "--checkpoint=fast",
                 "--no-sync",
+                *(["--write-recovery-conf"] if is_standby else []),
             ],
             check=True,
             cwd=copy.folder,
