@@ -25,8 +25,9 @@ class Room(NamedTuple):
     :param int login: servers of one of these pools, and of those of business databases, for auth_query's user
     :param int pgbouncers: processes
     :param int databases: business databases; each has a pool in each PgBouncer
-    :param int least: servers that each pool needs. A cron worker that runs a job holds a server, and needs a second
-        one: in a smaller pool, all of them wait for each other until query_wait_timeout
+    :param int least: servers that each pool needs. A cron worker that runs a job holds JOB_CONNECTIONS, and needs one
+        more where the job has invalidated a cache (``IrCron._callback``): in a smaller pool, all of them can wait for
+        each other until query_wait_timeout. And one is for the rest
     :param int target: servers that each pool should have
     """
 
@@ -85,7 +86,8 @@ def divide(inputs):
     parts = demand.components(inputs)
     total, code = demand.servers(inputs)
     target = ceil(total / inputs.pgbouncers)
-    least = ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.JOB_CONNECTIONS
+    cron_workers = ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers)
+    least = cron_workers * demand.JOB_CONNECTIONS + 2
     most = most_at_once(inputs)
     room = Room(
         limit=limit(inputs),

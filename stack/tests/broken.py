@@ -96,7 +96,7 @@ class BrokenSite(Site):
 
     def reject_role(self):
         path = self.pair.postgresql.data / "pg_hba.conf"
-        path.write_text(f"host postgres {self.role} all reject\n{path.read_text()}")
+        path.write_text(f"host postgres odoo all reject\n{path.read_text()}")
         self.pair.postgresql.execute("SELECT pg_reload_conf()")
 
     def break_pgbouncer(self, changes):
@@ -202,15 +202,15 @@ class BrokenSite(Site):
 
     def apply_idle_timeout(self, title, lines):
         assert "as Odoo's role" in title
-        connection = self.pair.postgresql.connect(user=self.role, password=self.passwords[self.role])
+        connection = self.pair.postgresql.connect(user="odoo", password=self.passwords["odoo"])
         with closing(connection), connection.cursor() as cursor:
             cursor.execute(lines)
 
     def apply_role(self, title, lines):
         assert "in pg_hba.conf" in title
         path = self.pair.postgresql.data / "pg_hba.conf"
-        path.write_text(path.read_text().replace(f"host postgres {self.role} all reject\n", ""))
-        revoke = f"REVOKE CONNECT ON DATABASE postgres FROM {self.role}"  # which everyone has; the role will be dropped
+        path.write_text(path.read_text().replace("host postgres odoo all reject\n", ""))
+        revoke = "REVOKE CONNECT ON DATABASE postgres FROM odoo"  # which everyone has; the role will be dropped
         self.pair.postgresql.execute("SELECT pg_reload_conf()", lines, revoke)
 
     def apply_proxy(self, _title, lines):

@@ -172,7 +172,7 @@ CASES = [
             "remedy nginx in front of a service",
             bus="direct",
             buses=("direct",),
-            nginx={"is_upgraded": False},
+            nginx={"connection": ""},
             applied=("proxy",),
             fixed=("bus",),
             verdict="direct",

@@ -80,11 +80,11 @@ class TestPoolSize(TestCase):
         self.assertEqual(self.pool(servers=1, workers=6, cores=None), (6, "pool_unknown"))
 
     def test_jobs_must_not_wait_for_each_other(self):
-        """A job holds one server and needs a second one."""
-        self.assertEqual(self.pool(cores=1, max_cron_threads=2), (10, "pool_least"), "4 x 2 + 2")
-        self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=4), (4, "pool_least"))
-        self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=3), (5, "pool_least"), "8 / 3 + 2")
-        self.assertEqual(self.pool(cores=3, max_cron_threads=2), (10, "pool_cores"), "just enough")
+        """A job holds two servers, and needs a third one for a moment."""
+        self.assertEqual(self.pool(cores=1, max_cron_threads=2), (18, "pool_least"), "8 x 2 + 2")
+        self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=4), (6, "pool_least"))
+        self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=3), (8, "pool_least"), "3 x 2 + 2")
+        self.assertEqual(self.pool(cores=7, max_cron_threads=2), (18, "pool_cores"), "just enough")
         self.assertEqual(self.pool(mean_busy=0, cores=None), (2, "pool_least"))
 
     def test_no_more_than_there_is(self):
@@ -140,8 +140,8 @@ class TestPoolSize(TestCase):
         figures = propose(plan).figures
         for name in POOL_FIGURES:
             self.assertEqual((figures[name].value, figures[name].reason.code), (None, "no_room"), name)
-        self.assertEqual(figures["default_pool_size"].reason.figures, {"least": 4, "room": -2})
-        self.assertEqual(propose(plan).pooled["ceiling"], 9 + 4, "with the smallest pools")
+        self.assertEqual(figures["default_pool_size"].reason.figures, {"least": 6, "room": -2})
+        self.assertEqual(propose(plan).pooled["ceiling"], 9 + 6, "with the smallest pools")
 
     def test_reserve_is_what_is_left(self):
         plan = replace(CLASSIC, cores=8)
