@@ -95,7 +95,8 @@ class TestOverrides(TestCase):
 
     def test_pool_that_nobody_watches(self):
         self.assertEqual(self.one(DELIVERED, None), {"code": "watch", "where": ["db", 6432]})
-        self.assertEqual(self.one(DELIVERED | {"is_mixed": True}, None)["code"], "override", "one of them is in session mode")
+        mixed = self.one(DELIVERED | {"is_mixed": True}, None)
+        self.assertEqual(mixed["code"], "override", "one of them is in session mode")
 
 
 class TestChoice(TestCase):
