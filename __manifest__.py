@@ -35,6 +35,7 @@
         "views/res_config_settings_views.xml",
         "views/pgbouncer_monitor_menus.xml",
     ],
+    "demo": ["demo/connection_plan_demo.xml"],
     "assets": {
         "web.assets_backend": [
             "pgbouncer_monitor/static/src/live/**/*",

@@ -145,11 +145,12 @@ class ConnectionPlan(models.Model):
         "Database Names", help="One in each line. Empty: every database, by the line * in pgbouncer.ini."
     )
     pgbouncer_host = fields.Char(
+        "PgBouncer Host",
         required=True,
         default=Inputs.pgbouncer_host,
         help="As Odoo connects to it: a name, an address, or the directory of a unix socket.",
     )
-    pgbouncer_port = LargeInteger(required=True, default=Inputs.pgbouncer_port)
+    pgbouncer_port = LargeInteger("PgBouncer Port", required=True, default=Inputs.pgbouncer_port)
     stats_user = fields.Char(
         "Console User",
         required=True,

@@ -1,6 +1,6 @@
 """The programs beside Odoo that a plan counts."""
 
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ...fields import LargeInteger
 
@@ -20,3 +20,7 @@ class ConnectionPlanOther(models.Model):
         "Through PgBouncer",
         help="Backups need a connection of their own to PostgreSQL. Programs with short transactions can use the pool.",
     )
+
+    @api.constrains("name", "count")
+    def _check_plan(self):
+        self.plan_id._check_inputs()
