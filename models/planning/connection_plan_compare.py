@@ -1,5 +1,8 @@
 """Compare with Running: what the servers report, beside what a plan proposes."""
 
+from itertools import groupby
+from operator import itemgetter
+
 from odoo import api, fields, models
 from odoo.tools import config, format_datetime
 
@@ -9,6 +12,8 @@ from . import plan_texts
 
 # Of a database's line in pgbouncer.ini.
 POSTGRES_SETTINGS = ("pool_mode", "pool_size")
+# Figures of a proposal that are settings of PgBouncer.
+SIZES = ("default_pool_size", "reserve_pool_size", "min_pool_size", "max_db_connections", "max_client_conn")
 
 
 class ConnectionPlan(models.Model):
@@ -18,8 +23,8 @@ class ConnectionPlan(models.Model):
     running = fields.Json(readonly=True, copy=False)
     comparison = fields.Json(
         compute="_compute_comparison",
-        help="What ran when it was last read, and what is proposed: servers, problems, and rows with name, proposed, "
-        "running (for each server), is_same, effect and why.",
+        help="What ran when it was last read, and what is proposed: read_at, problems, and groups, by kind of server, of "
+        "rows with name, label, proposed, running (of each server), is_same, effect and why.",
     )
 
     def action_compare(self):
@@ -72,13 +77,18 @@ class ConnectionPlan(models.Model):
         return {
             "read_at": self.env._("Read at %s.", read_at),
             "problems": problems,
-            "rows": [self._comparison_row(servers, *proposed) for proposed in self._proposed()],
+            "groups": [
+                {"kind": kind, "rows": [self._comparison_row(servers, kind, *proposed) for _kind, *proposed in group]}
+                for kind, group in groupby(self._proposed(), itemgetter(0))
+            ],
         }
 
     def _proposed(self):
         """Yield what is proposed: the kind of server, the setting's name, its value, and why."""
         inputs, figures = self._inputs(), self.proposal["figures"]
-        for name, value in configuration.settings(inputs, sizing.propose(inputs)).items():
+        # The file leaves out what is PgBouncer's default, and the running one may differ from it.
+        settings = {name: str(figures[name]["value"]) for name in SIZES if figures[name]["value"] is not None}
+        for name, value in (settings | configuration.settings(inputs, sizing.propose(inputs))).items():
             yield "PgBouncer", name, value, figures.get(name, {}).get("why") or plan_texts.setting(self.env, name)
         figure = figures["postgres_pool_size"]
         yield "PgBouncer", "postgres.pool_mode", "session", plan_texts.setting(self.env, "postgres.pool_mode")
@@ -94,14 +104,14 @@ class ConnectionPlan(models.Model):
         for server in servers:
             if ("endpoint_id" in server) == (kind == "PgBouncer") and (kind == "PgBouncer" or server["name"] == kind):
                 value = server.get("settings", {}).get(name)
-                text = self.env._("unknown") if value is None else value
+                text = self.env._("unknown") if value is None else value or self.env._("empty")
                 is_same = None if value is None else value == proposed
                 running.append({"server": server["name"], "text": text, "is_same": is_same})
                 is_restart = is_restart or name in server.get("restarts", ())
         is_same = bool(running) and all(cell["is_same"] for cell in running)
         return {
             "name": name,
-            "label": f"{kind}: {name.replace('.', ': ')}",
+            "label": name.replace(".", ": "),
             "running": running,
             "proposed": proposed,
             "effect": "" if is_same else self._effect(kind, name, is_restart),

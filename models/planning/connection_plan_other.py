@@ -17,8 +17,8 @@ class ConnectionPlanOther(models.Model):
     name = fields.Char("Program", required=True)
     count = LargeInteger("Connections", required=True, default=1, help="Its connections at the same time.")
     is_pooled = fields.Boolean(
-        "Through PgBouncer",
-        help="Backups need a connection of their own to PostgreSQL. Programs with short transactions can use the pool.",
+        "Pooled",
+        help="It connects through PgBouncer, which suits short transactions. Backups need PostgreSQL itself.",
     )
 
     @api.constrains("name", "count")

@@ -29,7 +29,8 @@ class ConnectionPlan(models.Model):
     replica_demand = fields.Json("Demand on the Replica", compute="_compute_results", help="The same of the replica.")
     proposal = fields.Json(
         compute="_compute_results",
-        help="figures: name -> value, label, text and why; findings: code, level, field and text; direct and pooled: "
+        help="figures: name -> value, label, text and why; findings: code, level, field and text, and those that the "
+        "verdict is made of; direct and pooled: "
         "connections without and with PgBouncer; memory: value, text and why of both.",
     )
     files = fields.Json(compute="_compute_results", help="File name -> text. Empty if no plan fits.")
@@ -38,7 +39,7 @@ class ConnectionPlan(models.Model):
     expected = NullableInteger(compute="_compute_results", help="Connections without PgBouncer on a busy day.")
     available = NullableInteger(compute="_compute_results", help="Connections that PostgreSQL has for ordinary roles.")
     pooled_ceiling = NullableInteger(
-        "With PgBouncer at Most", compute="_compute_results", help="Backends that the plan cannot exceed."
+        "With PgBouncer", compute="_compute_results", help="Backends that the plan cannot exceed."
     )
     chart = fields.Json(compute="_compute_results")
 
@@ -62,7 +63,7 @@ class ConnectionPlan(models.Model):
             "replica_demand": self._demand_words(demand.replica_components(inputs)),
             "proposal": self._proposal_words(proposal),
             "files": configuration.files(inputs, proposal) if has_files else False,
-            "verdict": self._verdict(proposal),
+            "verdict": " ".join(self._finding_words(finding)["text"] for finding in self._concluding(proposal)),
             "level": found[0].level,
             "expected": proposal.direct["expected"],
             "available": proposal.direct["limit"],
@@ -134,16 +135,24 @@ class ConnectionPlan(models.Model):
                 }
                 for name, figure in proposal.memory.items()
             },
+            "verdict": [self._finding_words(finding) for finding in self._shown_first(proposal)],
             "findings": [self._finding_words(finding) for finding in proposal.findings],
             "direct": proposal.direct,
             "pooled": proposal.pooled,
         }
 
     @api.model
-    def _verdict(self, proposal):
-        """Return the conclusion: without PgBouncer, then with it."""
-        found = {finding.reason.code: self._finding_words(finding)["text"] for finding in proposal.findings}
-        return " ".join(found[code] for code in VERDICT if code in found)
+    def _concluding(self, proposal):
+        """Return the findings of the verdict: without PgBouncer, then with it."""
+        found = {finding.reason.code: finding for finding in proposal.findings}
+        return [found[code] for code in VERDICT if code in found]
+
+    @api.model
+    def _shown_first(self, proposal):
+        """Return the findings of the verdict, and all others that are not OK."""
+        concluding = self._concluding(proposal)
+        others = [finding for finding in proposal.findings if finding.level != "ok" and finding not in concluding]
+        return concluding + others
 
     @api.model
     def _number(self, value):

@@ -31,7 +31,8 @@ class ConnectionPlan(models.Model):
         yield from (self._section(name, [text.rstrip()]) for name, text in (self.files or {}).items())
         if self.comparison:
             lines = [self.comparison["read_at"], *self.comparison["problems"]]
-            lines += map(self._comparison_line, self.comparison["rows"])
+            for group in self.comparison["groups"]:
+                lines += [self._comparison_line(group["kind"], row) for row in group["rows"]]
             yield self._section(self.env._("Compared with Running"), lines)
         for number, step in enumerate(self.rollout or [], 1):
             # The files are above.
@@ -50,7 +51,7 @@ class ConnectionPlan(models.Model):
         )
 
     @api.model
-    def _comparison_line(self, row):
+    def _comparison_line(self, kind, row):
         running = ", ".join(f"{cell['server']}: {cell['text']}" for cell in row["running"])
-        line = f"{row['label']} = {row['proposed']} ({running})"
+        line = f"{kind}: {row['label']} = {row['proposed']} ({running})"
         return f"{line}. {row['effect']}" if row["effect"] else line

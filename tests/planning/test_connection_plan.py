@@ -64,14 +64,14 @@ class TestConnectionPlan(TransactionCase):
         form.workers = 20
         form.max_cron_threads = 0
         form.gevent_connections = 0
-        self.assertIn("105 connections are expected", form.verdict)
+        self.assertIn("105 connections are expected", form.proposal["verdict"][0]["text"])
         with form.other_ids.new() as other:
             other.name = "Backup"
             other.count = 5
-        self.assertIn("110 connections are expected", form.verdict)
+        self.assertIn("110 connections are expected", form.proposal["verdict"][0]["text"])
         form.servers = 0
         self.assertEqual(form.error, "Odoo Servers: enter at least 1, not 0.")
-        self.assertFalse(form.verdict)
+        self.assertFalse(form.proposal)
         with self.assertRaisesRegex(ValidationError, "Odoo Servers: enter at least 1"):
             form.save()
         form.servers = 1

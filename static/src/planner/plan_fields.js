@@ -4,6 +4,7 @@ import { getColor } from "@web/core/colors/colors";
 import { CopyButton } from "@web/core/copy_button/copy_button";
 import { downloadFile } from "@web/core/network/download";
 import { registry } from "@web/core/registry";
+import { formatInteger } from "@web/views/fields/formatters";
 import { standardFieldProps } from "@web/views/fields/standard_field_props";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
 
@@ -33,7 +34,7 @@ class PlanChart extends PlanField {
 
     /** The parts of a bar with their colors. */
     parts(bar) {
-        return bar.parts.map((part) => ({ ...part, color: getColor(part.color, colorScheme, "md") }));
+        return bar.parts.map((part) => ({ ...part, color: getColor(2 * part.color, colorScheme, "lg") }));
     }
 }
 
@@ -41,14 +42,30 @@ class PlanChart extends PlanField {
 class PlanDemand extends PlanField {
     static template = "pgbouncer_monitor.PlanDemand";
 
+    setup() {
+        super.setup();
+        this.formatInteger = formatInteger;
+    }
+
     total(name) {
         return this.value.reduce((sum, row) => sum + row[name], 0);
     }
 }
 
+/** The conclusion: without PgBouncer, with it, and what else must be known. */
+class PlanVerdict extends PlanField {
+    static template = "pgbouncer_monitor.PlanVerdict";
+}
+
 /** The proposed settings with their reasons, and what is wrong. */
 class PlanProposal extends PlanField {
     static template = "pgbouncer_monitor.PlanProposal";
+
+    /** The findings that are not shown above all pages. */
+    get moreFindings() {
+        const { findings, verdict } = this.value;
+        return findings.filter(({ text }) => !verdict.some((finding) => finding.text === text));
+    }
 }
 
 /** The files, to copy and to download. */
@@ -73,6 +90,7 @@ class PlanRollout extends PlanField {
 }
 
 for (const [name, component] of Object.entries({
+    plan_verdict: PlanVerdict,
     plan_chart: PlanChart,
     plan_demand: PlanDemand,
     plan_proposal: PlanProposal,
