@@ -270,6 +270,18 @@ def server_version_text(cr):
     return cr._cnx.info.parameter_status("server_version").partition(" ")[0]
 
 
+def connected_to(cr):
+    """Return where Odoo is connected, to PostgreSQL or a pooler, and as whom: host, port and user. The host is a name,
+    an address, or the folder of a unix socket."""
+    info = cr._cnx.info
+    return info.host, info.port, info.user
+
+
+def configured_databases():
+    """Return the names in db_name; empty for all databases."""
+    return list(config["db_name"])
+
+
 def protocol_pid(cr):
     """Return the PID that the protocol reported for this connection: a pooler's own, if there is one in the path."""
     return cr._cnx.info.backend_pid

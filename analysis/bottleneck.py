@@ -25,6 +25,12 @@ def pool_size(database, user):
     return database.get("pool_size") if own is None else own
 
 
+def reserve_size(database, user):
+    """Return how many servers the reserve of a pool allows, None if unknown. For the parameters see `pool_size`."""
+    own = user.get("reserve_pool_size")
+    return database.get("reserve_pool_size", database.get("reserve_pool")) if own is None else own
+
+
 def servers(pool):
     """Return how many servers of a pool have logged in, None if that is unknown."""
     counts = [pool.get(name, 0) for name in LOGGED_IN]
@@ -71,9 +77,7 @@ def bottleneck(pool, database, user, of_user, settings, state):
         return "login" if pool.get("sv_login") or of_user == 0 else None
     if opened is None or not size or opened + (pool.get("sv_login") or 0) < size:
         return None  # an unknown number of logins may be 0
-    reserve = user.get("reserve_pool_size")
-    if reserve is None:
-        reserve = database.get("reserve_pool_size", database.get("reserve_pool"))
+    reserve = reserve_size(database, user)
     return "reserve_pool" if reserve and opened >= size + reserve else "pool_size"
 
 

@@ -1,8 +1,8 @@
 """The samples of a PgBouncer instance, its pools and its databases, from typed answers of its console."""
 
 from . import readings
-from .bottleneck import bottleneck, pool_size, servers_of_users
-from .pressure import mean_waiting, pressure, severity
+from .bottleneck import bottleneck, pool_size, reserve_size, servers_of_users
+from .pressure import mean_duration, mean_waiting, pressure, severity
 from .readings import CONSOLE
 from .samples import Samples, growth, judge, known
 
@@ -18,17 +18,27 @@ POOL_COLUMNS = (
     "sv_tested",
     "sv_login",
 )
-# Counters in SHOW STATS, and the fields that store their growth. total_wait_time is in microseconds.
+# Counters in SHOW STATS, and the fields that store their growth. New ones go to the end, see `pressure.increase`.
 POOL_COUNTERS = {
     "total_xact_count": "xact_count",
     "total_query_count": "query_count",
     "total_received": "received",
     "total_sent": "sent",
     "total_wait_time": "wait_time",
+    "total_server_assignment_count": "server_assignment_count",
+    "total_xact_time": "xact_time",
+    "total_query_time": "query_time",
 }
+# Those in microseconds, by PgBouncer's clock; they are stored in seconds. PgBouncer counts a time when it ends. The
+# time of a transaction or a query includes its wait for a server.
+TIMES = frozenset(("wait_time", "xact_time", "query_time"))
+TIMES_AT = frozenset(number for number, name in enumerate(POOL_COUNTERS.values()) if name in TIMES)
+WAIT_AT, XACT_AT = (list(POOL_COUNTERS.values()).index(name) for name in ("wait_time", "xact_time"))
 # Fields that depend on the growth of counters.
-COUNTED = (*POOL_COUNTERS.values(), "interval", "waiting_mean")
+COUNTED = (*POOL_COUNTERS.values(), "interval", "waiting_mean", "xact_mean", "query_mean")
 NOT_COUNTED = (None,) * len(COUNTED)
+# The times of two readings may differ from those of their answers by the deadline of a reading, in seconds.
+READING_SECONDS = 3
 
 
 class _Console:
@@ -77,9 +87,12 @@ def pgbouncer_samples(answers, read_at, before, rules, memory):
         "read_at": read_at,
         "counts": {row.get("database"): list(map(row.get, POOL_COUNTERS)) for row in console.stats},
     }
-    interval, grown = growth(counters, before, times=1)
-    timeout = readings.whole(console.settings.get("query_wait_timeout"))
-    grown = readings.plausible_growth(grown, interval, console.max_client_conn, timeout) or {}
+    interval, grown = growth(counters, before, TIMES_AT)
+    unfinished = before.get("unfinished", {})
+    if grown:
+        grown = readings.plausible_growth(grown, interval, _highest_growth(console, grown, interval, unfinished))
+        counters["unfinished"] = _unfinished(console, grown, interval, unfinished)
+    grown = grown or {}
     pools = _pools(console)
     databases = _databases(console, pools)
     for samples in (pools, databases):
@@ -89,6 +102,54 @@ def pgbouncer_samples(answers, read_at, before, rules, memory):
     instance = _instance(console, pools, interval, grown, rules, memory)
     _take_worst(instance, (pools, databases))
     return [instance, pools, databases], counters
+
+
+def _highest_growth(console, grown, interval, unfinished):
+    """Return name -> the highest possible growth of each of POOL_COUNTERS, None for no limit of its own.
+
+    A clock that is put forward adds an hour to each time. No client waits longer than the interval and
+    query_wait_timeout. Transactions take no longer than the interval on each server, their waits, and what those that
+    began before it have taken until then.
+    """
+    timeout = readings.whole(console.settings.get("query_wait_timeout"))
+    limits = {}
+    if console.max_client_conn and timeout:
+        limits["wait_time"] = console.max_client_conn * (interval + timeout) * 1e6
+    highest = {}
+    for name, counts in grown.items():
+        busy = {}
+        if servers := _most_servers(console, name):
+            seconds = servers * (interval + READING_SECONDS) + unfinished.get(name, 0)
+            longest = seconds * 1e6 + (counts[WAIT_AT] or 0)
+            busy = {"xact_time": longest, "query_time": longest}
+        highest[name] = list(map((limits | busy).get, POOL_COUNTERS.values()))
+    return highest
+
+
+def _most_servers(console, database):
+    """Return how many servers the pools of a database may have, None if that is unknown or unlimited."""
+    row, total = console.databases.get(database, {}), 0
+    for number in console.pools_of.get(database, ()):
+        user = console.users.get(console.pools[number]["user"], {})
+        size = pool_size(row, user)
+        if not size:
+            return None
+        total += size + (reserve_size(row, user) or 0)
+    return total or None
+
+
+def _unfinished(console, grown, interval, before):
+    """Return name -> the seconds that transactions which have not ended have taken, as far as samples showed it.
+
+    :param dict before: the same of the previous sample
+    """
+    found = {}
+    for name, numbers in console.pools_of.items():
+        active = known(sum, [console.pools[number].get("sv_active") for number in numbers])
+        if active and name in grown:
+            waited, ended = ((grown[name][number] or 0) / 1e6 for number in (WAIT_AT, XACT_AT))
+            found[name] = max(before.get(name, 0) + waited - ended, 0) + active * interval
+    return found
 
 
 def _pools(console):
@@ -148,9 +209,17 @@ def _counted(interval, counts):
     """
     if not counts:
         return NOT_COUNTED
-    *others, wait_time = counts
-    wait_time = None if wait_time is None else wait_time / 1e6
-    return *others, wait_time, interval, mean_waiting(wait_time, interval)
+    values = {
+        name: count / 1e6 if name in TIMES and count is not None else count
+        for name, count in zip(POOL_COUNTERS.values(), counts, strict=True)
+    }
+    return (
+        *values.values(),
+        interval,
+        mean_waiting(values["wait_time"], interval),
+        mean_duration(values["xact_time"], values["xact_count"]),
+        mean_duration(values["query_time"], values["query_count"]),
+    )
 
 
 def _judge_pools(pools, rules, memory, console):

@@ -3,6 +3,8 @@
 None means unknown everywhere: a value that could not be read never becomes a number or "ok".
 """
 
+from itertools import zip_longest
+
 # From best to worst. Unknown may hide anything, so it is worse than "ok".
 LEVELS = ("ok", "unknown", "warning", "critical")
 
@@ -45,30 +47,36 @@ def severity(level):
     return LEVELS.index(level)
 
 
-def increase(now, before, times=0):
+def increase(now, before, times=()):
     """Return by how much counters grew between two readings of one server.
 
     :param dict now: name -> list of counters, which never decrease; None for an unknown one
     :param dict before: the counters of the previous reading, None if there was none
-    :param int times: number of the last counters that depend on the server's clock: they decrease if it is set back
-    :return: name -> list of differences, None for an unknown one. A new name counts from 0. None if a counter
-        decreased: the server restarted, or its statistics were reset
+    :param times: positions of the counters that depend on the server's clock: they decrease if it is set back
+    :return: name -> list of differences, None for an unknown one. A new name counts from 0; a new counter, at the end
+        of the lists, is unknown. None if a counter decreased: the server restarted, or its statistics were reset
     """
     if before is None:
         return None
     increases = {}
     for name, values in now.items():
         old = before.get(name) or [0] * len(values)
-        grown = [
-            None if value is None or past is None else value - past for value, past in zip(values, old, strict=True)
-        ]
+        grown = [None if value is None or past is None else value - past for value, past in zip_longest(values, old)]
         for number, growth in enumerate(grown):
             if growth is not None and growth < 0:
-                if number < len(grown) - times:
+                if number not in times:
                     return None
                 grown[number] = None
         increases[name] = grown
     return increases
+
+
+def mean_duration(seconds, count):
+    """Return the average duration in milliseconds, None if it is unknown or nothing has ended.
+
+    PgBouncer counts transactions and queries when they begin, and their time when they end.
+    """
+    return 1000 * seconds / count if seconds and count else None
 
 
 def mean_waiting(waited_seconds, interval):

@@ -217,24 +217,20 @@ def longest_wait(pool):
     return None if waited == 0 and pool.get("cl_waiting") != 0 else waited
 
 
-def plausible_growth(grown, interval, max_client_conn, query_wait_timeout):
+def plausible_growth(grown, interval, highest):
     """Return the growth of counters, with None for one that is impossible in the interval.
 
-    A clock that is put forward adds an hour to a wait: no client waits longer than the interval and query_wait_timeout.
-
-    :param dict grown: name -> list, of which the last number is the microseconds that clients waited; None if unknown
+    :param dict grown: name -> list
     :param float interval: seconds
-    :param int query_wait_timeout: seconds; 0 is no limit
+    :param dict highest: name -> list with the highest possible growth of each counter, None for no limit of its own
     """
-    if not grown:
-        return grown
-    longest = most = FASTEST_GROWTH * interval
-    if max_client_conn and query_wait_timeout:
-        longest = max_client_conn * (interval + query_wait_timeout) * 1e6
+    fastest = FASTEST_GROWTH * interval
     return {
-        name: [count if (count or 0) <= most else None for count in counts]
-        + [waited if (waited or 0) <= longest else None]
-        for name, (*counts, waited) in grown.items()
+        name: [
+            count if (count or 0) <= (fastest if limit is None else limit) else None
+            for count, limit in zip(counts, highest[name], strict=True)
+        ]
+        for name, counts in grown.items()
     }
 
 

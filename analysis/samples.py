@@ -66,7 +66,7 @@ def judge(samples, rules, unknown=None):
     samples.columns |= {"level": levels, "reason": reasons}
 
 
-def growth(counters, before, times=0):
+def growth(counters, before, times=()):
     """Return the growth of counters since the last reading: (seconds, name -> list), (None, None) if it is unknown.
 
     :param dict counters: ``read_at``, in seconds, and ``counts``: name -> list of counters

@@ -18,9 +18,30 @@ BUCKETS = {"minute": 60, "ten_minutes": 600, "hour": 3600}
 BUCKET_FORMAT = "%Y-%m-%d %H:%M"
 
 
-def _mean(column) -> SQL:
-    """Return the mean of a column, in which the sample of an hour counts as often as it was taken."""
-    return SQL("sum(%s * sample_count) / sum(sample_count) FILTER (WHERE %s IS NOT NULL)", column, column)
+def _mean(column, weight) -> SQL:
+    """Return the mean of a column, NULL if it is unknown in all samples.
+
+    :param SQL weight: the column that says how much a sample counts: the sample of an hour as often as it was taken
+    """
+    return SQL("sum(%s::float8 * %s) / sum(%s) FILTER (WHERE %s IS NOT NULL)", column, weight, weight, column)
+
+
+def _duration(mean, time, count) -> SQL:
+    """Return the average duration in milliseconds, NULL if it is unknown or nothing has ended: the sum of the times by
+    the sum of the counts. What began in one sample and ended in another counts, too.
+
+    A sample whose time is unknown does not count. An hour may have such samples, and counts those of known time only:
+    its time by its own mean.
+
+    :param SQL mean: and ``time``, ``count``: the columns
+    """
+    return SQL(
+        "NULLIF(1000 * sum(%(time)s::float8), 0) / NULLIF("
+        "sum(COALESCE(1000 * %(time)s::float8 / %(mean)s, %(count)s)) FILTER (WHERE %(time)s IS NOT NULL), 0)",
+        mean=mean,
+        time=time,
+        count=count,
+    )
 
 
 def gauge(label, aggregator="avg", decimals=1, **attributes):
@@ -132,6 +153,33 @@ class ConnectionSample(models.Model):
     wait_time = gauge("Time Waited (s)", aggregator="sum", help=f"Sum over all clients: total_wait_time. {TWICE}")
     xact_count = NullableInteger("Transactions", readonly=True, help=f"total_xact_count. {TWICE}")
     query_count = NullableInteger("Queries", readonly=True, help=f"total_query_count. {TWICE}")
+    xact_time = gauge(
+        "Time in Transactions (s)",
+        aggregator="sum",
+        help=f"Sum over all clients, including their waits for a server: total_xact_time. Counted at the end. {TWICE}",
+    )
+    query_time = gauge(
+        "Time in Queries (s)",
+        aggregator="sum",
+        help=f"Sum over all clients, including their waits for a server: total_query_time. Counted at the end. {TWICE}",
+    )
+    xact_mean = gauge(
+        "Average Transaction (ms)",
+        decimals=2,
+        help="Average duration of a transaction, including its wait for a server: total_xact_time by total_xact_count. "
+        "Empty if none ended.",
+    )
+    query_mean = gauge(
+        "Average Query (ms)",
+        decimals=2,
+        help="Average duration of a query, including its wait for a server: total_query_time by total_query_count. "
+        "Empty if none ended.",
+    )
+    server_assignment_count = NullableInteger(
+        "Server Assignments",
+        readonly=True,
+        help=f"Number of times a server was assigned to a client: total_server_assignment_count. Since 1.23. {TWICE}",
+    )
     received = NullableInteger(
         "Received (bytes)", readonly=True, help=f"Received from clients: total_received. {TWICE}"
     )

@@ -9,8 +9,8 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ...tools import EPOCH
-from .connection_sample import BUCKET_FORMAT, BUCKETS, _mean
-from .connection_sample_retention import MEANS
+from .connection_sample import BUCKET_FORMAT, BUCKETS, _duration, _mean
+from .connection_sample_retention import DURATIONS, MEANS
 
 # A gap in a graph has at most as many points as a day has minutes.
 MAX_GAP = 24 * 60
@@ -54,10 +54,16 @@ class ConnectionSample(models.Model):
 
     def _read_group_select(self, aggregate_spec, query):
         name, _colon, function = aggregate_spec.partition(":")
-        if function != "avg" or name not in MEANS:
-            return super()._read_group_select(aggregate_spec, query)
-        # The sample of an hour weighs as much as the samples that were merged.
-        return _mean(self._field_to_sql(self._table, name, query))
+
+        def columns(*names):
+            return [self._field_to_sql(self._table, column, query) for column in (name, *names)]
+
+        if function == "avg" and name in DURATIONS:
+            return _duration(*columns(*DURATIONS[name]))
+        if function == "avg" and name in MEANS:
+            # The sample of an hour weighs as much as the samples that were merged.
+            return _mean(*columns(MEANS[name]))
+        return super()._read_group_select(aggregate_spec, query)
 
     @api.model
     def formatted_read_group(self, domain, groupby=(), aggregates=(), *args, **kwargs):

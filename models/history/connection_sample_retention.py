@@ -9,21 +9,26 @@ from odoo.tools.constants import GC_UNLINK_LIMIT
 from ...analysis import pressure
 from ...analysis.pgbouncer_samples import POOL_COLUMNS, POOL_COUNTERS
 from ...analysis.postgresql_samples import SESSION_COUNTERS
-from .connection_sample import _mean
+from .connection_sample import _duration, _mean
 
-# How the samples of an hour are merged.
-MEANS = (
-    "used",
-    "waiting",
-    "pressure",
-    "active_backends",
-    "idle_backends",
-    "idle_in_transaction_backends",
-    "hidden_backends",
-    "untracked_backends",
-    "blocked_backends",
-    *POOL_COLUMNS,
-)
+# How the samples of an hour are merged. Means, and the columns that weigh them.
+MEANS = dict.fromkeys(
+    (
+        "used",
+        "waiting",
+        "pressure",
+        "active_backends",
+        "idle_backends",
+        "idle_in_transaction_backends",
+        "hidden_backends",
+        "untracked_backends",
+        "blocked_backends",
+        *POOL_COLUMNS,
+    ),
+    "sample_count",
+) | {"waiting_mean": "interval"}
+# Average durations, and their times and counts.
+DURATIONS = {"xact_mean": ("xact_time", "xact_count"), "query_mean": ("query_time", "query_count")}
 MAXIMA = (
     "capacity",
     "used_max",
@@ -87,7 +92,6 @@ class ConnectionSample(models.Model):
             "period": SQL("'hour'"),
             "level": SQL("(%s)[max(%s)]", list(pressure.LEVELS), severity),
             "is_paused": SQL("bool_or(is_paused)"),
-            "waiting_mean": SQL("sum(wait_time) / NULLIF(sum(interval), 0)"),
         }
         for name in OF_WORST:
             merged[name] = SQL(
@@ -95,8 +99,10 @@ class ConnectionSample(models.Model):
                 SQL.identifier(name),
                 severity,
             )
-        for name in MEANS:
-            merged[name] = _mean(SQL.identifier(name))
+        for name, weight in MEANS.items():
+            merged[name] = _mean(SQL.identifier(name), SQL.identifier(weight))
+        for name, columns in DURATIONS.items():
+            merged[name] = _duration(*map(SQL.identifier, (name, *columns)))
         merged |= {name: SQL("max(%s)", SQL.identifier(name)) for name in MAXIMA}
         return merged | {name: SQL("sum(%s)", SQL.identifier(name)) for name in SUMS}
 

@@ -4,4 +4,7 @@ from . import connection_plan_results
 from . import connection_plan_compare
 from . import connection_plan_rollout
 from . import connection_plan_text
+from . import connection_plan_fill
+from . import connection_plan_fill_servers
+from . import connection_plan_fill_history
 from . import connection_plan_actions

@@ -83,10 +83,11 @@ def fill(servers, days):
                    endpoint_id, database, "user", sampled_at, period, sample_count, interval, level, is_paused,
                    capacity, used, used_max, waiting, waiting_max, maxwait, pressure, pressure_max, waiting_mean,
                    wait_time, xact_count, query_count, received, sent, cl_active, cl_active_cancel_req,
-                   cl_waiting_cancel_req, sv_active_cancel, sv_being_canceled, sv_idle, sv_used, sv_tested, sv_login)
+                   cl_waiting_cancel_req, sv_active_cancel, sv_being_canceled, sv_idle, sv_used, sv_tested, sv_login,
+                   xact_time, query_time, xact_mean, query_mean, server_assignment_count)
             SELECT endpoint.id, CASE WHEN series > 2 THEN 'shop' || series END, CASE WHEN series > 2 THEN 'shop' END,
                    minute, 'minute', 1, 60, 'ok', false, 20, used, used, 0, 0, 0, 5 * used, 5 * used, 0.1, 6, 12345,
-                   34567, 123456789, 987654321, 30, 0, 0, 0, 0, 5, 0, 0, 0
+                   34567, 123456789, 987654321, 30, 0, 0, 0, 0, 5, 0, 0, 0, 300, 200, 24.3, 5.8, 12345
               FROM generate_series(now() AT TIME ZONE 'UTC' - %s * interval '1 day', now() AT TIME ZONE 'UTC',
                                    interval '1 minute') AS minute,
                    generate_series(1, %s) AS series,

@@ -94,9 +94,28 @@ def test_clock_that_is_put_back(sampler, server_with_clock):
         )
         assert stats[0]["total_wait_seconds"] is False and stats[0]["total_received"] > 0
         sample = sampler.run()["Clock"]["pools"]["x"]
-        [row] = sampler.client.call("connection.sample", "read", [sample["id"]], ["wait_time", "received"])
+        fields = ["wait_time", "received", "query_count", "xact_time", "xact_mean"]
+        [row] = sampler.client.call("connection.sample", "read", [sample["id"]], fields)
         assert row["wait_time"] is False and row["received"] > 0
+        assert (row["query_count"] > 0, row["xact_time"], row["xact_mean"]) == (True, False, False)
         waiter.close()
+
+
+def test_clock_that_is_put_forward(sampler, server_with_clock):
+    """While a transaction is open: PgBouncer counts an hour for it, in a pool of one server."""
+    server, options = server_with_clock
+    with endpoint(sampler, "Clock", server), closing(psycopg2.connect(**options)) as holder:
+        holder.cursor().execute("SELECT 1")
+        sampler.run()
+        sampler.run()
+        server.fake_clock("+3600")
+        time.sleep(1)
+        holder.commit()
+        sample = sampler.run()["Clock"]["pools"]["x"]
+        fields = ["query_count", "xact_time", "xact_mean", "query_mean"]
+        [row] = sampler.client.call("connection.sample", "read", [sample["id"]], fields)
+        assert (row["query_count"], row["xact_time"], row["xact_mean"]) == (1, False, False)
+        assert row["query_mean"] is not False
 
 
 def test_prepared_transaction(sampler):

@@ -360,9 +360,14 @@ def test_sampling_goes_on(upgraded, pair):
         client.call("ir.cron", "method_direct_trigger", [record_id(client, "ir_cron_sample")])
     assert client.call("connection.sample", "search_count", []) > count
     domain = [["endpoint_id", "=", watched], ["database", "=", False]]
-    [sample] = client.call("connection.sample", "search_read", domain, ["level", "interval", "reason"], limit=1)
+    names = ["level", "interval", "reason", "xact_count", "xact_time", "xact_mean"]
+    [sample] = client.call("connection.sample", "search_read", domain, names, limit=1)
     assert sample["level"] == "warning" and sample["reason"]
-    assert sample["interval"]
+    assert sample["interval"] and sample["xact_count"] is not False
+    assert (sample["xact_time"], sample["xact_mean"]) == (False, False), "a counter that was not read before"
+    client.call("ir.cron", "method_direct_trigger", [record_id(client, "ir_cron_sample")])
+    [sample] = client.call("connection.sample", "search_read", domain, names, limit=1)
+    assert sample["xact_time"] is not False
     again = {name: json.loads(text) for name, text in snapshot(client).items()}
     before = {name: json.loads(text) for name, text in upgraded.before.items()}
     assert [message for message in again["mail.message"] if message not in before["mail.message"]] == []

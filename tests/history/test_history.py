@@ -34,9 +34,9 @@ class TestHistory(SampleCase):
         """The minutes of old hours become means, maxima and sums; nothing is lost or counted twice."""
         self.insert(
             self.add(0, used=2, used_max=2, pressure=10, pressure_max=10, maxwait=0)
-            | {"interval": 60, "wait_time": 6, "xact_count": 5},
+            | {"interval": 60, "wait_time": 6, "waiting_mean": 0.1, "xact_count": 5},
             self.add(1, used=4, used_max=4, pressure=30, pressure_max=30, maxwait=2)
-            | {"interval": 60, "wait_time": 60, "waiting_mean_max": 1, "xact_count": 1},
+            | {"interval": 60, "wait_time": 60, "waiting_mean": 1, "waiting_mean_max": 1, "xact_count": 1},
             self.add(2, level="unknown", reason_facts={"text": "It was frozen."}),
             self.add(3, level="warning", used=3, used_max=3, pressure=20, pressure_max=20, maxwait=0),
             self.add(5, database="shop", user="shop", used=1),
@@ -128,6 +128,62 @@ class TestHistory(SampleCase):
         self.insert(self.add(0, used=10, period="hour", sample_count=60), self.add(60, used=71), self.add(61))
         [[used]] = self.Sample._read_group([], [], ["used:avg"])
         self.assertEqual(used, 11)
+
+    def ran(self, minutes, count, milliseconds, **values):
+        """A minute of transactions, which took a number of milliseconds each; None if nothing is known of it."""
+        seconds = None if milliseconds is None else count * milliseconds / 1000
+        counted = {"interval": 60, "xact_count": count, "xact_time": seconds}
+        return self.add(minutes, **counted, xact_mean=milliseconds if count else None) | values
+
+    def average(self, domain=()):
+        [[mean]] = self.Sample._read_group(list(domain), [], ["xact_mean:avg"])
+        return mean
+
+    def test_average_duration(self):
+        """It is the mean of the transactions, not of the samples. What is unknown counts neither as 0 nor as quick."""
+        self.insert(
+            self.ran(0, 1, 1000), self.ran(1, 99, 10), self.ran(2, 0, 0), self.ran(3, 5000, None), self.ran(60, 100, 40)
+        )
+        quiet = self.Sample.search([("xact_count", "=", 0)])
+        self.assertEqual((quiet.xact_time, quiet.xact_mean), (0, UNKNOWN), "nothing ran")
+        minutes = self.average()
+        self.assertAlmostEqual(minutes, (1990 + 4000) / 200, 4)
+        self.thin(self.START + timedelta(days=7, minutes=60))
+        hour = self.Sample.search([("period", "=", "hour")])
+        self.assertAlmostEqual(hour.xact_mean, 19.9, 4)
+        self.assertEqual(hour.xact_count, 5100)
+        self.assertAlmostEqual(hour.xact_time, 1.99, 4)
+        self.thin(self.START + timedelta(days=8))
+        self.assertEqual(self.Sample.search([]).mapped("period"), ["hour", "hour"])
+        insert_samples(self.env, self.ran(61, 300, 0.5))
+        self.thin(self.START + timedelta(days=8))
+        self.assertAlmostEqual(self.Sample.search([])[0].xact_mean, (4000 + 150) / 400, 4, "a late sample")
+
+    def test_transaction_that_began_in_the_sample_before(self):
+        """PgBouncer counts it when it begins, and its time when it ends."""
+        self.insert(self.ran(0, 1, None, xact_time=0), self.ran(1, 0, None, xact_time=2), self.ran(2, 1, 500))
+        self.assertEqual(self.average(), 1250)
+        self.assertEqual(self.average([("sampled_at", "<=", self.START)]), UNKNOWN, "it runs")
+        [hour] = self.thin(self.START + timedelta(days=8))
+        self.assertEqual((hour.xact_mean, self.average()), (1250, 1250))
+
+    def test_average_duration_of_groups(self):
+        self.insert(self.ran(0, 1, 100), self.ran(1, 3, 20), self.ran(60, 0, None))
+        groups = self.Sample.formatted_read_group([], ["hour"], ["xact_mean:avg", "query_mean:avg", "xact_mean:max"])
+        self.assertAlmostEqual(groups[0]["xact_mean:avg"], 40, 4)
+        self.assertEqual(groups[1]["xact_mean:avg"], UNKNOWN)
+        self.assertEqual([group["query_mean:avg"] for group in groups], [UNKNOWN, UNKNOWN])
+        self.assertEqual(groups[0]["xact_mean:max"], 100)
+        rows = self.Sample.search([("xact_mean", ">", 50)])
+        self.assertEqual(rows.mapped("xact_mean"), [100])
+        rows = self.Sample.search([("xact_mean", "!=", False)], order="xact_mean desc")
+        self.assertEqual(rows.mapped("xact_mean"), [100, 20])
+
+    def test_mean_of_waiting_clients(self):
+        """An interval counts as long as it was."""
+        self.insert(self.add(0, waiting_mean=4, interval=60), self.add(1, waiting_mean=1, interval=180), self.add(2))
+        [[mean]] = self.Sample._read_group([], [], ["waiting_mean:avg"])
+        self.assertEqual(mean, 1.75)
 
     def test_unknown_is_empty_when_exported(self):
         self.insert(self.add(0))

@@ -20,6 +20,9 @@ STATS = {
     "total_received": 30,
     "total_sent": 40,
     "total_wait_time": 0,
+    "total_server_assignment_count": 5,
+    "total_xact_time": 0,
+    "total_query_time": 0,
 }
 ANSWERS = {
     "pools": [POOL, POOL | {"database": "pgbouncer", "cl_waiting": None}],
@@ -111,6 +114,72 @@ class TestPgbouncerSamples(TestCase):
         instance, pool = self.later(stats=[{"total_wait_time": 10**12}])
         self.assertEqual((pool["xact_count"], pool["wait_time"], pool["waiting_mean"]), (0, None, None), "impossible")
         self.assertEqual(instance["wait_time"], None)
+
+    def test_durations(self):
+        stats = {"total_xact_count": 17, "total_query_count": 40, "total_server_assignment_count": 9}
+        times = {"total_xact_time": 14 * 10**6, "total_query_time": 5 * 10**6}
+        for row in self.later(stats=[stats | times]):
+            self.assertEqual((row["xact_time"], row["query_time"], row["server_assignment_count"]), (14, 5, 4))
+            self.assertEqual((row["xact_mean"], row["query_mean"]), (2000, 250))
+        for row in self.later(stats=[{}]):
+            self.assertEqual((row["xact_time"], row["xact_mean"], row["query_mean"]), (0, None, None), "nothing ran")
+        for row in self.later(stats=[{"total_server_assignment_count": None, "total_xact_count": 11}]):
+            self.assertEqual((row["server_assignment_count"], row["xact_count"]), (None, 1), "before 1.23")
+
+    def test_clock_put_back(self):
+        for xact_time in (None, -1):
+            for row in self.later(stats=[{"total_xact_count": 17, "total_xact_time": xact_time}]):
+                self.assertEqual((row["xact_count"], row["xact_time"], row["xact_mean"]), (7, None, None))
+
+    def test_highest_times(self):
+        """A server is in transactions for 60 s of a minute at most; two readings may be 3 s further apart."""
+        for seconds, plausible in ((20 * 63, 20 * 63), (20 * 63 + 1, None)):
+            times = {"total_xact_time": seconds * 10**6, "total_query_time": seconds * 10**6}
+            for row in self.later(stats=[times]):
+                self.assertEqual((row["xact_time"], row["query_time"], row["wait_time"]), (plausible, plausible, 0))
+        times = {"total_xact_time": 21 * 63 * 10**6}
+        for answers in (
+            {"databases": [DATABASE | {"reserve_pool_size": 1}]},
+            {"users": [{"name": "shop", "pool_size": 21}]},
+            {"databases": [DATABASE | {"pool_size": 0}]},
+            {"databases": []},
+            {"pools": []},
+        ):
+            instance, *_parts = self.later(stats=[times], **answers)
+            self.assertEqual(instance["xact_time"], 21 * 63, "more servers, or unknown how many")
+
+    def test_highest_waits(self):
+        for seconds, timeout, plausible in ((18000, 120, 18000), (18001, 120, None), (18001, 0, 18001)):
+            config = [{"key": "max_client_conn", "value": "100"}, {"key": "query_wait_timeout", "value": str(timeout)}]
+            instance, _pool = self.later(stats=[{"total_wait_time": seconds * 10**6}], config=config)
+            self.assertEqual(instance["wait_time"], plausible)
+
+    def test_long_transaction(self):
+        """It is counted when it ends: its time is longer than the interval, but samples have seen it run."""
+        databases, before = [DATABASE | {"pool_size": 1}], None
+        for minute, active, ended in ((0, 0, 0), (1, 1, 0), (2, 1, 0), (3, 1, 0), (4, 0, 230), (5, 0, 460)):
+            stats = [STATS | {"total_xact_count": minute, "total_xact_time": ended * 10**6}]
+            _instance, pool = self.rows(
+                60 * minute, before, stats=stats, databases=databases, pools=[POOL | {"sv_active": active}]
+            )
+            before = self.counters
+            if minute == 4:
+                self.assertEqual((pool["xact_time"], pool["xact_mean"]), (230, 230_000))
+        self.assertEqual((pool["xact_time"], pool["xact_mean"]), (None, None), "a clock that was put forward")
+
+    def test_waits_of_transactions(self):
+        """A transaction includes its wait for a server: clients in a queue take longer than the servers of the pool."""
+        databases = [DATABASE | {"pool_size": 1}]
+        for waited, plausible in ((337, 400), (336, None)):
+            stats = [{"total_wait_time": waited * 10**6, "total_xact_time": 400 * 10**6}]
+            for row in self.later(stats=stats, databases=databases):
+                self.assertEqual((row["wait_time"], row["xact_time"]), (waited, plausible))
+        before = None
+        for minute, waited, ended in ((0, 0, 0), (1, 300, 0), (2, 300, 420)):  # the wait ended a minute earlier
+            stats = [STATS | {"total_wait_time": waited * 10**6, "total_xact_time": ended * 10**6}]
+            _instance, pool = self.rows(60 * minute, before, stats=stats, databases=databases)
+            before = self.counters
+        self.assertEqual(pool["xact_time"], 420)
 
     def test_growth_of_several_pools(self):
         """SHOW STATS does not report the pools of a database."""

@@ -36,8 +36,16 @@ class TestPressure(TestCase):
         self.assertIsNone(pressure.increase({"shop": [12, 99]}, before), "restarted")
         self.assertIsNone(pressure.increase({"shop": [9, 100], "other": [1, 1]}, before), "all of it restarted")
         self.assertEqual(pressure.increase({"shop": [12, None]}, before), {"shop": [2, None]}, "that one is missing")
-        self.assertEqual(pressure.increase({"shop": [12, 99]}, before, times=1), {"shop": [2, None]}, "its clock")
+        self.assertEqual(pressure.increase({"shop": [12, 99]}, before, times={1}), {"shop": [2, None]}, "its clock")
+        self.assertEqual(pressure.increase({"shop": [12, 100, 7]}, before), {"shop": [2, 0, None]}, "a new counter")
         self.assertIsNone(pressure.increase({"shop": [12, 100]}, None), "nothing before")
+
+    def test_mean_duration(self):
+        self.assertEqual(pressure.mean_duration(3, 2), 1500)
+        self.assertIsNone(pressure.mean_duration(0, 2), "they run")
+        self.assertIsNone(pressure.mean_duration(3, 0), "it began before")
+        self.assertIsNone(pressure.mean_duration(None, 2))
+        self.assertIsNone(pressure.mean_duration(3, None))
 
     def test_waiting_between_samples(self):
         self.assertEqual(pressure.mean_waiting(100, 50), 2)

@@ -59,4 +59,4 @@ class TestSamples(TestCase):
             self.assertEqual(growth({"read_at": read_at, "counts": {"shop": counts}}, before), (None, None), reason)
         self.assertEqual(growth(before, {}), (None, None), "the first sample")
         counters = {"read_at": 160, "counts": {"shop": [3, 1]}}
-        self.assertEqual(growth(counters, before, times=1), (60, {"shop": [2, None]}), "the clock was put back")
+        self.assertEqual(growth(counters, before, times={1}), (60, {"shop": [2, None]}), "the clock was put back")
