@@ -35,3 +35,4 @@ from .overview import test_overview_tours
 from .planning import test_connection_plan
 from .planning import test_compare
 from .planning import test_plan_texts
+from .planning import test_planner_tours

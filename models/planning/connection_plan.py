@@ -21,7 +21,7 @@ class ConnectionPlan(models.Model):
 
     name = fields.Char(required=True, default=lambda self: self.env._("Today"))
 
-    # Fields that could not be filled in from this installation, with the reasons: pairs.
+    # Fields that could not be filled in from this installation, with the facts of the reasons: pairs.
     missing = fields.Json(readonly=True, copy=False)
 
     # Odoo

@@ -12,15 +12,18 @@ class ConnectionPlan(models.Model):
     @api.depends_context("lang")
     def _compute_missing_text(self):
         for plan in self:
-            lines = [f"{self._input_label(name)}: {reason}" for name, reason in plan.missing or []]
+            lines = [f"{self._input_label(name)}: {self._missing_text(facts)}" for name, facts in plan.missing or []]
             plan.missing_text = "\n".join(lines)
 
     def action_fill_in(self):
-        """Write what can be read from this installation, and keep the names and reasons of what cannot."""
+        """Write what can be read from this installation, and keep the names and reasons of what cannot.
+
+        An installation that runs may have errors, too: they are shown, and do not prevent this.
+        """
         self.ensure_one()
         self.check_access("write")
         values, missing = self._installation()
-        self.write(values | {"missing": missing})
+        self.with_context(keeps_errors=True).write(values | {"missing": missing})
 
     def action_download(self):
         """Download the files. A changed form is saved before."""

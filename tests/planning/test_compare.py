@@ -1,7 +1,7 @@
 import io
 import zipfile
 
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import HttpCase, new_test_user, tagged
 
 from ..common import ServerCase, closed_port, endpoint_values, forget_silence, psql
@@ -63,6 +63,29 @@ class TestCompare(ServerCase):
         rows = self.rows(plan)
         self.assertEqual(rows["default_pool_size"]["proposed"], "8")
         self.assertFalse(plan.copy().comparison)
+
+
+    def test_fill_in(self):
+        """The button writes what this installation is, in place of what was there, and names what it could not read."""
+        plan = self.env["connection.plan"].create(CLASSIC)
+        self.refresh()
+        values, missing = plan._installation()
+        self.refresh()
+        plan.action_fill_in()
+        self.assertEqual(plan.max_connections, values["max_connections"])
+        self.assertEqual(plan.servers, values["servers"])
+        self.assertNotIn("Backup", plan.other_ids.mapped("name"))
+        self.assertEqual([name for name, _facts in plan.missing], [name for name, _facts in missing])
+        self.assertEqual(len(plan.missing_text.splitlines()), len(missing))
+
+    def test_fill_in_with_errors(self):
+        """An installation with an error is filled in all the same, and the error says what to change."""
+        plan = self.env["connection.plan"].create(CLASSIC)
+        self.patch(type(plan), "_installation", lambda _self: ({"max_connections": 40, "db_maxconn": 64}, []))
+        plan.action_fill_in()
+        self.assertEqual(plan.error, "db_maxconn: 64 is more than max_connections. Enter at most 40.")
+        with self.assertRaises(ValidationError):
+            plan.workers = 3
 
 
 @tagged("-at_install", "post_install")
