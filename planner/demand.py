@@ -22,8 +22,8 @@ The reasons of components, with their figures. ``expected`` and ``ceiling`` are 
 
 from .inputs import Component, Reason
 
-# A cron worker holds one connection with the lock on the job, and opens a second one in which the job runs.
-CRON_CONNECTIONS = 2
+# A cron worker that runs a job: one connection has the lock on the job, the job runs in a second one.
+JOB_CONNECTIONS = 2
 
 
 def components(inputs):
@@ -61,7 +61,7 @@ def replica_components(inputs):
     if inputs.workers:
         kinds = [("http", inputs.workers, inputs.databases, pool), ("cron", cron, 1, pool)]
     else:
-        kinds = [("threaded", 1, inputs.requests * inputs.databases + cron, pool)]
+        kinds = [("threaded", 1, inputs.requests * inputs.databases, pool)]
     if inputs.workers or inputs.bus == "service":
         kinds.append(("gevent", 1, inputs.gevent_connections, gevent_pool(inputs)))
     found = [
@@ -78,11 +78,11 @@ def gevent_pool(inputs):
 
 def transactions(inputs):
     """Return how many transactions on business databases can be open at the same time through PgBouncer: a worker has
-    one, whatever the number of its databases; a cron worker that runs a job has CRON_CONNECTIONS.
+    one, whatever the number of its databases; a cron worker that runs a job has JOB_CONNECTIONS.
 
     :param Inputs inputs: without errors
     """
-    per_server = (inputs.workers or inputs.requests) + CRON_CONNECTIONS * inputs.max_cron_threads
+    per_server = (inputs.workers or inputs.requests) + JOB_CONNECTIONS * inputs.max_cron_threads
     if inputs.workers and inputs.bus != "service":
         per_server += inputs.gevent_connections
     return inputs.servers * per_server + sum(other.count for other in inputs.others if other.is_pooled)
@@ -95,19 +95,20 @@ def _http(inputs):
 
 
 def _cron(inputs):
-    """A worker has its listener (``WorkerCron.start``) and CRON_CONNECTIONS (``IrCron._process_jobs``,
-    ``_process_job``). With several databases it closes those of one before it goes to the next
-    (``WorkerCron.process_work``)."""
-    count, expected = inputs.max_cron_threads, 1 + CRON_CONNECTIONS
+    """A worker has its listener (``WorkerCron.start``), JOB_CONNECTIONS (``IrCron._process_jobs``, ``_process_job``),
+    and one more where the job checks whether the registry has changed (``_callback``), on the replica if there is one.
+    With several databases it closes those of one before it goes to the next (``WorkerCron.process_work``)."""
+    count, expected = inputs.max_cron_threads, 1 + JOB_CONNECTIONS + (not inputs.has_replica)
     return _processes(inputs, "cron", count, expected, inputs.db_maxconn, listeners=1)
 
 
 def _threaded(inputs):
     """A thread for each request, each cron thread (``ThreadedServer.cron_thread``) with its listener and
-    CRON_CONNECTIONS, and the dispatcher's listener: all of them share one pool."""
+    JOB_CONNECTIONS, and the dispatcher's listener: all of them share one pool, so what one needs for a moment is used
+    by the others."""
     cron = inputs.max_cron_threads
     listeners = cron + (inputs.bus == "session")
-    expected = inputs.requests * inputs.databases + cron * CRON_CONNECTIONS + listeners
+    expected = inputs.requests * inputs.databases + cron * JOB_CONNECTIONS + listeners
     figures = {"requests": inputs.requests, "databases": inputs.databases, "max_cron_threads": cron}
     return _processes(inputs, "threaded", 1, expected, inputs.db_maxconn, listeners, **figures)
 

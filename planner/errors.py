@@ -4,16 +4,13 @@ The reasons, with their figures. The field of each Finding is the input that mus
 
 - ``below``: value, minimum; ``above``: value, maximum; both have ``unit``: "connections", "processes", "bytes" ...
 - ``unknown_choice``: value, choices
-- ``empty``; ``control_character``: value
-- ``duplicate``, ``reserved_name``: value, a name of a database
 - ``no_slots``: max_connections, reserved: no slot is left for clients
 - ``larger_than_postgresql``: value (of db_maxconn or db_maxconn_gevent), max_connections
 - ``larger_than_memory``: value (of shared_buffers), memory
 - ``busier_than_postgresql``: value (of mean_busy), limit: connections of clients
-- ``same_address``: PgBouncer would connect to itself
-"""
 
-from collections import Counter
+Texts that no file can hold are errors of the files, not of the sizes.
+"""
 
 from .inputs import AUTH, BUS, VERSIONS, Finding, Reason
 from .room import limit
@@ -50,9 +47,6 @@ LIMITS = {
 }
 OTHER_LIMITS = (0, 10_000, "connections")
 CHOICES = {"version": VERSIONS, "bus": BUS, "auth": AUTH}
-TEXTS = ("db_host", "db_user", "pgbouncer_host", "stats_user")
-# PgBouncer's console, and the database of Odoo's listeners, which has a line of its own.
-RESERVED_NAMES = ("pgbouncer", "postgres")
 
 
 def errors(inputs):
@@ -64,8 +58,6 @@ def errors(inputs):
     values += [("others", other.count, *OTHER_LIMITS) for other in inputs.others]
     found = [_range(*value) for value in values]
     found += [_choice(name, getattr(inputs, name), CHOICES[name]) for name in CHOICES]
-    found += [_text(name, getattr(inputs, name)) for name in TEXTS]
-    found += [_text("db_names", name) or _database(name, inputs) for name in sorted(set(inputs.db_names))]
     found = [error for error in found if error]
     return found or _contradictions(inputs)
 
@@ -86,20 +78,6 @@ def _choice(field, value, choices):
     return None if value in choices else _error(field, "unknown_choice", value=value, choices=tuple(choices))
 
 
-def _text(field, value):
-    """Return the error of a text that no file can hold."""
-    if not value:
-        return _error(field, "empty")
-    has_control = any(ord(character) < 32 or ord(character) == 127 for character in value)
-    return _error(field, "control_character", value=value) if has_control else None
-
-
-def _database(name, inputs):
-    if name in RESERVED_NAMES:
-        return _error("db_names", "reserved_name", value=name)
-    return _error("db_names", "duplicate", value=name) if Counter(inputs.db_names)[name] > 1 else None
-
-
 def _contradictions(inputs):
     """Return the errors of values that are possible, but not together."""
     found, most = [], inputs.max_connections
@@ -116,6 +94,4 @@ def _contradictions(inputs):
         found.append(_error("shared_buffers", "larger_than_memory", **figures))
     if (inputs.mean_busy or 0) > limit(inputs):
         found.append(_error("mean_busy", "busier_than_postgresql", value=inputs.mean_busy, limit=limit(inputs)))
-    if (inputs.db_host, inputs.db_port) == (inputs.pgbouncer_host, inputs.pgbouncer_port):
-        found.append(_error("pgbouncer_port", "same_address"))
     return found

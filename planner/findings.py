@@ -8,7 +8,9 @@ The reasons, with their figures:
 - With PgBouncer, ``pooled_fits``: ceiling, pools, postgres, outside, limit; or ``pooled_exceeded``: the same with the
   smallest pools, and max_connections, the value that is enough
 - ``pool_short``: size, wanted, max_connections: the pool is smaller than the work needs, so clients wait
-- ``memory_exceeded`` with PgBouncer, ``direct_memory_exceeded`` without: needed, memory, in bytes
+- ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what is needed
+- ``memory_exceeded`` with PgBouncer, ``direct_memory_exceeded`` without: needed, memory, in bytes; critical if it is
+  exceeded even without work_mem
 - ``db_maxconn_low``: value, needed: a process fails with "The Connection Pool Is Full"
 - ``db_maxconn_high``: value, enough, ceiling: of all connections without PgBouncer, if it were lower
 - ``replica``: expected, ceiling, against the limit of the replica
@@ -82,47 +84,50 @@ def _fits(inputs):
 
 
 def _pool_short(figures):
-    pool = figures["default_pool_size"]
-    if pool.reason.code != "pool_room" or figures["max_connections"].reason.code != "raise":
+    pool, enough = figures["default_pool_size"], figures["max_connections"]
+    if pool.reason.code != "pool_room":
         return None
-    enough = figures["max_connections"].value
-    wanted = pool.reason.figures["wanted"]
-    return _finding("warning", "pool_short", "max_connections", size=pool.value, wanted=wanted, max_connections=enough)
+    sizes = {"size": pool.value, "wanted": pool.reason.figures["wanted"]}
+    if enough.reason.code == "enough":
+        return _finding("warning", "cores_unknown", "cores", **sizes)
+    return _finding("warning", "pool_short", "max_connections", **sizes, max_connections=enough.value)
 
 
 def _memory(inputs, figure, code):
     if None in (inputs.memory, figure.value) or figure.value <= inputs.memory:
         return None
-    return _finding("warning", code, "memory", needed=figure.value, memory=inputs.memory)
+    queries = figure.reason.figures["active"] * inputs.work_mem
+    level = "critical" if figure.value - queries > inputs.memory else "warning"
+    return _finding(level, code, "memory", needed=figure.value, memory=inputs.memory)
 
 
 def _db_maxconn(inputs, direct):
     """Yield what is wrong with the size of Odoo's pools."""
-    for field, value, needed in _needs(inputs):
-        if value < needed:
-            yield _finding("warning", "db_maxconn_low", field, value=value, needed=needed)
-    enough = max(USUAL_DB_MAXCONN, *(2 * needed for _field, _value, needed in _needs(inputs)))
+    needs = _needs(inputs)
+    for field, needed in needs.items():
+        if getattr(inputs, field) < needed:
+            yield _finding("warning", "db_maxconn_low", field, value=getattr(inputs, field), needed=needed)
+    enough = max(USUAL_DB_MAXCONN, 2 * needs["db_maxconn"])
     if inputs.db_maxconn > enough and direct["ceiling"] > direct["limit"]:
-        lower = replace(inputs, db_maxconn=enough, db_maxconn_gevent=min(inputs.db_maxconn_gevent, enough))
-        ceiling = sum(part.ceiling for part in demand.components(lower))
+        ceiling = sum(part.ceiling for part in demand.components(replace(inputs, db_maxconn=enough)))
         yield _finding("ok", "db_maxconn_high", "db_maxconn", value=inputs.db_maxconn, enough=enough, ceiling=ceiling)
 
 
 def _needs(inputs):
-    """Return (field, value, connections that a process needs at the same time): a request or a job, one more each for a
-    NOTIFY, and the listeners.
+    """Return field -> the connections that a process needs at the same time: for a request or a job, one more each for
+    a NOTIFY, and the listeners.
 
     Odoo itself counts two connections for a request (``ThreadedWSGIServerReloadable``).
     """
-    job = demand.CRON_CONNECTIONS + 1
+    job = demand.JOB_CONNECTIONS + 1
     if inputs.workers:
         needed = max(2, (1 + job) * bool(inputs.max_cron_threads))
     else:
         needed = 2 * inputs.requests + (1 + job) * inputs.max_cron_threads + 1
-    needs = [("db_maxconn", inputs.db_maxconn, needed)]
+    needs = {"db_maxconn": needed}
     if inputs.workers or inputs.bus == "service":
         field = "db_maxconn_gevent" if inputs.db_maxconn_gevent else "db_maxconn"
-        needs.append((field, demand.gevent_pool(inputs), 2 + inputs.gevent_connections))
+        needs[field] = max(needs.get(field, 0), 2 + inputs.gevent_connections)
     return needs
 
 

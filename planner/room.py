@@ -20,6 +20,7 @@ class Room(NamedTuple):
     :param int outside: the ceiling of what connects directly
     :param int listeners: of all Odoo servers, which hold a server of a pool of postgres each
     :param int at_once: more servers of one of these pools, for NOTIFYs and health checks
+    :param int login: servers of one of these pools, and of those of business databases, for auth_query's user
     :param int pgbouncers: processes
     :param int databases: business databases; each has a pool in each PgBouncer
     :param int least: servers that each pool needs. A cron worker that runs a job holds a server, and needs a second
@@ -30,6 +31,7 @@ class Room(NamedTuple):
     outside: int
     listeners: int
     at_once: int
+    login: int
     pgbouncers: int
     databases: int
     least: int
@@ -43,16 +45,21 @@ class Room(NamedTuple):
     def postgres(self):
         """Return how many servers the pools of postgres can have. Each listener holds one, and may have left another
         one behind when it reconnected to another PgBouncer, until server_idle_timeout."""
-        return min(self.pgbouncers, 2) * self.listeners + self.pgbouncers * (self.at_once + CHECKS)
+        each = self.at_once + CHECKS + self.login
+        return min(self.pgbouncers, 2) * self.listeners + self.pgbouncers * each
 
     @property
     def pool(self):
         """Return the servers that are left for each pool of a business database, negative if there are too few."""
-        return (self.limit - self.outside - self.postgres) // (self.pgbouncers * self.databases)
+        return (self.limit - self.outside - self.postgres) // (self.pgbouncers * self.databases) - self.login
+
+    def pools(self, size):
+        """Return how many servers all pools of business databases have if each has ``size``, and that of ``login``."""
+        return self.pgbouncers * self.databases * (size + self.login)
 
     def backends(self, size):
-        """Return the highest number of connections to PostgreSQL, if the pools of business databases have this size."""
-        return self.outside + self.postgres + self.pgbouncers * self.databases * size
+        """Return the highest number of connections to PostgreSQL with such pools."""
+        return self.outside + self.postgres + self.pools(size)
 
 
 def limit(inputs):
@@ -80,9 +87,10 @@ def divide(inputs, notifies=None):
         outside=sum(part.ceiling for part in parts if not part.is_pooled),
         listeners=sum(part.listeners for part in parts if part.is_pooled),
         at_once=wanted if notifies is None else notifies,
+        login=int(inputs.auth == "auth_query"),
         pgbouncers=inputs.pgbouncers,
         databases=max(inputs.databases, len(inputs.db_names)),
-        least=ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.CRON_CONNECTIONS,
+        least=ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.JOB_CONNECTIONS,
     )
     if notifies is None and room.pool < room.least:
         return divide(inputs, min(wanted, LEAST_AT_ONCE))

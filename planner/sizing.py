@@ -1,23 +1,32 @@
 """Pools and limits for a plan.
 
-The reasons of figures, with their figures:
+The reasons of ``default_pool_size``:
 
-- ``default_pool_size``: ``pool_measured``: by mean_busy and peak_busy, one of which may be None; ``pool_cores``: by
-  cores; ``pool_processes``: neither is known, or they give more than ``work``; ``pool_least``: they give less than
-  ``least``; ``pool_room``: they give more than ``room``. Each with ``size``, the proposed one; ``wanted``, without
-  regard to room; ``work``, transactions that can be open at the same time; ``pgbouncers``, which share it; ``least``,
-  what a pool needs, see `room.Room`; ``room``, what PostgreSQL has left for it; cores, mean_busy, peak_busy
-- ``reserve_pool_size``: ``reserve``: size, room
-- ``min_pool_size``: ``min_pool_measured``: mean_busy, pgbouncers, databases; ``min_pool_share``: size
-- ``max_db_connections``, of each business database: ``database_pools``: size, reserve
+- ``pool_measured``: by mean_busy, at busy_percent of the pool, and peak_busy
+- ``pool_cores``: per_core x cores + waiting
+- ``pool_processes``: neither is known, or they give more than ``work``: the transactions that can be open at once
+- ``pool_least``: they give less than ``least``, what a pool needs: see `room.Room`
+- ``pool_room``: they give more than ``room``, what PostgreSQL has left for it
+
+All of them have the same figures: these, and ``size``, the proposed one; ``total``, which is wanted for all PgBouncers;
+``pgbouncers``; and ``wanted``, for each of them, whatever the room is. cores, mean_busy and peak_busy may be None.
+
+The reasons of other figures:
+
+- ``reserve_pool_size``: ``reserve``: size, percent, room (for both)
+- ``min_pool_size``: ``min_pool_measured``: mean_busy, pgbouncers, databases, size; ``min_pool_share``: size, percent
+- ``max_db_connections``, of each business database: ``database_pools``: size, reserve, login: of auth_query's user,
+  which must not wait for the others
 - ``postgres_pool_size``: ``postgres_pool``: listeners, at_once (NOTIFYs and health checks), checks
 - ``max_client_conn``: ``clients``: odoo (the ceilings), others, checks, consoles
 - ``file_descriptors``: ``descriptors``: max_client_conn, spare, databases, size, postgres, users
 - ``max_connections``: ``enough`` or ``raise``: backends (all of the plan), reserved (slots), max_connections (of now)
 - If nothing fits, ``default_pool_size`` and what follows from it have no value, and ``no_room``: least, room
 
-The reasons of memory: ``memory``: connections, backend_memory, is_measured, shared_buffers, active, work_mem;
-``memory_unknown``: missing, the names of inputs.
+The reasons of memory:
+
+- ``memory``: connections, backend_memory, is_measured, shared_buffers, active, work_mem
+- ``memory_unknown``: missing, the names of inputs
 
 The reasons of findings are in `findings`, those of errors in `errors`.
 """
@@ -32,13 +41,13 @@ from .room import CHECKS, at_once, divide
 
 __all__ = ["errors", "propose"]
 
-# PostgreSQL's wiki, Number Of Database Connections: cores x 2 + effective spindles. The 4 are for transactions that
-# wait: a judgement.
-PER_CORE, SPINDLES = 2, 4
+# PostgreSQL's wiki, Number Of Database Connections: cores x 2 + effective spindles, which is this many here: a
+# judgement, for transactions that wait.
+PER_CORE, WAITING = 2, 4
 # A pool that is busier on average has queues at its peaks.
-BUSY_SHARE = 0.7
+BUSY_PERCENT = 70
 # Of default_pool_size: for bursts that last longer than reserve_pool_timeout, and to keep open. A judgement.
-RESERVE_SHARE = MIN_SHARE = 0.25
+RESERVE_PERCENT = MIN_PERCENT = 25
 # PgBouncer's own default, to start from where nothing is known.
 USUAL_POOL_SIZE = 20
 # The sampler's console, that of a check, and those of two administrators.
@@ -73,26 +82,27 @@ def propose(inputs):
 
 
 def wanted_pool_size(inputs):
-    """Return the servers that all pools of a database need together, and the code of its reason. By history: the mean
-    by Little's law (transactions per second x seconds per transaction) / BUSY_SHARE, or the peak. Otherwise by cores.
-    Never more than the processes can use.
+    """Return the servers that all pools of a database need together, and the code of its reason.
+
+    By history: the peak, or the mean by Little's law (transactions per second x seconds per transaction) at
+    BUSY_PERCENT. By cores: so many do not slow PostgreSQL down. The larger one, but no more than the processes can use.
 
     :param Inputs inputs: without errors
     """
-    work, busy = demand.transactions(inputs), (inputs.mean_busy, inputs.peak_busy)
-    if busy != (None, None):
-        wanted, code = max(ceil((inputs.mean_busy or 0) / BUSY_SHARE), inputs.peak_busy or 0), "pool_measured"
-    elif inputs.cores:
-        wanted, code = PER_CORE * inputs.cores + SPINDLES, "pool_cores"
-    else:
-        wanted, code = work, "pool_processes"
-    return (wanted, code) if wanted <= work else (work, "pool_processes")
+    work, found = demand.transactions(inputs), []
+    if inputs.mean_busy is not None:
+        found.append((ceil(inputs.mean_busy * 100 / BUSY_PERCENT), "pool_measured"))
+    if inputs.peak_busy is not None:
+        found.append((inputs.peak_busy, "pool_measured"))
+    if inputs.cores:
+        found.append((PER_CORE * inputs.cores + WAITING, "pool_cores"))
+    return min(max(found, default=(work, "pool_processes")), (work, "pool_processes"))
 
 
 def _default_pool_size(inputs, room):
     """Return the Figure: what is wanted, divided by the PgBouncers, between what a pool needs and what is left."""
-    wanted, code = wanted_pool_size(inputs)
-    wanted = ceil(wanted / room.pgbouncers)
+    total, code = wanted_pool_size(inputs)
+    wanted = ceil(total / room.pgbouncers)
     if wanted < room.least:
         wanted, code = room.least, "pool_least"
     if room.pool < room.least:
@@ -100,9 +110,10 @@ def _default_pool_size(inputs, room):
     size = wanted
     if wanted > room.pool:
         size, code = room.pool, "pool_room"
-    figures = {"size": size, "wanted": wanted, "work": demand.transactions(inputs), "pgbouncers": room.pgbouncers}
-    figures |= {"least": room.least, "room": room.pool, "cores": inputs.cores}
-    figures |= {"mean_busy": inputs.mean_busy, "peak_busy": inputs.peak_busy}
+    figures = {"size": size, "total": total, "pgbouncers": room.pgbouncers, "wanted": wanted}
+    figures |= {"work": demand.transactions(inputs), "least": room.least, "room": room.pool}
+    figures |= {"cores": inputs.cores, "per_core": PER_CORE, "waiting": WAITING}
+    figures |= {"mean_busy": inputs.mean_busy, "peak_busy": inputs.peak_busy, "busy_percent": BUSY_PERCENT}
     return Figure(size, Reason(code, figures))
 
 
@@ -111,16 +122,19 @@ def _of_pool(inputs, room, size):
     names = ("reserve_pool_size", "min_pool_size", "max_db_connections")
     if size is None:
         return dict.fromkeys(names, Figure(None, Reason("no_room", {"least": room.least, "room": room.pool})))
-    reserve = min(ceil(size * RESERVE_SHARE), room.pool - size)
-    least, reason = ceil(size * MIN_SHARE), Reason("min_pool_share", {"size": size})
+    reserve = min(ceil(size * RESERVE_PERCENT / 100), room.pool - size)
+    least, reason = ceil(size * MIN_PERCENT / 100), Reason("min_pool_share", {"size": size, "percent": MIN_PERCENT})
     if inputs.mean_busy is not None:
         shares = {"pgbouncers": room.pgbouncers, "databases": room.databases}
         least = min(ceil(inputs.mean_busy / room.pgbouncers / room.databases), size)
         reason = Reason("min_pool_measured", {"mean_busy": inputs.mean_busy, "size": size} | shares)
     figures = (
-        Figure(reserve, Reason("reserve", {"size": size, "room": room.pool})),
+        Figure(reserve, Reason("reserve", {"size": size, "percent": RESERVE_PERCENT, "room": room.pool})),
         Figure(least, reason),
-        Figure(size + reserve, Reason("database_pools", {"size": size, "reserve": reserve})),
+        Figure(
+            size + reserve + room.login,
+            Reason("database_pools", {"size": size, "reserve": reserve, "login": room.login}),
+        ),
     )
     return dict(zip(names, figures, strict=True))
 
@@ -150,12 +164,13 @@ def _file_descriptors(inputs, room, figures):
 
 def _max_connections(inputs, room, figures):
     """Return the Figure: the present value if it is enough, otherwise the one that is."""
-    pool, total = figures["default_pool_size"], figures["max_db_connections"].value
+    pool, reserve = figures["default_pool_size"], figures["reserve_pool_size"].value
     reason = {"reserved": inputs.max_connections - room.limit, "max_connections": inputs.max_connections}
     wanted, code = wanted_pool_size(inputs)
     # That each process can have a server is no reason for a larger PostgreSQL.
-    if total is not None and (pool.reason.code != "pool_room" or code == "pool_processes"):
-        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": room.backends(total)}))
+    if pool.value is not None and (pool.reason.code != "pool_room" or code == "pool_processes"):
+        backends = room.backends(pool.value + reserve)
+        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": backends}))
     wanted = ceil(wanted / room.pgbouncers)
     size = max(min(wanted, USUAL_POOL_SIZE) if code == "pool_processes" else wanted, room.least)
     backends = divide(inputs, at_once(inputs)).backends(size)
@@ -164,17 +179,16 @@ def _max_connections(inputs, room, figures):
 
 def _pooled(inputs, parts, room, figures):
     """Return ``pooled`` of the Proposal. If nothing fits: with the least pools."""
-    size, total = figures["default_pool_size"].value, figures["max_db_connections"].value
-    size, total = (room.least, room.least) if size is None else (size, total)
-    count = room.pgbouncers * room.databases
-    pools = count * total
-    busy = min(count * size, demand.transactions(inputs))
+    size, reserve = figures["default_pool_size"].value, figures["reserve_pool_size"].value
+    if size is None:
+        size, reserve = room.least, 0
+    busy = min(room.pgbouncers * room.databases * size, demand.transactions(inputs))
     outside = sum(part.expected for part in parts if not part.is_pooled)
     return {
-        "pools": pools,
+        "pools": room.pools(size + reserve),
         "postgres": room.postgres,
         "outside": room.outside,
-        "ceiling": room.backends(total),
+        "ceiling": room.backends(size + reserve),
         "expected": busy + room.listeners + outside,
         "limit": room.limit,
     }
