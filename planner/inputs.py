@@ -108,7 +108,7 @@ class Inputs:
 class Component:
     """One kind of client of PostgreSQL, over all servers.
 
-    :param str code: "http", "threaded", "cron", "gevent", "queue_job" or "other"
+    :param str code: "http", "threaded", "cron", "gevent", "bus", "queue_job" or "other"
     :param str name: of an Other
     :param int count: its processes
     :param int expected: connections on a busy day, the listeners among them
@@ -153,16 +153,20 @@ class Proposal:
     """What a plan results in.
 
     :param dict figures: name -> Figure. Settings of PgBouncer: ``default_pool_size``, ``reserve_pool_size``,
-        ``min_pool_size``, ``max_db_connections``, ``max_client_conn``; ``postgres_pool_size``: the pool of the database
-        postgres; ``file_descriptors``: of PgBouncer's process; of PostgreSQL: ``max_connections``
+        ``min_pool_size``, ``max_client_conn``, ``max_db_connections``: of each business database;
+        ``postgres_pool_size``: the pool of the database postgres; ``file_descriptors``: of PgBouncer's process; of
+        PostgreSQL: ``max_connections``
     :param dict direct: backends without PgBouncer: ``expected``, ``ceiling``, and ``limit``: what PostgreSQL has for
         clients that are not superusers
     :param dict pooled: the same with PgBouncer, where both are bounds: ``pools``, ``postgres``, ``outside``: those that
         connect directly, their sum ``ceiling``, ``expected``, and ``limit``
+    :param dict memory: ``direct`` and ``pooled``: Figure of what PostgreSQL needs in bytes, with connections expected
+        without PgBouncer, and at most with it
     :param list findings: the worst first
     """
 
     figures: dict[str, Figure]
     direct: dict[str, int]
     pooled: dict[str, int]
+    memory: dict[str, Figure]
     findings: list[Finding]

@@ -14,12 +14,12 @@ ADDON = "odoo.addons.pgbouncer_monitor."
 ROOMS = ("endpoint", "live", "listen_check", "alerts", "history", "overview", "settings")
 # The lowest first. `models` without a room is its `__init__`.
 LAYERS = (
-    *("analysis", "probes", "fields", "tools", "odoo_internals"),
+    *("analysis", "planner", "probes", "fields", "tools", "odoo_internals"),
     *(f"models.{room}" for room in ROOMS),
     *("models", "controllers"),
 )
-# These two import nothing but themselves, the standard library, and:
-LIBRARIES = {"analysis": set(), "probes": {"psutil", "psycopg2", "requests"}}
+# These import nothing but themselves, the standard library, and:
+LIBRARIES = {"analysis": set(), "planner": set(), "probes": {"psutil", "psycopg2", "requests"}}
 MAX_LINES = {"file": 400, "ClassDef": 300, "FunctionDef": 40, "AsyncFunctionDef": 40}
 
 

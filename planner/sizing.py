@@ -1,0 +1,208 @@
+"""Pools and limits for a plan.
+
+The reasons of figures, with their figures:
+
+- ``default_pool_size``: ``pool_measured``: by mean_busy and peak_busy, one of which may be None; ``pool_cores``: by
+  cores; ``pool_processes``: neither is known, or they give more than ``work``; ``pool_least``: they give less than
+  ``least``; ``pool_room``: they give more than ``room``. Each with ``size``, the proposed one; ``wanted``, without
+  regard to room; ``work``, transactions that can be open at the same time; ``pgbouncers``, which share it; ``least``,
+  what a pool needs, see `room.Room`; ``room``, what PostgreSQL has left for it; cores, mean_busy, peak_busy
+- ``reserve_pool_size``: ``reserve``: size, room
+- ``min_pool_size``: ``min_pool_measured``: mean_busy, pgbouncers, databases; ``min_pool_share``: size
+- ``max_db_connections``, of each business database: ``database_pools``: size, reserve, login: of auth_query's user,
+  which must not wait for the others
+- ``postgres_pool_size``: ``postgres_pool``: listeners, at_once (NOTIFYs and health checks), checks
+- ``max_client_conn``: ``clients``: odoo (the ceilings), others, checks, consoles
+- ``file_descriptors``: ``descriptors``: max_client_conn, spare, databases, size, postgres, users
+- ``max_connections``: ``enough`` or ``raise``: backends (all of the plan), reserved (slots), max_connections (of now)
+- If nothing fits, ``default_pool_size`` and what follows from it have no value, and ``no_room``: least, room
+
+The reasons of memory: ``memory``: connections, backend_memory, is_measured, shared_buffers, active, work_mem;
+``memory_unknown``: missing, the names of inputs.
+
+The reasons of findings are in `findings`, those of errors in `errors`.
+"""
+
+from math import ceil
+
+from . import demand
+from .errors import errors
+from .findings import findings
+from .inputs import Figure, Proposal, Reason
+from .room import CHECKS, at_once, divide
+
+__all__ = ["errors", "propose"]
+
+# PostgreSQL's wiki, Number Of Database Connections: cores x 2 + effective spindles. The 4 are for transactions that
+# wait: a judgement.
+PER_CORE, SPINDLES = 2, 4
+# A pool that is busier on average has queues at its peaks.
+BUSY_SHARE = 0.7
+# Of default_pool_size: for bursts that last longer than reserve_pool_timeout, and to keep open. A judgement.
+RESERVE_SHARE = MIN_SHARE = 0.25
+# PgBouncer's own default, to start from where nothing is known.
+USUAL_POOL_SIZE = 20
+# The sampler's console, that of a check, and those of two administrators.
+CONSOLES = 4
+# What PgBouncer adds to its estimate of file descriptors: check_limits() in its main.c; and the pool of its console.
+SPARE_DESCRIPTORS = 10 + 2
+# Private memory of the backend of an Odoo worker, as measured with Odoo 19.
+BACKEND_MEMORY = int(3.6 * 2**20)
+
+
+def propose(inputs):
+    """Return the Proposal for a plan.
+
+    :param Inputs inputs: without `errors`
+    """
+    parts, room = demand.components(inputs), divide(inputs)
+    figures = {"default_pool_size": _default_pool_size(inputs, room)}
+    figures |= _of_pool(inputs, room, figures["default_pool_size"].value)
+    listeners = {"listeners": room.listeners, "at_once": room.at_once, "checks": CHECKS}
+    figures["postgres_pool_size"] = Figure(room.postgres_pool_size, Reason("postgres_pool", listeners))
+    figures["max_client_conn"] = _max_client_conn(parts)
+    figures["file_descriptors"] = _file_descriptors(inputs, room, figures)
+    figures["max_connections"] = _max_connections(inputs, room, figures)
+    direct = {
+        "expected": sum(part.expected for part in parts),
+        "ceiling": sum(part.ceiling for part in parts),
+        "limit": room.limit,
+    }
+    pooled = _pooled(inputs, parts, room, figures)
+    memory = _memories(inputs, parts, direct, pooled)
+    return Proposal(figures, direct, pooled, memory, findings(inputs, figures, direct, pooled, memory))
+
+
+def wanted_pool_size(inputs):
+    """Return the servers that all pools of a database need together, and the code of its reason. By history: the mean
+    by Little's law (transactions per second x seconds per transaction) / BUSY_SHARE, or the peak. Otherwise by cores.
+    Never more than the processes can use.
+
+    :param Inputs inputs: without errors
+    """
+    work, busy = demand.transactions(inputs), (inputs.mean_busy, inputs.peak_busy)
+    if busy != (None, None):
+        wanted, code = max(ceil((inputs.mean_busy or 0) / BUSY_SHARE), inputs.peak_busy or 0), "pool_measured"
+    elif inputs.cores:
+        wanted, code = PER_CORE * inputs.cores + SPINDLES, "pool_cores"
+    else:
+        wanted, code = work, "pool_processes"
+    return (wanted, code) if wanted <= work else (work, "pool_processes")
+
+
+def _default_pool_size(inputs, room):
+    """Return the Figure: what is wanted, divided by the PgBouncers, between what a pool needs and what is left."""
+    wanted, code = wanted_pool_size(inputs)
+    wanted = ceil(wanted / room.pgbouncers)
+    if wanted < room.least:
+        wanted, code = room.least, "pool_least"
+    if room.pool < room.least:
+        return Figure(None, Reason("no_room", {"least": room.least, "room": room.pool}))
+    size = wanted
+    if wanted > room.pool:
+        size, code = room.pool, "pool_room"
+    figures = {"size": size, "wanted": wanted, "work": demand.transactions(inputs), "pgbouncers": room.pgbouncers}
+    figures |= {"least": room.least, "room": room.pool, "cores": inputs.cores}
+    figures |= {"mean_busy": inputs.mean_busy, "peak_busy": inputs.peak_busy}
+    return Figure(size, Reason(code, figures))
+
+
+def _of_pool(inputs, room, size):
+    """Return the Figures that follow from default_pool_size."""
+    names = ("reserve_pool_size", "min_pool_size", "max_db_connections")
+    if size is None:
+        return dict.fromkeys(names, Figure(None, Reason("no_room", {"least": room.least, "room": room.pool})))
+    reserve = min(ceil(size * RESERVE_SHARE), room.pool - size)
+    least, reason = ceil(size * MIN_SHARE), Reason("min_pool_share", {"size": size})
+    if inputs.mean_busy is not None:
+        shares = {"pgbouncers": room.pgbouncers, "databases": room.databases}
+        least = min(ceil(inputs.mean_busy / room.pgbouncers / room.databases), size)
+        reason = Reason("min_pool_measured", {"mean_busy": inputs.mean_busy, "size": size} | shares)
+    login = {"login": room.login}
+    figures = (
+        Figure(reserve, Reason("reserve", {"size": size, "room": room.pool})),
+        Figure(least, reason),
+        Figure(size + reserve + room.login, Reason("database_pools", {"size": size, "reserve": reserve} | login)),
+    )
+    return dict(zip(names, figures, strict=True))
+
+
+def _max_client_conn(parts):
+    """Return the Figure: all clients may be connected to the same PgBouncer, and a console counts as a client."""
+    pooled = [part for part in parts if part.is_pooled]
+    others = sum(part.ceiling for part in pooled if part.code == "other")
+    odoo = sum(part.ceiling for part in pooled) - others
+    figures = {"odoo": odoo, "others": others, "checks": CHECKS, "consoles": CONSOLES}
+    return Figure(sum(figures.values()), Reason("clients", figures))
+
+
+def _file_descriptors(inputs, room, figures):
+    """Return the Figure by the formula of PgBouncer's own estimate: max_client_conn + the pool sizes of all databases x
+    users. The users: Odoo's, that of the console, that of auth_query, and one for each other program."""
+    size = figures["default_pool_size"].value
+    if size is None:
+        return Figure(None, figures["default_pool_size"].reason)
+    users = 2 + (inputs.auth == "auth_query") + sum(other.is_pooled for other in inputs.others)
+    clients = figures["max_client_conn"].value
+    value = clients + SPARE_DESCRIPTORS + (room.databases * size + room.postgres_pool_size) * users
+    reason = {"max_client_conn": clients, "spare": SPARE_DESCRIPTORS, "databases": room.databases, "size": size}
+    reason |= {"postgres": room.postgres_pool_size, "users": users}
+    return Figure(value, Reason("descriptors", reason))
+
+
+def _max_connections(inputs, room, figures):
+    """Return the Figure: the present value if it is enough, otherwise the one that is."""
+    pool, reserve = figures["default_pool_size"], figures["reserve_pool_size"].value
+    reason = {"reserved": inputs.max_connections - room.limit, "max_connections": inputs.max_connections}
+    wanted, code = wanted_pool_size(inputs)
+    # That each process can have a server is no reason for a larger PostgreSQL.
+    if pool.value is not None and (pool.reason.code != "pool_room" or code == "pool_processes"):
+        backends = room.backends(pool.value + reserve)
+        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": backends}))
+    wanted = ceil(wanted / room.pgbouncers)
+    size = max(min(wanted, USUAL_POOL_SIZE) if code == "pool_processes" else wanted, room.least)
+    backends = divide(inputs, at_once(inputs)).backends(size)
+    return Figure(backends + reason["reserved"], Reason("raise", reason | {"backends": backends}))
+
+
+def _pooled(inputs, parts, room, figures):
+    """Return ``pooled`` of the Proposal. If nothing fits: with the least pools."""
+    size, reserve = figures["default_pool_size"].value, figures["reserve_pool_size"].value
+    if size is None:
+        size, reserve = room.least, 0
+    busy = min(room.pgbouncers * room.databases * size, demand.transactions(inputs))
+    outside = sum(part.expected for part in parts if not part.is_pooled)
+    return {
+        "pools": room.pools(size + reserve),
+        "postgres": room.postgres,
+        "outside": room.outside,
+        "ceiling": room.backends(size + reserve),
+        "expected": busy + room.listeners + outside,
+        "limit": room.limit,
+    }
+
+
+def _memories(inputs, parts, direct, pooled):
+    """Return ``memory`` of the Proposal."""
+    listeners = sum(part.listeners for part in parts)
+    connections = min(direct["expected"], direct["limit"])
+    return {
+        "direct": _memory(inputs, connections, max(connections - listeners, 0)),
+        "pooled": _memory(inputs, pooled["ceiling"], pooled["pools"] + pooled["outside"]),
+    }
+
+
+def _memory(inputs, connections, active):
+    """Return the Figure of what PostgreSQL needs, in bytes: connections x private memory of a backend +
+    shared_buffers + active x work_mem, one sort or hash each.
+
+    :param int active: connections that can run a query
+    """
+    missing = [name for name in ("shared_buffers", "work_mem") if getattr(inputs, name) is None]
+    if missing:
+        return Figure(None, Reason("memory_unknown", {"missing": missing}))
+    each = inputs.backend_memory or BACKEND_MEMORY
+    figures = {"connections": connections, "backend_memory": each, "is_measured": inputs.backend_memory is not None}
+    figures |= {"shared_buffers": inputs.shared_buffers, "active": active, "work_mem": inputs.work_mem}
+    value = connections * each + inputs.shared_buffers + active * inputs.work_mem
+    return Figure(value, Reason("memory", figures))
