@@ -1,11 +1,10 @@
 """The remedies of a LISTEN check in words, with lines to paste."""
 
-import shlex
-
 from odoo import api, models
 
 from ...analysis.joins import network_address
 from ...odoo_internals import system_database
+from ...planner import bus_lines
 
 
 def override_lines(facts):
@@ -26,12 +25,7 @@ def enable_lines(facts):
 
 
 def alt_connection_lines(facts):
-    return [
-        *([f"server_wide_modules = {','.join(facts['modules'])}"] if facts["modules"] else []),
-        f"imdispatcher_db_host = {facts['host']}",
-        f"imdispatcher_db_port = {facts['port']}",
-        *sslmode_lines(facts),
-    ]
+    return bus_lines.alt_connection_lines(facts["modules"], facts["host"], facts["port"], facts["sslmode"])
 
 
 def alt_variable_lines(facts):
@@ -42,46 +36,20 @@ def alt_variable_lines(facts):
     ]
 
 
-def sslmode_lines(facts):
-    return [f"db_sslmode = {facts['sslmode']}"] if facts["sslmode"] else []
+def service_options(facts):
+    return bus_lines.service_options(facts["host"], facts["port"], facts["sslmode"])
 
 
 def service_option_lines(facts):
-    sslmode = f" --db_sslmode={facts['sslmode']}" if facts["sslmode"] else ""
-    return [f"--db_host={facts['host']} --db_port={facts['port']}{sslmode}"]
+    return [bus_lines.service_line(service_options(facts))]
 
 
 def service_lines(facts):
-    [options] = service_option_lines(facts)
-    return [
-        "[Unit]",
-        "Description=Odoo's bus on a database connection of its own",
-        "After=network.target",
-        "",
-        "[Service]",
-        f"User={facts['user']}",
-        f"ExecStart={shlex.join(facts['command'])} --gevent-port={facts['bus_port']} {options}",
-        "Restart=always",
-        "",
-        "[Install]",
-        "WantedBy=multi-user.target",
-    ]
+    return bus_lines.service_lines(facts["user"], facts["command"], facts["bus_port"], service_options(facts))
 
 
 def proxy_lines(facts):
-    return [
-        "location /websocket {",
-        f"    proxy_pass http://127.0.0.1:{facts['bus_port']};",
-        "    proxy_http_version 1.1;",
-        "    proxy_set_header Upgrade $http_upgrade;",
-        # Not "upgrade" for all: Odoo never ends its answer to a plain request then.
-        "    proxy_set_header Connection $http_connection;",
-        "    proxy_set_header Host $http_host;",
-        "    proxy_set_header X-Forwarded-Host $http_host;",
-        "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "    proxy_set_header X-Forwarded-Proto $scheme;",
-        "}",
-    ]
+    return bus_lines.proxy_lines(facts["bus_port"])
 
 
 def idle_timeout_lines(facts):

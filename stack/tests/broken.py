@@ -22,6 +22,20 @@ class Service(Odoo):
         return self.words
 
 
+def paste_location(proxy, lines):
+    """Make an Nginx start with these lines in place of its location for websockets."""
+    command = proxy.command
+
+    def pasted():
+        words = command()
+        path = proxy.folder / "nginx.conf"
+        location = re.compile(r" *location /websocket \{.*?\}\n", re.DOTALL)
+        path.write_text(location.sub(lambda _found: f"{lines}\n", path.read_text()))
+        return words
+
+    proxy.command = pasted
+
+
 class BrokenSite(Site):
     """A site that is OK at first. Then it is broken, and fixed as the remedies say."""
 
@@ -200,16 +214,7 @@ class BrokenSite(Site):
         self.pair.postgresql.execute("SELECT pg_reload_conf()", lines, revoke)
 
     def apply_proxy(self, _title, lines):
-        command = self.proxy.command
-
-        def pasted():
-            words = command()
-            path = self.proxy.folder / "nginx.conf"
-            location = re.compile(r" *location /websocket \{.*?\}\n", re.DOTALL)
-            path.write_text(location.sub(lambda _found: f"{lines}\n", path.read_text()))
-            return words
-
-        self.proxy.command = pasted
+        paste_location(self.proxy, lines)
 
     apply_service_proxy = apply_proxy
 

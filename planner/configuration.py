@@ -1,0 +1,184 @@
+"""The files of a plan: PgBouncer's configuration, the secrets of its users, and the lines for Odoo, systemd and nginx.
+
+The paths are those of Debian's packages.
+"""
+
+from ipaddress import ip_address
+
+from . import bus_lines, statements
+from .inputs import Finding, Reason
+from .quoting import database_error, host_error, role_error, stats_user_error, value_of
+
+# Settings of `settings` that a running PgBouncer does not change on RELOAD: SHOW CONFIG has changeable = no.
+RESTART_SETTINGS = {"listen_addr", "listen_port", "unix_socket_dir", "pidfile"}
+SOCKET_FOLDER = "/var/run/postgresql"
+# Figures of a proposal that are settings of PgBouncer, and their defaults in all versions.
+_SIZES = {
+    "max_client_conn": 100,
+    "default_pool_size": 20,
+    "min_pool_size": 0,
+    "reserve_pool_size": 0,
+    "max_db_connections": 0,
+}
+# The name of reserve_pool_size in [databases] before this minor version.
+_RESERVE_POOL_SIZE_SINCE = 24
+# Server connections of AUTH_USER. One is enough: a login needs it for one query.
+AUTH_CONNECTIONS = 1
+_WIDE_MODULES = ("base", "rpc", "web")  # Odoo's default
+
+
+def errors(inputs):
+    """Return a Finding for each input that its reader would not read as it was meant."""
+    version = inputs.version
+    found = [
+        ("db_host", inputs.db_host, host_error(inputs.db_host)),
+        ("pgbouncer_host", inputs.pgbouncer_host, host_error(inputs.pgbouncer_host)),
+        ("db_user", inputs.db_user, role_error(inputs.db_user, version)),
+        ("stats_user", inputs.stats_user, stats_user_error(inputs.stats_user, version)),
+        *(("db_names", name, database_error(name)) for name in inputs.db_names),
+    ]
+    if (inputs.pgbouncer_host, inputs.pgbouncer_port) == (inputs.db_host, inputs.db_port):
+        found.append(("pgbouncer_port", str(inputs.pgbouncer_port), "address"))
+    return [
+        Finding("critical", field, Reason(f"unwritable_{code}", {"text": text})) for field, text, code in found if code
+    ]
+
+
+def files(inputs, proposal):
+    """Return file name -> text, in the order in which they are used.
+
+    :raise ValueError: there are `errors`; its arguments are their codes
+    """
+    if found := errors(inputs):
+        raise ValueError(*(finding.reason.code for finding in found))
+    is_query = inputs.auth == "auth_query"
+    texts = {
+        "pgbouncer.ini": _pgbouncer(inputs, proposal),
+        "roles.sql": statements.roles(inputs),
+        "auth_query.sql": statements.lookup(inputs) if is_query else None,
+        "userlist.sql": statements.userlist(inputs),
+        "pgbouncer.service": _limits(proposal),
+        "odoo.conf": _odoo(inputs, proposal),
+        "odoo-bus.service": _bus_service(inputs) if inputs.bus == "service" else None,
+        "nginx.conf": _nginx(inputs) if inputs.workers or inputs.bus == "service" else None,
+    }
+    return {name: "\n".join([*text, ""]) for name, text in texts.items() if text}
+
+
+def settings(inputs, proposal):
+    """Return the settings of section [pgbouncer], as SHOW CONFIG will show them: name -> text."""
+    is_socket = _is_socket(inputs.pgbouncer_host)
+    values = {
+        "logfile": "/var/log/postgresql/pgbouncer.log",
+        "pidfile": f"{SOCKET_FOLDER}/pgbouncer.pid",
+        **({} if is_socket else {"listen_addr": inputs.pgbouncer_host if _is_local(inputs.pgbouncer_host) else "*"}),
+        "listen_port": inputs.pgbouncer_port,
+        "unix_socket_dir": inputs.pgbouncer_host if is_socket else SOCKET_FOLDER,
+        "auth_type": "scram-sha-256",
+        "auth_file": statements.USERLIST,
+        **(_auth_settings(inputs) if inputs.auth == "auth_query" else {}),
+        "stats_users": inputs.stats_user,
+        "pool_mode": "transaction",
+    }
+    sizes = {name: _value(proposal, name) for name in _SIZES}
+    values |= {name: size for name, size in sizes.items() if size not in (None, _SIZES[name])}
+    return {name: str(value) for name, value in values.items()}
+
+
+def _auth_settings(inputs):
+    values = {"auth_user": statements.AUTH_USER, "auth_query": statements.AUTH_QUERY}
+    return values | ({"auth_dbname": "postgres"} if inputs.version >= statements.AUTH_DBNAME_SINCE else {})
+
+
+def _value(proposal, name):
+    figure = proposal.figures.get(name)
+    return figure.value if figure else None
+
+
+def _pgbouncer(inputs, proposal):
+    server = f"host={value_of(inputs.db_host)} port={inputs.db_port}"
+    names = dict.fromkeys(name for name in inputs.db_names if name != "postgres")
+    is_query = inputs.auth == "auth_query"
+    return [
+        f"; /etc/pgbouncer/pgbouncer.ini of PgBouncer 1.{inputs.version}",
+        "[databases]",
+        "; LISTEN needs session mode: each listener keeps a server connection.",
+        f"postgres = {server} {_postgres_options(inputs, proposal)}",
+        *(f"{name} = {server}" for name in names or ["*"]),
+        *(["", "[users]", f"{statements.AUTH_USER} = max_user_connections={AUTH_CONNECTIONS}"] if is_query else []),
+        "",
+        "[pgbouncer]",
+        *(f"{name} = {value}" for name, value in settings(inputs, proposal).items()),
+    ]
+
+
+def _postgres_options(inputs, proposal):
+    """Return the end of the line for the database postgres. What is set for all pools must not shrink or enlarge its
+    own."""
+    size = _value(proposal, "postgres_pool_size")
+    options = {"pool_mode": "session", "pool_size": size}
+    if _value(proposal, "reserve_pool_size"):
+        options["reserve_pool_size" if inputs.version >= _RESERVE_POOL_SIZE_SINCE else "reserve_pool"] = 0
+    if _value(proposal, "max_db_connections"):
+        options["max_db_connections"] = size + (AUTH_CONNECTIONS if inputs.auth == "auth_query" else 0)
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+def _limits(proposal):
+    limit = _value(proposal, "file_descriptors")
+    return ["# /etc/systemd/system/pgbouncer.service.d/limits.conf", "[Service]", f"LimitNOFILE={limit}"]
+
+
+def _odoo(inputs, proposal):
+    host, port = direct_address(inputs)
+    maxconn = _value(proposal, "db_maxconn")
+    text = [
+        "; In odoo.conf, in place of these options.",
+        "[options]",
+        f"db_host = {inputs.pgbouncer_host}",
+        f"db_port = {inputs.pgbouncer_port}",
+        f"db_user = {inputs.db_user}",
+        *([f"db_maxconn = {maxconn}"] if maxconn else []),
+    ]
+    if inputs.bus == "alt":
+        modules = [*_WIDE_MODULES, *(["queue_job"] if inputs.has_queue_job else []), "bus_alt_connection"]
+        text += ["; Add the server-wide modules that you have.", *bus_lines.alt_connection_lines(modules, host, port)]
+    if inputs.has_queue_job:
+        text += ["", "[queue_job]", f"jobrunner_db_host = {host}", f"jobrunner_db_port = {port}"]
+    return text
+
+
+def _bus_service(inputs):
+    command = ["/usr/bin/odoo", "gevent", "-c", "/etc/odoo/odoo.conf"]
+    options = bus_lines.service_options(*direct_address(inputs))
+    return [
+        "# /etc/systemd/system/odoo-bus.service",
+        *bus_lines.service_lines("odoo", command, bus_port(inputs), options),
+    ]
+
+
+def _nginx(inputs):
+    return ["# In the server block. 127.0.0.1 is the host of the bus process.", *bus_lines.proxy_lines(bus_port(inputs))]
+
+
+def bus_port(inputs):
+    """Return the port of the process that serves websockets. Odoo itself occupies ``gevent_port`` if it has workers."""
+    return inputs.gevent_port + (inputs.bus == "service")
+
+
+def direct_address(inputs):
+    """Return where Odoo reaches PostgreSQL itself: host and port."""
+    is_behind = _is_local(inputs.db_host) and not _is_local(inputs.pgbouncer_host)
+    return inputs.pgbouncer_host if is_behind else inputs.db_host, inputs.db_port
+
+
+def _is_socket(host):
+    return host.startswith(("/", "@"))
+
+
+def _is_local(host):
+    """Return whether only this host itself can connect there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or _is_socket(host)
