@@ -48,7 +48,7 @@ class ConnectionPlan(models.Model):
     def _compute_results(self):
         for plan in self:
             inputs = plan._inputs()
-            errors = sizing.errors(inputs) or configuration.errors(inputs)
+            errors = sizing.errors(inputs) + configuration.errors(inputs)
             plan.update(dict.fromkeys(RESULTS, False) | {"error": plan._errors_text(errors)})
             if not errors:
                 plan.update(plan._results(inputs, sizing.propose(inputs)))

@@ -60,17 +60,20 @@ DEMAND = {
 
 FIGURES = {
     "pool_measured": _lt(
-        "%(wanted)s: servers that were busy on average (%(mean_busy)s) / 0.7, or at the peak (%(peak_busy)s). "
-        "PostgreSQL has %(room)s left."
+        "%(wanted)s by history: at the peak %(peak_busy)s servers were busy, on average %(mean_busy)s, which should be "
+        "%(busy_percent)s %% of a pool at most. PostgreSQL has %(room)s left."
     ),
     "pool_measured_shared": _lt(
-        "%(wanted)s for each of %(pgbouncers)s PgBouncers: servers that were busy on average (%(mean_busy)s) / 0.7, or "
-        "at the peak (%(peak_busy)s). PostgreSQL has %(room)s left for each pool."
+        "%(wanted)s for each of %(pgbouncers)s PgBouncers, by history: at the peak %(peak_busy)s servers were busy, on "
+        "average %(mean_busy)s, which should be %(busy_percent)s %% of the pools at most. PostgreSQL has %(room)s left "
+        "for each pool."
     ),
-    "pool_cores": _lt("%(wanted)s = 2 x %(cores)s cores + 4, within the %(room)s that PostgreSQL has left."),
+    "pool_cores": _lt(
+        "%(wanted)s = %(per_core)s x %(cores)s cores + %(waiting)s, within the %(room)s that PostgreSQL has left."
+    ),
     "pool_cores_shared": _lt(
-        "%(wanted)s for each of %(pgbouncers)s PgBouncers, which share 2 x %(cores)s cores + 4, within the %(room)s "
-        "that PostgreSQL has left for each pool."
+        "%(wanted)s for each of %(pgbouncers)s PgBouncers, which share %(per_core)s x %(cores)s cores + %(waiting)s, "
+        "within the %(room)s that PostgreSQL has left for each pool."
     ),
     "pool_processes": _lt(
         "%(work)s transactions can be open at the same time: a larger pool would be of no use. PostgreSQL has %(room)s "
@@ -87,16 +90,17 @@ FIGURES = {
     "pool_room": _lt("%(size)s is what PostgreSQL has left for a pool. %(wanted)s are wanted."),
     "no_room": _lt("PostgreSQL has %(room)s left for a pool, which needs %(least)s at least."),
     "reserve": _lt(
-        "A quarter of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, within the "
+        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, within the "
         "%(room)s that PostgreSQL has left."
     ),
     "min_pool_measured": _lt(
         "Kept open: as many as were busy on average (%(mean_busy)s), shared by PgBouncers (%(pgbouncers)s) and "
         "databases (%(databases)s)."
     ),
-    "min_pool_share": _lt("Kept open: a quarter of default_pool_size (%(size)s)."),
+    "min_pool_share": _lt("Kept open: %(percent)s %% of default_pool_size (%(size)s)."),
     "database_pools": _lt(
-        "default_pool_size (%(size)s) + reserve_pool_size (%(reserve)s): the limit of all pools of a database."
+        "The limit of all pools of a database: default_pool_size (%(size)s) + reserve_pool_size (%(reserve)s) + "
+        "logins by auth_query (%(login)s)."
     ),
     "postgres_pool": _lt(
         "Listeners (%(listeners)s), each of which keeps a server, + NOTIFYs and health checks at the same time "
@@ -148,6 +152,10 @@ FINDINGS = {
         "default_pool_size is %(size)s, and %(wanted)s are wanted: clients wait at peaks. With max_connections = "
         "%(max_connections)s there is room for them."
     ),
+    "cores_unknown": _lt(
+        "default_pool_size takes the %(size)s that PostgreSQL has left, because it is unknown how many are needed. "
+        "Enter the CPU cores of PostgreSQL's host, or what history shows."
+    ),
     "memory_exceeded": _lt(
         "With PgBouncer, PostgreSQL may need %(needed)s of memory, and its host has %(memory)s. Lower work_mem or "
         "shared_buffers, or add memory."
@@ -173,17 +181,12 @@ ERRORS = {
     "below": _lt("enter at least %(minimum)s, not %(value)s."),
     "above": _lt("enter at most %(maximum)s, not %(value)s."),
     "unknown_choice": _lt("choose one of %(choices)s."),
-    "empty": _lt("enter a value."),
-    "control_character": _lt("remove the control characters."),
-    "duplicate": _lt("“%(value)s” is entered twice."),
-    "reserved_name": _lt("remove “%(value)s”. It is no database of Odoo."),
     "no_slots": _lt(
         "%(max_connections)s leaves no connection: enter more than the reserved connections (%(reserved)s)."
     ),
     "larger_than_postgresql": _lt("%(value)s is more than max_connections. Enter at most %(max_connections)s."),
     "larger_than_memory": _lt("%(value)s is not less than the RAM (%(memory)s)."),
     "busier_than_postgresql": _lt("%(value)s is more than PostgreSQL has for clients. Enter at most %(limit)s."),
-    "same_address": _lt("PgBouncer would connect to itself. Enter another port than PostgreSQL's."),
     "unwritable_address": _lt("PgBouncer would connect to itself. Enter another port than PostgreSQL's."),
     "unwritable_empty": _lt("enter a value."),
     "unwritable_control": _lt("remove the control characters."),

@@ -88,7 +88,7 @@ class TestConnectionPlan(TransactionCase):
             ("memory", 1, "RAM: enter at least 64 MB, not 1 B."),
             ("mean_busy", 98, "Busy Servers, Mean: 98 is more than PostgreSQL has for clients. Enter at most 97."),
             ("db_user", "\t", "Role of Odoo"),
-            ("db_names", "shop\npostgres", "Database Names: remove “postgres”"),
+            ("db_names", "shop\npgbouncer", "Database Names: remove “pgbouncer”"),
             ("pgbouncer_port", 5432, "PgBouncer Port: PgBouncer would connect to itself."),
             ("db_maxconn", 101, "db_maxconn: 101 is more than max_connections. Enter at most 100."),
             ("other_ids", [Command.create({"name": "BI", "count": -1})], "Other Programs: enter at least 0, not -1."),

@@ -10,7 +10,6 @@ from odoo.tests import TransactionCase, tagged
 from ...models.planning import plan_texts
 from ...planner import configuration, demand, sizing
 from ...planner.inputs import AUTH, BUS, Inputs, Other, Reason
-from .common import CLASSIC_INPUTS
 
 # Of the functions that make a Reason: the position of the code among their arguments.
 MAKERS = {"Reason": 0, "_error": 1, "_finding": 1}
@@ -88,15 +87,15 @@ class TestPlanTexts(TransactionCase):
         self.assertFalse(made.keys() - variants - codes, "never made")
 
     def test_every_error(self):
+        seen = set()
         for values in (
             {"servers": 0},
             {"memory": 2**60},
-            {"version": 99},
+            {"bus": "x"},
             {"db_host": ""},
             {"db_host": "\1"},
-            {"db_names": ("a", "a")},
-            {"db_names": ("postgres",)},
             {"db_names": ("a b",)},
+            {"db_names": ("pgbouncer",)},
             {"superuser_reserved_connections": 100},
             {"db_maxconn": 1_000},
             {"memory": 2**30, "shared_buffers": 2**31},
@@ -108,11 +107,12 @@ class TestPlanTexts(TransactionCase):
             {"stats_user": "a,b"},
             {"version": 15, "db_user": '"' * 40},
         ):
-            inputs = CLASSIC_INPUTS.__class__(**values)
-            errors = sizing.errors(inputs) or configuration.errors(inputs)
+            errors = [error for check in (sizing, configuration) for error in check.errors(Inputs(**values))]
             self.assertTrue(errors, values)
             for error in errors:
                 self.assertNotRegex(self.words(error.reason), r"%\(|None", error)
+                seen.add(error.reason.code)
+        self.assertEqual(seen, plan_texts.ERRORS.keys())
 
     def test_every_setting(self):
         """A setting that is no figure has words, too."""

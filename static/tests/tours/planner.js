@@ -34,6 +34,11 @@ const CLASSIC = [
     verdict("110 connections are expected, 97 are available"),
 ];
 
+const SAVE = [
+    { trigger: ".o_form_button_save", run: "click" },
+    { trigger: ".o_form_view:not(:has(.o_form_button_save:visible))" },
+];
+
 tours.add("pgbouncer_monitor_planner", {
     steps: () => [
         { trigger: ".o_list_button_add", run: "click" },
@@ -47,7 +52,7 @@ tours.add("pgbouncer_monitor_planner", {
         page("connections"),
         {
             content: "The picture has the same figures, and says them",
-            trigger: "[data-bar=direct] .o_plan_part[data-count=100]",
+            trigger: "[data-bar=direct] .o_plan_part[data-count='100']",
             run() {
                 const { ariaLabel } = document.querySelector(".o_plan_chart [role=img]");
                 if (!ariaLabel.includes("Without PgBouncer: 110 expected (HTTP workers 100")) {
@@ -79,8 +84,7 @@ tours.add("pgbouncer_monitor_planner", {
         input("workers", 20),
         input("max_connections", 100),
         verdict("without PgBouncer PostgreSQL refuses 13"),
-        { trigger: ".o_form_button_save", run: "click" },
-        { trigger: ".o_form_saved, .o_form_status_indicator:not(:has(.o_form_button_save:visible))" },
+        ...SAVE,
         page("proposal"),
         { trigger: "[data-figure=max_connections]:contains(100)" },
         page("files"),
@@ -103,6 +107,7 @@ tours.add("pgbouncer_monitor_planner_phone", {
             page(name),
             { trigger: `.o_notebook .nav-link.active[name=${name}]`, run: checkWidth },
         ]),
+        ...SAVE,
     ],
 });
 
