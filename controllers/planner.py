@@ -18,5 +18,6 @@ class Planner(Controller):
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in plan.files.items():
                 archive.writestr(name, text)
-        headers = [("Content-Type", "application/zip"), ("Content-Disposition", content_disposition(f"{plan.name}.zip"))]
+        disposition = content_disposition(f"{plan.name}.zip")
+        headers = [("Content-Type", "application/zip"), ("Content-Disposition", disposition)]
         return request.make_response(content.getvalue(), headers)

@@ -62,7 +62,8 @@ class ConnectionPlan(models.Model):
         help="The same of the gevent process. 0: db_maxconn.",
     )
     has_replica = fields.Boolean(
-        "Replica", help="Odoo reads from a replica (db_replica_host). Its connections count against the replica's limit."
+        "Replica",
+        help="Odoo reads from a replica (db_replica_host). Connections to it count against the replica's own limit.",
     )
     has_queue_job = fields.Boolean("Job Queue", help="The runner of queue_job listens on each database.")
     other_ids = fields.One2many("connection.plan.other", "plan_id", "Other Programs", copy=True)

@@ -23,7 +23,7 @@ class ConnectionPlan(models.Model):
     running = fields.Json(readonly=True, copy=False)
     comparison = fields.Json(
         compute="_compute_comparison",
-        help="What ran when it was last read, and what is proposed: read_at, problems, and groups, by kind of server, of "
+        help="What ran when it was last read, and what is proposed: read_at, problems, and groups by kind of server: "
         "rows with name, label, proposed, running (of each server), is_same, effect and why.",
     )
 

@@ -90,8 +90,8 @@ FIGURES = {
     "pool_room": _lt("%(size)s is what PostgreSQL has left for a pool. %(wanted)s are wanted."),
     "no_room": _lt("PostgreSQL has %(room)s left for a pool, which needs %(least)s at least."),
     "reserve": _lt(
-        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, within the "
-        "%(room)s that PostgreSQL has left."
+        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, within "
+        "the %(room)s that PostgreSQL has left."
     ),
     "min_pool_measured": _lt(
         "Kept open: as many as were busy on average (%(mean_busy)s), shared by PgBouncers (%(pgbouncers)s) and "
@@ -138,7 +138,9 @@ FINDINGS = {
         "%(expected)s connections are expected, %(limit)s are available. But up to %(ceiling)s may be opened: without "
         "PgBouncer PostgreSQL can run out of connections."
     ),
-    "direct_fits": _lt("At most %(ceiling)s connections may be opened, %(limit)s are available: without PgBouncer, too."),
+    "direct_fits": _lt(
+        "At most %(ceiling)s connections may be opened, %(limit)s are available: they fit without PgBouncer, too."
+    ),
     "pooled_fits": _lt("With PgBouncer at most %(ceiling)s backends."),
     "pooled_exceeded": _lt(
         "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Lower “%(field)s”, "

@@ -27,6 +27,12 @@ class TestPlannerTours(TourCase):
         plan = self.env["connection.plan"].create(CLASSIC)
         self.walk("_viewer", f"{LIST}/{plan.id}", login="viewer")
 
+    def test_nobody(self):
+        """A user without the rights, who knows the address, is shown nothing."""
+        new_test_user(self.env, "nobody", groups="base.group_user")
+        plan = self.env["connection.plan"].create(CLASSIC)
+        self.walk("_nobody", f"{LIST}/{plan.id}", login="nobody")
+
     def test_fill_in(self):
         plan = self.env["connection.plan"].create(CLASSIC)
         self.refresh()

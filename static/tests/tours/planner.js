@@ -134,3 +134,7 @@ tours.add("pgbouncer_monitor_planner_fill_in", {
         { trigger: "[name=missing_text]:not(:contains(Busy Servers, Mean))" },
     ],
 });
+
+tours.add("pgbouncer_monitor_planner_nobody", {
+    steps: () => [{ trigger: ".modal:contains(Access Error):not(:contains(connections are expected))" }],
+});
