@@ -20,10 +20,17 @@ The reasons of components, with their figures. ``expected`` and ``ceiling`` are 
 - ``other``: count
 """
 
+from math import ceil
+
 from .inputs import Component, Reason
 
 # A cron worker that runs a job: one connection has the lock on the job, the job runs in a second one.
 JOB_CONNECTIONS = 2
+# PostgreSQL's wiki, Number Of Database Connections: cores x 2 + effective spindles, which is this many here: a
+# judgement, for transactions that wait.
+PER_CORE, WAITING = 2, 4
+# A pool that is busier on average has queues at its peaks.
+BUSY_PERCENT = 70
 
 
 def components(inputs):
@@ -86,6 +93,24 @@ def transactions(inputs):
     if inputs.workers and inputs.bus != "service":
         per_server += inputs.gevent_connections
     return inputs.servers * per_server + sum(other.count for other in inputs.others if other.is_pooled)
+
+
+def servers(inputs):
+    """Return the servers that all pools of a database need together, and the code of its reason, see `sizing`.
+
+    By history: the peak, or the mean by Little's law (transactions per second x seconds per transaction) at
+    BUSY_PERCENT. By cores: so many do not slow PostgreSQL down. The larger one, but no more than `transactions`.
+
+    :param Inputs inputs: without errors
+    """
+    work, found = transactions(inputs), []
+    if inputs.mean_busy is not None:
+        found.append((ceil(inputs.mean_busy * 100 / BUSY_PERCENT), "pool_measured"))
+    if inputs.peak_busy is not None:
+        found.append((inputs.peak_busy, "pool_measured"))
+    if inputs.cores:
+        found.append((PER_CORE * inputs.cores + WAITING, "pool_cores"))
+    return min(max(found), (work, "pool_processes")) if found else (work, "pool_unknown")
 
 
 def _http(inputs):

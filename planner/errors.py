@@ -92,6 +92,6 @@ def _contradictions(inputs):
     if None not in (inputs.shared_buffers, inputs.memory) and inputs.shared_buffers >= inputs.memory:
         figures = {"value": inputs.shared_buffers, "memory": inputs.memory}
         found.append(_error("shared_buffers", "larger_than_memory", **figures))
-    if (inputs.mean_busy or 0) > limit(inputs):
+    if inputs.mean_busy is not None and inputs.mean_busy > limit(inputs):
         found.append(_error("mean_busy", "busier_than_postgresql", value=inputs.mean_busy, limit=limit(inputs)))
     return found

@@ -8,7 +8,7 @@ The reasons, with their figures:
 - With PgBouncer, ``pooled_fits``: ceiling, pools, postgres, outside, limit; or ``pooled_exceeded``: the same with the
   smallest pools, and max_connections, the value that is enough
 - ``pool_short``: size, wanted, max_connections: the pool is smaller than the work needs, so clients wait
-- ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what is needed
+- ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what it needs
 - ``memory_exceeded`` with PgBouncer, ``direct_memory_exceeded`` without: needed, memory, in bytes; critical if it is
   exceeded even without work_mem
 - ``db_maxconn_low``: value, needed: a process fails with "The Connection Pool Is Full"
@@ -34,7 +34,7 @@ def findings(inputs, figures, direct, pooled, memory):
     :param Inputs inputs: without errors
     :param dict figures: of the Proposal, as direct, pooled and memory
     """
-    found = [_direct(inputs, direct), _pooled(inputs, figures, pooled), _pool_short(figures)]
+    found = [_direct(inputs, direct), _pooled(inputs, figures, pooled), _pool_short(inputs, figures)]
     found += [_memory(inputs, memory["pooled"], "memory_exceeded")]
     found += [_memory(inputs, memory["direct"], "direct_memory_exceeded")]
     found += [*_db_maxconn(inputs, direct), _replica(inputs)]
@@ -83,14 +83,15 @@ def _fits(inputs):
     return room.pool >= room.least
 
 
-def _pool_short(figures):
-    pool, enough = figures["default_pool_size"], figures["max_connections"]
+def _pool_short(inputs, figures):
+    pool = figures["default_pool_size"]
     if pool.reason.code != "pool_room":
         return None
     sizes = {"size": pool.value, "wanted": pool.reason.figures["wanted"]}
-    if enough.reason.code == "enough":
+    if demand.servers(inputs)[1] == "pool_unknown":
         return _finding("warning", "cores_unknown", "cores", **sizes)
-    return _finding("warning", "pool_short", "max_connections", **sizes, max_connections=enough.value)
+    enough = figures["max_connections"].value
+    return _finding("warning", "pool_short", "max_connections", **sizes, max_connections=enough)
 
 
 def _memory(inputs, figure, code):
@@ -121,7 +122,7 @@ def _needs(inputs):
     """
     job = demand.JOB_CONNECTIONS + 1
     if inputs.workers:
-        needed = max(2, (1 + job) * bool(inputs.max_cron_threads))
+        needed = 1 + job if inputs.max_cron_threads else 2
     else:
         needed = 2 * inputs.requests + (1 + job) * inputs.max_cron_threads + 1
     needs = {"db_maxconn": needed}

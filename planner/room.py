@@ -8,6 +8,8 @@ from . import demand
 # NOTIFYs and health checks at the same time, where there is no room for one of each process of an Odoo server: they
 # take milliseconds, so others wait for that long. A judgement.
 LEAST_AT_ONCE = 4
+# PgBouncer's own default_pool_size, to aim at where nothing is known.
+USUAL_POOL_SIZE = 20
 # Connections to postgres of a LISTEN check.
 CHECKS = 2
 
@@ -25,6 +27,7 @@ class Room(NamedTuple):
     :param int databases: business databases; each has a pool in each PgBouncer
     :param int least: servers that each pool needs. A cron worker that runs a job holds a server, and needs a second
         one: in a smaller pool, all of them wait for each other until query_wait_timeout
+    :param int target: servers that each pool should have
     """
 
     limit: int
@@ -35,6 +38,7 @@ class Room(NamedTuple):
     pgbouncers: int
     databases: int
     least: int
+    target: int
 
     @property
     def postgres_pool_size(self):
@@ -67,31 +71,32 @@ def limit(inputs):
     return inputs.max_connections - inputs.superuser_reserved_connections - inputs.reserved_connections
 
 
-def at_once(inputs):
-    """Return how many NOTIFYs and health checks one Odoo server sends at the same time at most. So many the LISTEN
-    check asks for, too."""
+def most_at_once(inputs):
+    """Return how many NOTIFYs and health checks one Odoo server sends at the same time at most: what the LISTEN check
+    asks for, too."""
     return (inputs.workers or inputs.requests) + inputs.max_cron_threads
 
 
-def divide(inputs, notifies=None):
-    """Return the Room of a plan.
+def divide(inputs):
+    """Return the Room of a plan. What the pools of business databases do not aim at is for NOTIFYs.
 
     :param Inputs inputs: without errors
-    :param int notifies: for ``at_once``; by default that of one Odoo server, or less if the pools of business databases
-        would be too small
     """
     parts = demand.components(inputs)
-    wanted = at_once(inputs)
+    total, code = demand.servers(inputs)
+    target = ceil(total / inputs.pgbouncers)
+    least = ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.JOB_CONNECTIONS
+    most = most_at_once(inputs)
     room = Room(
         limit=limit(inputs),
         outside=sum(part.ceiling for part in parts if not part.is_pooled),
         listeners=sum(part.listeners for part in parts if part.is_pooled),
-        at_once=wanted if notifies is None else notifies,
+        at_once=min(LEAST_AT_ONCE, most),
         login=int(inputs.auth == "auth_query"),
         pgbouncers=inputs.pgbouncers,
         databases=max(inputs.databases, len(inputs.db_names)),
-        least=ceil(inputs.servers * inputs.max_cron_threads / inputs.pgbouncers) + demand.JOB_CONNECTIONS,
+        least=least,
+        target=max(min(target, USUAL_POOL_SIZE) if code == "pool_unknown" else target, least),
     )
-    if notifies is None and room.pool < room.least:
-        return divide(inputs, min(wanted, LEAST_AT_ONCE))
-    return room
+    more = max((room.limit - room.backends(room.target)) // room.pgbouncers, 0)
+    return room._replace(at_once=min(room.at_once + more, most))

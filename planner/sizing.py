@@ -4,7 +4,8 @@ The reasons of ``default_pool_size``:
 
 - ``pool_measured``: by mean_busy, at busy_percent of the pool, and peak_busy
 - ``pool_cores``: per_core x cores + waiting
-- ``pool_processes``: neither is known, or they give more than ``work``: the transactions that can be open at once
+- ``pool_processes``: they give more than ``work``: the transactions that can be open at once
+- ``pool_unknown``: neither is known, so it is ``work``
 - ``pool_least``: they give less than ``least``, what a pool needs: see `room.Room`
 - ``pool_room``: they give more than ``room``, what PostgreSQL has left for it
 
@@ -37,19 +38,12 @@ from . import demand
 from .errors import errors
 from .findings import findings
 from .inputs import Figure, Proposal, Reason
-from .room import CHECKS, at_once, divide
+from .room import CHECKS, divide, most_at_once
 
 __all__ = ["errors", "propose"]
 
-# PostgreSQL's wiki, Number Of Database Connections: cores x 2 + effective spindles, which is this many here: a
-# judgement, for transactions that wait.
-PER_CORE, WAITING = 2, 4
-# A pool that is busier on average has queues at its peaks.
-BUSY_PERCENT = 70
 # Of default_pool_size: for bursts that last longer than reserve_pool_timeout, and to keep open. A judgement.
 RESERVE_PERCENT = MIN_PERCENT = 25
-# PgBouncer's own default, to start from where nothing is known.
-USUAL_POOL_SIZE = 20
 # The sampler's console, that of a check, and those of two administrators.
 CONSOLES = 4
 # What PgBouncer adds to its estimate of file descriptors: check_limits() in its main.c; and the pool of its console.
@@ -81,27 +75,9 @@ def propose(inputs):
     return Proposal(figures, direct, pooled, memory, findings(inputs, figures, direct, pooled, memory))
 
 
-def wanted_pool_size(inputs):
-    """Return the servers that all pools of a database need together, and the code of its reason.
-
-    By history: the peak, or the mean by Little's law (transactions per second x seconds per transaction) at
-    BUSY_PERCENT. By cores: so many do not slow PostgreSQL down. The larger one, but no more than the processes can use.
-
-    :param Inputs inputs: without errors
-    """
-    work, found = demand.transactions(inputs), []
-    if inputs.mean_busy is not None:
-        found.append((ceil(inputs.mean_busy * 100 / BUSY_PERCENT), "pool_measured"))
-    if inputs.peak_busy is not None:
-        found.append((inputs.peak_busy, "pool_measured"))
-    if inputs.cores:
-        found.append((PER_CORE * inputs.cores + WAITING, "pool_cores"))
-    return min(max(found, default=(work, "pool_processes")), (work, "pool_processes"))
-
-
 def _default_pool_size(inputs, room):
     """Return the Figure: what is wanted, divided by the PgBouncers, between what a pool needs and what is left."""
-    total, code = wanted_pool_size(inputs)
+    total, code = demand.servers(inputs)
     wanted = ceil(total / room.pgbouncers)
     if wanted < room.least:
         wanted, code = room.least, "pool_least"
@@ -112,8 +88,8 @@ def _default_pool_size(inputs, room):
         size, code = room.pool, "pool_room"
     figures = {"size": size, "total": total, "pgbouncers": room.pgbouncers, "wanted": wanted}
     figures |= {"work": demand.transactions(inputs), "least": room.least, "room": room.pool}
-    figures |= {"cores": inputs.cores, "per_core": PER_CORE, "waiting": WAITING}
-    figures |= {"mean_busy": inputs.mean_busy, "peak_busy": inputs.peak_busy, "busy_percent": BUSY_PERCENT}
+    figures |= {"cores": inputs.cores, "per_core": demand.PER_CORE, "waiting": demand.WAITING}
+    figures |= {"mean_busy": inputs.mean_busy, "peak_busy": inputs.peak_busy, "busy_percent": demand.BUSY_PERCENT}
     return Figure(size, Reason(code, figures))
 
 
@@ -164,16 +140,11 @@ def _file_descriptors(inputs, room, figures):
 
 def _max_connections(inputs, room, figures):
     """Return the Figure: the present value if it is enough, otherwise the one that is."""
-    pool, reserve = figures["default_pool_size"], figures["reserve_pool_size"].value
+    size, reserve = figures["default_pool_size"].value, figures["reserve_pool_size"].value
     reason = {"reserved": inputs.max_connections - room.limit, "max_connections": inputs.max_connections}
-    wanted, code = wanted_pool_size(inputs)
-    # That each process can have a server is no reason for a larger PostgreSQL.
-    if pool.value is not None and (pool.reason.code != "pool_room" or code == "pool_processes"):
-        backends = room.backends(pool.value + reserve)
-        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": backends}))
-    wanted = ceil(wanted / room.pgbouncers)
-    size = max(min(wanted, USUAL_POOL_SIZE) if code == "pool_processes" else wanted, room.least)
-    backends = divide(inputs, at_once(inputs)).backends(size)
+    if size is not None and size >= room.target:
+        return Figure(inputs.max_connections, Reason("enough", reason | {"backends": room.backends(size + reserve)}))
+    backends = room._replace(at_once=most_at_once(inputs)).backends(room.target)
     return Figure(backends + reason["reserved"], Reason("raise", reason | {"backends": backends}))
 
 

@@ -43,6 +43,11 @@ class TestFindings(TestCase):
             ({"bus": "service", "db_maxconn": 64, "max_connections": 12}, "max_connections"),
             ({"others": (Other("reports", 90), Other("psql", 2, is_pooled=True))}, "others"),
             ({"pgbouncers": 20}, "pgbouncers"),
+            ({"max_connections": 17, "pgbouncers": 2}, "pgbouncers"),
+            ({"max_connections": 17, "databases": 2}, "databases"),
+            ({"max_connections": 16, "databases": 2}, "max_connections"),
+            ({"bus": "service", "max_connections": 19}, "db_maxconn_gevent"),
+            ({"bus": "service", "max_connections": 18}, "max_connections"),
             ({"databases": 50}, "databases"),
             ({"databases": 50, "pgbouncers": 50}, "max_connections"),
         ):
@@ -52,7 +57,7 @@ class TestFindings(TestCase):
             self.assertIn("pooled_fits", findings(enough), changes)
 
     def test_pool_is_short(self):
-        plan = replace(CLASSIC, cores=8, max_connections=45)
+        plan = replace(CLASSIC, cores=8, max_connections=29)
         figures = {"size": 10, "wanted": 20, "max_connections": 55}
         self.assertEqual(findings(plan)["pool_short"], ("warning", "max_connections", figures))
         unknown = findings(replace(plan, cores=None))
@@ -100,6 +105,8 @@ class TestFindings(TestCase):
         figures = {"value": 64, "enough": 8, "ceiling": 105 * 8 + 5}
         self.assertEqual(findings(CLASSIC)["db_maxconn_high"], ("ok", "db_maxconn", figures))
         self.assertNotIn("db_maxconn_high", findings(replace(CLASSIC, db_maxconn=8)))
+        threads = Inputs(servers=2, workers=0, requests=10, max_cron_threads=2)
+        self.assertEqual(findings(threads)["db_maxconn_high"][2], {"value": 64, "enough": 58, "ceiling": 116})
         self.assertNotIn("db_maxconn_high", findings(replace(CLASSIC, max_connections=6728)), "it does no harm")
 
     def test_replica(self):

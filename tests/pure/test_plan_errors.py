@@ -41,6 +41,8 @@ class TestErrors(TestCase):
         ):
             self.assertEqual(self.one(**{name: value})[:2], (name, code), value)
         self.assertEqual(self.one(others=(Other("psql", 1), Other("backup", -2)))[0], "others")
+        self.assertEqual(errors(Inputs(others=(Other("psql", 0), Other("reports", 10_000)))), [])
+        self.assertEqual(self.one(others=(Other("reports", 10_001),))[2]["maximum"], 10_000)
         self.assertEqual(len(errors(Inputs(servers=0, workers=-1))), 2)
 
     def test_choices(self):
@@ -54,6 +56,7 @@ class TestErrors(TestCase):
         figures = {"max_connections": 70, "reserved": 70}
         self.assertEqual(self.one(**plan), ("max_connections", "no_slots", figures))
         self.assertEqual(errors(replace(Inputs(), **plan | {"reserved_connections": 9})), [])
+        self.assertEqual(self.one(**plan | {"reserved_connections": 15})[2]["reserved"], 75)
 
     def test_larger_than_postgresql(self):
         for name in ("db_maxconn", "db_maxconn_gevent"):

@@ -77,33 +77,61 @@ class TestPoolSize(TestCase):
     def test_no_more_than_processes_can_use(self):
         self.assertEqual(self.pool(servers=1, workers=6), (6, "pool_processes"))
         self.assertEqual(self.pool(servers=1, workers=6, peak_busy=40), (6, "pool_processes"))
-        self.assertEqual(self.pool(servers=1, workers=6, cores=None), (6, "pool_processes"))
+        self.assertEqual(self.pool(servers=1, workers=6, cores=None), (6, "pool_unknown"))
 
     def test_jobs_must_not_wait_for_each_other(self):
         """A job holds one server and needs a second one."""
         self.assertEqual(self.pool(cores=1, max_cron_threads=2), (10, "pool_least"), "4 x 2 + 2")
         self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=4), (4, "pool_least"))
+        self.assertEqual(self.pool(cores=1, max_cron_threads=2, pgbouncers=3), (5, "pool_least"), "8 / 3 + 2")
+        self.assertEqual(self.pool(cores=3, max_cron_threads=2), (10, "pool_cores"), "just enough")
         self.assertEqual(self.pool(mean_busy=0, cores=None), (2, "pool_least"))
 
     def test_no_more_than_there_is(self):
-        self.assertEqual(self.pool(max_connections=40), (11, "pool_room"), "40 - 3 - (4 + 20 + 2)")
-        self.assertEqual(self.pool(max_connections=40, reserved_connections=5), (6, "pool_room"))
-        self.assertEqual(self.pool(max_connections=40, others=(Other("psql", 5),)), (6, "pool_room"))
-        self.assertEqual(self.pool(max_connections=40, databases=2), (5, "pool_room"))
-        self.assertEqual(self.pool(max_connections=40, auth="auth_query"), (9, "pool_room"), "a login here and there")
+        self.assertEqual(self.pool(max_connections=28), (15, "pool_room"), "28 - 3 - (4 + 4 + 2)")
+        self.assertEqual(self.pool(max_connections=28, reserved_connections=5), (10, "pool_room"))
+        self.assertEqual(self.pool(max_connections=28, others=(Other("psql", 5),)), (10, "pool_room"))
+        self.assertEqual(self.pool(max_connections=28, databases=2), (7, "pool_room"))
+        self.assertEqual(self.pool(max_connections=28, db_names=("a", "b", "c")), (5, "pool_room"))
+        self.assertEqual(self.pool(max_connections=28, auth="auth_query"), (13, "pool_room"), "a login here and there")
 
-    def test_fewer_notifies_where_there_is_no_room(self):
-        self.assertEqual(self.pool(max_connections=31), (2, "pool_room"), "31 - 3 - (4 + 20 + 2)")
-        self.assertEqual(self.pool(max_connections=30), (17, "pool_room"), "30 - 3 - (4 + 4 + 2)")
-        self.assertEqual(self.pool(max_connections=20), (7, "pool_room"))
-        self.assertEqual(self.pool(max_connections=15), (2, "pool_room"))
-        self.assertEqual(self.pool(max_connections=14), (None, "no_room"))
+    def test_transactions_before_notifies(self):
+        for connections, size, at_once in (
+            (49, 20, 20),  # 49 - 3 - 4 listeners - 2 checks
+            (48, 20, 19),
+            (33, 20, 4),
+            (32, 19, 4),
+            (15, 2, 4),
+            (14, None, 4),
+        ):
+            plan = replace(CLASSIC, servers=4, others=(), cores=8, max_connections=connections)
+            self.assertEqual(values(plan)["default_pool_size"], size, connections)
+            self.assertEqual(values(plan)["postgres_pool_size"], 4 + at_once + 2, connections)
+        shared = replace(CLASSIC, servers=4, others=(), cores=8, max_connections=60, pgbouncers=2)
+        self.assertEqual(values(shared)["postgres_pool_size"], 4 + 12 + 2, "60 - 3 - 2 x (10 + 4 + 2)")
+
+    def test_more_connections_are_never_less(self):
+        for plan in (replace(CLASSIC, cores=8), CLASSIC, Inputs(servers=3, pgbouncers=3, databases=2, cores=4)):
+            before = (0, 0)
+            for connections in range(60, 140):
+                figures = values(replace(plan, max_connections=connections, db_maxconn=8))
+                sizes = (figures["default_pool_size"] or 0, figures["postgres_pool_size"])
+                self.assertTrue(sizes[0] >= before[0] and sizes[1] >= before[1], (plan, connections))
+                before = sizes
+
+    def test_nothing_known(self):
+        """The pool has what is left, but aims at PgBouncer's default."""
+        plan = replace(CLASSIC, servers=4, others=())
+        for connections, size, at_once in ((100, 71, 20), (49, 20, 20), (48, 20, 19), (32, 19, 4)):
+            proposal = propose(replace(plan, max_connections=connections))
+            self.assertEqual(proposal.figures["default_pool_size"].value, size)
+            self.assertEqual(proposal.figures["postgres_pool_size"].value, 4 + at_once + 2)
 
     def test_reason_has_the_numbers(self):
-        plan = Inputs(servers=4, workers=20, max_cron_threads=0, gevent_connections=0, max_connections=40, cores=8)
+        plan = Inputs(servers=4, workers=20, max_cron_threads=0, gevent_connections=0, max_connections=28, cores=8)
         self.assertEqual(
             reason(plan, "default_pool_size").figures,
-            {"size": 11, "total": 20, "pgbouncers": 1, "wanted": 20, "work": 80, "least": 2, "room": 11}
+            {"size": 15, "total": 20, "pgbouncers": 1, "wanted": 20, "work": 80, "least": 2, "room": 15}
             | {"cores": 8, "per_core": 2, "waiting": 4, "mean_busy": None, "peak_busy": None, "busy_percent": 70},
         )
 
@@ -120,12 +148,16 @@ class TestPoolSize(TestCase):
         self.assertEqual(values(replace(plan, max_connections=60))["reserve_pool_size"], 5)
         self.assertEqual(values(replace(plan, max_connections=57))["reserve_pool_size"], 2)
         self.assertEqual(values(replace(plan, max_connections=50))["reserve_pool_size"], 0)
+        small = values(replace(plan, cores=1))
+        self.assertEqual((small["reserve_pool_size"], small["min_pool_size"]), (2, 2), "a quarter of 6")
+        large = values(replace(plan, cores=48, max_connections=500))
+        self.assertEqual((large["reserve_pool_size"], large["min_pool_size"]), (25, 25), "a quarter of 100")
 
     def test_servers_that_stay_open(self):
         plan = replace(CLASSIC, mean_busy=5.0, peak_busy=20, pgbouncers=2, databases=2, max_connections=200)
         self.assertEqual(values(plan)["min_pool_size"], 2, "5 / 2 / 2")
         self.assertEqual(reason(plan, "min_pool_size").code, "min_pool_measured")
-        self.assertEqual(values(replace(CLASSIC, mean_busy=60.0, max_connections=50))["min_pool_size"], 15)
+        self.assertEqual(values(replace(CLASSIC, mean_busy=60.0, max_connections=50))["min_pool_size"], 31)
 
     def test_a_login_does_not_wait_for_the_others(self):
         plan = replace(CLASSIC, cores=8, auth="auth_query")
@@ -192,12 +224,16 @@ class TestMaxConnections(TestCase):
         )
 
     def test_raise(self):
-        plan = replace(CLASSIC, cores=8, max_connections=45, reserved_connections=2)
+        plan = replace(CLASSIC, cores=8, max_connections=36, reserved_connections=2)
         self.assertEqual(values(plan)["max_connections"], 20 + 27 + 5 + 5)
         self.assertEqual(
             reason(plan, "max_connections"),
-            ("raise", {"backends": 52, "reserved": 5, "max_connections": 45}),
+            ("raise", {"backends": 52, "reserved": 5, "max_connections": 36}),
         )
+
+    def test_raise_for_several_pgbouncers(self):
+        plan = replace(CLASSIC, cores=8, max_connections=50, pgbouncers=3)
+        self.assertEqual(values(plan)["max_connections"], 3 * 7 + 2 * 5 + 3 * 22 + 5 + 3)
 
     def test_raise_without_cores_and_history(self):
         plan = replace(CLASSIC, max_connections=18)
@@ -251,6 +287,8 @@ class TestMemory(TestCase):
                 | {"shared_buffers": 4 * GB, "active": 30, "work_mem": 2**22},
             ),
         )
+        few = propose(replace(plan, max_connections=7)).memory["direct"]
+        self.assertEqual(few.value, 4 * BACKEND_MEMORY + 4 * GB, "less than there are listeners")
         measured = propose(replace(plan, backend_memory=10**7)).memory["pooled"]
         self.assertEqual(measured.value, 57 * 10**7 + 4 * GB + 30 * 2**22)
         self.assertTrue(measured.reason.figures["is_measured"])
