@@ -83,6 +83,10 @@ FIGURES = {
         "%(work)s transactions can be open at the same time, shared by %(pgbouncers)s PgBouncers: larger pools would "
         "be of no use. PostgreSQL has %(room)s left for each pool."
     ),
+    "pool_unknown": _lt(
+        "%(wanted)s, because neither CPU cores nor history are known: so many transactions can be open at the same time. "
+        "PostgreSQL has %(room)s left."
+    ),
     "pool_least": _lt(
         "The least: a cron worker that runs a job needs two connections, and in a smaller pool they wait for each "
         "other. PostgreSQL has %(room)s left."
