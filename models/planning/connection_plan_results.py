@@ -111,7 +111,7 @@ class ConnectionPlan(models.Model):
             "code": finding.reason.code,
             "level": finding.level,
             "field": finding.field,
-            "text": self._words(finding.reason, field=field),
+            "text": self._words(finding.reason, field=field, input=finding.field),
         }
 
     @api.model

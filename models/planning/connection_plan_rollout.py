@@ -19,7 +19,8 @@ class ConnectionPlan(models.Model):
             plan.rollout = plan._rollout_steps() if plan.files else False
 
     def _rollout_steps(self):
-        steps = [*self._steps_before(), *self._steps_of_start(), *self._steps_of_switch()]
+        steps = [*self._steps_of_files(), *self._steps_of_limits(), *self._steps_of_start()]
+        steps += [*self._steps_of_switch(), *self._steps_after()]
         names = ("name", "title", "text", "lines", "verify")
         return [dict(zip(names, step, strict=True)) for step in steps]
 
@@ -27,7 +28,7 @@ class ConnectionPlan(models.Model):
         words = ["psql", "-h", self.pgbouncer_host, "-p", str(self.pgbouncer_port), "-U", user, "-d", database]
         return join([*words, *(word for command in commands for word in ("-c", command))])
 
-    def _steps_before(self):
+    def _steps_of_files(self):
         statements = [name for name in self.files if name.endswith(".sql")]
         yield (
             "install",
@@ -51,6 +52,8 @@ class ConnectionPlan(models.Model):
             ),
             self.env._("/etc/pgbouncer/userlist.txt has a line for each user, and only PgBouncer's user can read it."),
         )
+
+    def _steps_of_limits(self):
         yield (
             "limits",
             self.env._("Raise the limits"),
@@ -119,6 +122,8 @@ class ConnectionPlan(models.Model):
             "systemctl restart odoo",
             self.env._("SHOW CLIENTS in PgBouncer's console lists the server, and its pages load."),
         )
+
+    def _steps_after(self):
         yield (
             "listen",
             self.env._("Run the LISTEN check"),

@@ -84,7 +84,7 @@ FIGURES = {
         "be of no use. PostgreSQL has %(room)s left for each pool."
     ),
     "pool_unknown": _lt(
-        "%(wanted)s, because neither CPU cores nor history are known: so many transactions can be open at the same time. "
+        "%(wanted)s: neither CPU cores nor history are known, and %(work)s transactions can be open at the same time. "
         "PostgreSQL has %(room)s left."
     ),
     "pool_least": _lt(
@@ -94,8 +94,8 @@ FIGURES = {
     "pool_room": _lt("%(size)s is what PostgreSQL has left for a pool. %(wanted)s are wanted."),
     "no_room": _lt("PostgreSQL has %(room)s left for a pool, which needs %(least)s at least."),
     "reserve": _lt(
-        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, within "
-        "the %(room)s that PostgreSQL has left."
+        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, "
+        "within the %(room)s that PostgreSQL has left."
     ),
     "min_pool_measured": _lt(
         "Kept open: as many as were busy on average (%(mean_busy)s), shared by PgBouncers (%(pgbouncers)s) and "
@@ -147,8 +147,8 @@ FINDINGS = {
     ),
     "pooled_fits": _lt("With PgBouncer at most %(ceiling)s backends."),
     "pooled_exceeded": _lt(
-        "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Lower “%(field)s”, "
-        "or raise max_connections to %(max_connections)s."
+        "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Lower "
+        "“%(field)s”, or raise max_connections to %(max_connections)s."
     ),
     "pooled_exceeded_raise": _lt(
         "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Raise "
@@ -256,6 +256,8 @@ def reason_text(env, reason, label):
 
 
 def _variant(reason):
+    if reason.figures.get("input") == "max_connections" and reason.code == "pooled_exceeded":
+        return "_raise"
     if reason.figures.get("pgbouncers", 1) > 1:
         return "_shared"
     return "_typical" if reason.figures.get("is_measured") is False else ""
