@@ -129,9 +129,7 @@ class ConnectionPlan(models.Model):
         digits=(16, 2),
         help="Server connections in use on average, in the busiest hour of the last 7 days, over all pools.",
     )
-    peak_busy = NullableInteger(
-        "Busy Servers, Peak", help="The most servers in use plus waiting clients of that time."
-    )
+    peak_busy = NullableInteger("Busy Servers, Peak", help="The most servers in use plus waiting clients of that time.")
 
     # Files
     db_host = fields.Char(

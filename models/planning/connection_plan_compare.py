@@ -1,10 +1,9 @@
 """Compare with Running: what the servers report, beside what a plan proposes."""
 
-from itertools import groupby
 from operator import itemgetter
 
 from odoo import api, fields, models
-from odoo.tools import config, format_datetime
+from odoo.tools import config, format_datetime, groupby
 
 from ...planner import configuration, sizing
 from ...probes.errors import QueryError

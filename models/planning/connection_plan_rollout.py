@@ -139,9 +139,7 @@ class ConnectionPlan(models.Model):
                 "hour of the next days."
             ),
             "",
-            self.env._(
-                "No alert opens, clients do not wait, and there are at most %s backends.", self.pooled_ceiling
-            ),
+            self.env._("No alert opens, clients do not wait, and there are at most %s backends.", self.pooled_ceiling),
         )
         yield (
             "back",

@@ -247,12 +247,12 @@ def reason_text(env, reason, label):
     """
     figures = dict(reason.figures)
     variant = f"{reason.code}{_variant(reason)}"
-    text = TEXTS[variant if variant in TEXTS else reason.code]
+    template = env._(TEXTS[variant if variant in TEXTS else reason.code])
     if reason.code == "direct_exceeded":
         figures["refused"] = figures["expected"] - figures["limit"]
     if reason.code == "no_room":
         figures["room"] = max(figures["room"], 0)
-    return env._(text) % {name: _figure_text(env, reason, name, value, label) for name, value in figures.items()}
+    return template % {name: _figure_text(env, reason, name, value, label) for name, value in figures.items()}
 
 
 def _variant(reason):

@@ -64,7 +64,6 @@ class TestCompare(ServerCase):
         self.assertEqual(rows["default_pool_size"]["proposed"], "8")
         self.assertFalse(plan.copy().comparison)
 
-
     def test_fill_in(self):
         """The button writes what this installation is, in place of what was there, and names what it could not read."""
         plan = self.env["connection.plan"].create(CLASSIC)

@@ -34,7 +34,10 @@ class PlanChart extends PlanField {
 
     /** The parts of a bar with their colors. */
     parts(bar) {
-        return bar.parts.map((part) => ({ ...part, color: getColor(2 * part.color, colorScheme, "lg") }));
+        return bar.parts.map((part) => ({
+            ...part,
+            color: getColor(2 * part.color, colorScheme, "lg"),
+        }));
     }
 }
 

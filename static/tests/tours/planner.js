@@ -3,7 +3,10 @@ import { registry } from "@web/core/registry";
 const tours = registry.category("web_tour.tours");
 
 const page = (name) => ({ trigger: `.o_notebook .nav-link[name=${name}]`, run: "click" });
-const input = (name, value) => ({ trigger: `[name=${name}] input`, run: `edit ${value} && press Tab` });
+const input = (name, value) => ({
+    trigger: `[name=${name}] input`,
+    run: `edit ${value} && press Tab`,
+});
 const verdict = (text) => ({ trigger: `.o_plan_verdict:contains(${text})` });
 const addOther = (number, name, count) => {
     const row = `[name=other_ids] .o_data_row:nth-child(${number}).o_selected_row`;
@@ -73,10 +76,16 @@ tours.add("pgbouncer_monitor_planner", {
             content: "Too large a number has a sentence, and nothing is computed from it",
             ...input("workers", "1000000000000"),
         },
-        { trigger: "[name=error]:contains(HTTP Workers: enter at most 1,000, not 1,000,000,000,000.)" },
+        {
+            trigger:
+                "[name=error]:contains(HTTP Workers: enter at most 1,000, not 1,000,000,000,000.)",
+        },
         { trigger: ".o_form_view:not(:has(.o_plan_finding))" },
         { trigger: ".o_form_button_save", run: "click" },
-        { trigger: ".modal:contains(HTTP Workers: enter at most 1,000) .modal-footer button", run: "click" },
+        {
+            trigger: ".modal:contains(HTTP Workers: enter at most 1,000) .modal-footer button",
+            run: "click",
+        },
         {
             content: "Nothing that was typed is lost",
             trigger: "[name=servers] input:value(5)",
@@ -115,7 +124,10 @@ tours.add("pgbouncer_monitor_planner_viewer", {
     steps: () => [
         verdict("without PgBouncer PostgreSQL refuses 13"),
         { trigger: "button[name=action_download]" },
-        { trigger: ".o_form_view:not(:has(button[name=action_fill_in], button[name=action_compare]))" },
+        {
+            trigger:
+                ".o_form_view:not(:has(button[name=action_fill_in], button[name=action_compare]))",
+        },
         page("inputs"),
         { trigger: "[name=servers]:not(:has(input)):contains(5)" },
     ],
@@ -126,7 +138,10 @@ tours.add("pgbouncer_monitor_planner_fill_in", {
         verdict("without PgBouncer PostgreSQL refuses 13"),
         { trigger: "button[name=action_fill_in]", run: "click" },
         { trigger: ".modal .btn-primary", run: "click" },
-        { trigger: "[name=missing_text]:contains(Busy Servers, Mean: There are not enough samples)" },
+        {
+            trigger:
+                "[name=missing_text]:contains(Busy Servers, Mean: There are not enough samples)",
+        },
         page("inputs"),
         { trigger: "[name=other_ids]:not(:contains(Backup))" },
         input("mean_busy", 2),
@@ -136,5 +151,7 @@ tours.add("pgbouncer_monitor_planner_fill_in", {
 });
 
 tours.add("pgbouncer_monitor_planner_nobody", {
-    steps: () => [{ trigger: ".modal:contains(Access Error):not(:contains(connections are expected))" }],
+    steps: () => [
+        { trigger: ".modal:contains(Access Error):not(:contains(connections are expected))" },
+    ],
 });
