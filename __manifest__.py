@@ -1,6 +1,6 @@
 {
     "name": "PgBouncer Monitor",
-    "summary": "Live sessions and pools of PostgreSQL and PgBouncer, with history, alerts, a LISTEN check and a planner",
+    "summary": "Live sessions and pools of PostgreSQL and PgBouncer, history, alerts, a LISTEN check and a planner",
     "version": "19.0.2.0.0",
     "category": "Administration",
     "author": "pgbouncer_monitor contributors",
@@ -35,6 +35,7 @@
         "views/res_config_settings_views.xml",
         "views/pgbouncer_monitor_menus.xml",
     ],
+    "demo": ["demo/connection_plan_demo.xml"],
     "assets": {
         "web.assets_backend": [
             "pgbouncer_monitor/static/src/live/**/*",

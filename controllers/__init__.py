@@ -1,1 +1,2 @@
 from . import listen
+from . import planner

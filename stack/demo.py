@@ -39,6 +39,8 @@ PORTS = {"postgresql": 25432, "pgbouncer": 26432, "odoo": 28069, "gevent": 28072
 
 # Runs in `odoo shell`, after installation and whenever a port had to change.
 SETUP = """
+from odoo.tools import convert_file
+
 admin = env.ref("base.user_admin")
 admin.password = {password!r}
 admin.notification_type = "inbox"  # there is no mail server
@@ -49,6 +51,7 @@ if endpoint:
 else:
     endpoint = endpoint.create(values)
 endpoint.action_test()
+convert_file(env, {module!r}, "demo/connection_plan_demo.xml", None, mode="init", noupdate=True)
 env.cr.commit()
 """
 
@@ -138,7 +141,7 @@ class Demo:
             "user": PgBouncer.stats,
             "password": self.passwords[PgBouncer.stats],
         }
-        script = SETUP.format(password=self.admin_password, endpoint=endpoint)
+        script = SETUP.format(password=self.admin_password, endpoint=endpoint, module=MODULE)
         self.odoo.run("shell", "-d", DATABASE, "--no-http", "--workers=0", input=script.encode())
         self.installed_for = self.ports
         self.save()
@@ -166,6 +169,7 @@ Start with
   {self.url}/odoo/connection-overview  how close each server is to its limits, and who uses it
   {self.url}/odoo/pgbouncer-pools      the pools of PgBouncer
   {self.url}/odoo/pg-sessions          the sessions of PostgreSQL
+  {self.url}/odoo/connection-planner   how many connections an installation needs, and its configuration
   {self.url}/odoo/listen-check         whether Odoo's bus and cron workers receive notifications
 (in the menu: Settings > Technical > Database Connections, in developer mode), then run
 `make load` and watch clients wait, or `make block` and find the client that blocks them. `make stop` ends

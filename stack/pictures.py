@@ -45,6 +45,7 @@ PICTURES = {
     "alert": Picture("connection-endpoints/{endpoint}", 1500, 860, ".o-mail-Message"),
     "listen": Picture("listen-check", 1300, 1090, CHECKED, CHECK_NOW),
     "listen-deaf": Picture("listen-check", 1300, 560, CHECKED, CHECK_NOW),
+    "planner": Picture("connection-planner/{plan}", 1300, 870, ".o_plan_chart [role=img]"),
     "endpoint": Picture("connection-endpoints/{endpoint}", 1500, 1060, ".o_form_view canvas", folder="docs/images"),
     "rules": Picture("connection-rules", 1300, 530, ".o_data_row", folder="docs/images"),
     "no-answer": Picture("pgbouncer-pools", 1300, 400, ".o_data_row", folder="docs/images"),
@@ -108,9 +109,13 @@ class Demo:
 
     def find(self):
         """Return the ids that an address may name."""
-        params = {"model": "connection.endpoint", "method": "search", "kwargs": {}}
-        [endpoint] = self.post("/web/dataset/call_kw", params | {"args": [[["name", "=", "Demo PgBouncer"]]]})
-        return {"endpoint": endpoint, "user": 2}
+        endpoint = self.search("connection.endpoint", [["name", "=", "Demo PgBouncer"]])
+        plan = self.search("connection.plan", [["name", "=like", "Classic%"]])
+        return {"endpoint": endpoint, "plan": plan, "user": 2}
+
+    def search(self, model, domain):
+        params = {"model": model, "method": "search", "args": [domain], "kwargs": {"limit": 1, "order": "id"}}
+        return self.post("/web/dataset/call_kw", params)[0]
 
 
 def wait_until(condition, what):

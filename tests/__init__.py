@@ -33,3 +33,6 @@ from .overview import test_connection_overview_now
 from .overview import test_hoot
 from .overview import test_overview_tours
 from .planning import test_connection_plan
+from .planning import test_compare
+from .planning import test_plan_texts
+from .planning import test_planner_tours

@@ -18,7 +18,15 @@ LIVE_MODELS = (
     "pgbouncer.user",
     "pgbouncer.peer",
 )
-STORED_MODELS = ("connection.endpoint", "connection.sample", "connection.rule", "connection.alert", "connection.check")
+STORED_MODELS = (
+    "connection.endpoint",
+    "connection.sample",
+    "connection.rule",
+    "connection.alert",
+    "connection.check",
+    "connection.plan",
+    "connection.plan.other",
+)
 MODELS = (*LIVE_MODELS, *STORED_MODELS)
 # Buttons that change something.
 ACTIONS = (
@@ -33,6 +41,8 @@ ACTIONS = (
     ("connection.endpoint", "action_resume"),
     ("connection.endpoint", "action_send_test_alert"),
     ("connection.alert", "action_acknowledge"),
+    ("connection.plan", "action_fill_in"),
+    ("connection.plan", "action_compare"),
 )
 
 
@@ -56,6 +66,7 @@ class TestAccess(HttpCase):
                 "queries_facts": {"html": "SELECT 'a secret'"},
             }
         )
+        cls.plan = cls.env["connection.plan"].create({"name": "Today"})
         cls.nobody = new_test_user(cls.env, "nobody", groups="base.group_user,base.group_allow_export")
         cls.viewer = new_test_user(cls.env, "viewer", groups="pgbouncer_monitor.group_viewer")
         cls.manager = new_test_user(cls.env, "manager", groups="pgbouncer_monitor.group_manager")
@@ -147,6 +158,7 @@ class TestAccess(HttpCase):
             "pgbouncer.database": self.env["pgbouncer.database"].search([]).id,
             "connection.endpoint": self.endpoint.id,
             "connection.alert": self.alert.id,
+            "connection.plan": self.plan.id,
         }
         for login in ("nobody", "viewer"):
             self.authenticate(login, login)
@@ -204,6 +216,40 @@ class TestAccess(HttpCase):
                 self.assertEqual(answer, "odoo.exceptions.AccessError", (login, method))
             answer = self.call_kw("connection.rule", "write", [rule.id], {"warning": 2})
             self.assertEqual(answer, "odoo.exceptions.AccessError" if login == "viewer" else True, login)
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_who_writes_plans(self):
+        """Managers make plans. Viewers read them, with all that is computed."""
+        other = {"plan_id": self.plan.id, "name": "BI"}
+        for login in ("nobody", "viewer", "manager"):
+            self.authenticate(login, login)
+            for model, method, args in (
+                ("connection.plan", "create", [{"name": "Tomorrow"}]),
+                ("connection.plan", "write", [[self.plan.id], {"workers": 2}]),
+                ("connection.plan", "copy", [[self.plan.id]]),
+                ("connection.plan.other", "create", [other]),
+            ):
+                answer = self.call_kw(model, method, *args)
+                self.assertEqual(answer == "odoo.exceptions.AccessError", login != "manager", (login, method, answer))
+            answer = self.call_kw("connection.plan", "read", [self.plan.id], ["demand", "proposal", "files", "text"])
+            self.assertEqual(answer == "odoo.exceptions.AccessError", login == "nobody", answer)
+            answer = self.call_kw("connection.plan", "web_search_read", [], {"verdict": {}, "files": {}})
+            self.assertEqual(answer == "odoo.exceptions.AccessError", login == "nobody", answer)
+
+    def test_plan_by_rpc(self):
+        """A script creates a plan and reads it. An error is a sentence, whatever the number."""
+        manager = self.manager
+        answer = self.json_2(manager, "connection.plan", "create", vals_list=[{"name": "Script", "workers": 8}])
+        fields_ = ["demand", "proposal", "files"]
+        [plan] = self.json_2(manager, "connection.plan", "read", ids=answer.json(), fields=fields_).json()
+        self.assertEqual(plan["demand"][0]["expected"], 8)
+        self.assertIn("pgbouncer.ini", plan["files"])
+        self.assertGreater(plan["proposal"]["figures"]["default_pool_size"]["value"], 0)
+        for number in (-1, 10**12, 10**30):
+            with mute_logger("odoo.http"):
+                answer = self.json_2(manager, "connection.plan", "create", vals_list=[{"name": "x", "workers": number}])
+            self.assertEqual(answer.status_code, 422)
+            self.assertIn("HTTP Workers: enter at ", answer.json()["message"])
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model", "odoo.sql_db")
     def test_live_rows_cannot_be_written(self):

@@ -21,7 +21,7 @@ class ConnectionPlan(models.Model):
 
     name = fields.Char(required=True, default=lambda self: self.env._("Today"))
 
-    # Fields that could not be filled in from this installation, with the reasons: pairs.
+    # Fields that could not be filled in from this installation, with the facts of the reasons: pairs.
     missing = fields.Json(readonly=True, copy=False)
 
     # Odoo
@@ -62,7 +62,8 @@ class ConnectionPlan(models.Model):
         help="The same of the gevent process. 0: db_maxconn.",
     )
     has_replica = fields.Boolean(
-        "Replica", help="Odoo reads from a replica (db_replica_host). Its connections count against the replica's limit."
+        "Replica",
+        help="Odoo reads from a replica (db_replica_host). Connections to it count against the replica's own limit.",
     )
     has_queue_job = fields.Boolean("Job Queue", help="The runner of queue_job listens on each database.")
     other_ids = fields.One2many("connection.plan.other", "plan_id", "Other Programs", copy=True)
@@ -128,9 +129,7 @@ class ConnectionPlan(models.Model):
         digits=(16, 2),
         help="Server connections in use on average, in the busiest hour of the last 7 days, over all pools.",
     )
-    peak_busy = NullableInteger(
-        "Busy Servers, Peak", help="The most servers in use plus waiting clients of that time."
-    )
+    peak_busy = NullableInteger("Busy Servers, Peak", help="The most servers in use plus waiting clients of that time.")
 
     # Files
     db_host = fields.Char(
@@ -145,11 +144,12 @@ class ConnectionPlan(models.Model):
         "Database Names", help="One in each line. Empty: every database, by the line * in pgbouncer.ini."
     )
     pgbouncer_host = fields.Char(
+        "PgBouncer Host",
         required=True,
         default=Inputs.pgbouncer_host,
         help="As Odoo connects to it: a name, an address, or the directory of a unix socket.",
     )
-    pgbouncer_port = LargeInteger(required=True, default=Inputs.pgbouncer_port)
+    pgbouncer_port = LargeInteger("PgBouncer Port", required=True, default=Inputs.pgbouncer_port)
     stats_user = fields.Char(
         "Console User",
         required=True,

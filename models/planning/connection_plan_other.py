@@ -1,6 +1,6 @@
 """The programs beside Odoo that a plan counts."""
 
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ...fields import LargeInteger
 
@@ -17,6 +17,10 @@ class ConnectionPlanOther(models.Model):
     name = fields.Char("Program", required=True)
     count = LargeInteger("Connections", required=True, default=1, help="Its connections at the same time.")
     is_pooled = fields.Boolean(
-        "Through PgBouncer",
-        help="Backups need a connection of their own to PostgreSQL. Programs with short transactions can use the pool.",
+        "Pooled",
+        help="It connects through PgBouncer, which suits short transactions. Backups need PostgreSQL itself.",
     )
+
+    @api.constrains("name", "count")
+    def _check_plan(self):
+        self.plan_id._check_inputs()

@@ -71,7 +71,7 @@ class TestFill(FillCase):
         self.assertEqual((values["stats_user"], values["db_user"]), (self.endpoint.user, "odoo"))
 
     def test_plan_that_is_filled_in(self):
-        plan = self.Plan.create({"name": "Today", "max_connections": 7, "other_ids": [(0, 0, {"name": "old"})]})
+        plan = self.Plan.create({"name": "Today", "max_connections": 80, "other_ids": [(0, 0, {"name": "old"})]})
         plan.action_fill_in()
         self.env.invalidate_all()
         self.assertEqual((plan.max_connections, plan.other_ids.mapped("name")), (100, []))

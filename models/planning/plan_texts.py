@@ -1,0 +1,280 @@
+"""The words for the reasons of a plan, by code, and for what has no figures. Imports no models.
+
+The codes and their figures are those of `planner`: see the docstrings of its modules.
+"""
+
+from odoo.tools import LazyTranslate
+
+from ...tools import format_number
+
+# pylint: disable=prefer-env-translation  # no environment here: ``env._`` translates the texts when they are shown
+_lt = LazyTranslate(__name__)
+
+COMPONENTS = {
+    "http": _lt("HTTP workers"),
+    "threaded": _lt("Odoo with threads"),
+    "cron": _lt("Cron workers"),
+    "gevent": _lt("Gevent (longpolling)"),
+    "bus": _lt("bus_alt_connection"),
+    "queue_job": _lt("Job queue"),
+}
+
+DEMAND = {
+    "http": _lt(
+        "Servers (%(servers)s) x workers (%(processes)s) x databases (%(per_process)s). Each worker may open "
+        "db_maxconn (%(pool)s)."
+    ),
+    "cron": _lt(
+        "Servers (%(servers)s) x cron workers (%(processes)s) x %(per_process)s: to listen, to lock the job, and to "
+        "run it. Each worker may open db_maxconn (%(pool)s)."
+    ),
+    "gevent": _lt(
+        "Servers (%(servers)s) x connections (%(per_process)s), of which listen: %(listeners)s. The process may open "
+        "%(pool)s."
+    ),
+    "bus": _lt("Servers (%(servers)s): the listener of the bus, apart from the pool of its process."),
+    "threaded": _lt(
+        "Servers (%(servers)s) x %(per_process)s: requests (%(requests)s) x databases (%(databases)s), 2 for each cron "
+        "thread (%(max_cron_threads)s), and listeners (%(listeners)s). A server may open db_maxconn (%(pool)s)."
+    ),
+    "queue_job": _lt(
+        "Databases (%(databases)s): one runner listens on each. The runners of other servers connect for a moment to "
+        "take over: at most %(ceiling)s."
+    ),
+    "other": _lt("As entered."),
+    "replica_http": _lt(
+        "Servers (%(servers)s) x workers (%(processes)s) x databases (%(per_process)s). Each worker may open "
+        "db_maxconn (%(pool)s) there, too."
+    ),
+    "replica_cron": _lt(
+        "Servers (%(servers)s) x cron workers (%(processes)s): each reads whether the registry has changed. Each "
+        "worker may open db_maxconn (%(pool)s) there, too."
+    ),
+    "replica_gevent": _lt(
+        "Servers (%(servers)s) x connections (%(per_process)s). The process may open %(pool)s there, too."
+    ),
+    "replica_threaded": _lt(
+        "Servers (%(servers)s) x %(per_process)s. A server may open db_maxconn (%(pool)s) there, too."
+    ),
+}
+
+FIGURES = {
+    "pool_measured": _lt(
+        "%(wanted)s by history: at the peak %(peak_busy)s servers were busy, on average %(mean_busy)s, which should be "
+        "%(busy_percent)s %% of a pool at most. PostgreSQL has %(room)s left."
+    ),
+    "pool_measured_shared": _lt(
+        "%(wanted)s for each of %(pgbouncers)s PgBouncers, by history: at the peak %(peak_busy)s servers were busy, on "
+        "average %(mean_busy)s, which should be %(busy_percent)s %% of the pools at most. PostgreSQL has %(room)s left "
+        "for each pool."
+    ),
+    "pool_cores": _lt(
+        "%(wanted)s = %(per_core)s x %(cores)s cores + %(waiting)s, within the %(room)s that PostgreSQL has left."
+    ),
+    "pool_cores_shared": _lt(
+        "%(wanted)s for each of %(pgbouncers)s PgBouncers, which share %(per_core)s x %(cores)s cores + %(waiting)s, "
+        "within the %(room)s that PostgreSQL has left for each pool."
+    ),
+    "pool_processes": _lt(
+        "%(work)s transactions can be open at the same time: a larger pool would be of no use. PostgreSQL has %(room)s "
+        "left."
+    ),
+    "pool_processes_shared": _lt(
+        "%(work)s transactions can be open at the same time, shared by %(pgbouncers)s PgBouncers: larger pools would "
+        "be of no use. PostgreSQL has %(room)s left for each pool."
+    ),
+    "pool_unknown": _lt(
+        "%(wanted)s: neither CPU cores nor history are known, and %(work)s transactions can be open at the same time. "
+        "PostgreSQL has %(room)s left."
+    ),
+    "pool_least": _lt(
+        "The least: a cron worker that runs a job needs two connections, and in a smaller pool they wait for each "
+        "other. PostgreSQL has %(room)s left."
+    ),
+    "pool_room": _lt("%(size)s is what PostgreSQL has left for a pool. %(wanted)s are wanted."),
+    "no_room": _lt("PostgreSQL has %(room)s left for a pool, which needs %(least)s at least."),
+    "reserve": _lt(
+        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, "
+        "within the %(room)s that PostgreSQL has left."
+    ),
+    "min_pool_measured": _lt(
+        "Kept open: as many as were busy on average (%(mean_busy)s), shared by PgBouncers (%(pgbouncers)s) and "
+        "databases (%(databases)s)."
+    ),
+    "min_pool_share": _lt("Kept open: %(percent)s %% of default_pool_size (%(size)s)."),
+    "database_pools": _lt(
+        "The limit of all pools of a database: default_pool_size (%(size)s) + reserve_pool_size (%(reserve)s) + "
+        "logins by auth_query (%(login)s)."
+    ),
+    "postgres_pool": _lt(
+        "Listeners (%(listeners)s), each of which keeps a server, + NOTIFYs and health checks at the same time "
+        "(%(at_once)s) + LISTEN checks (%(checks)s)."
+    ),
+    "clients": _lt(
+        "The most that Odoo may open through PgBouncer (%(odoo)s) + other programs (%(others)s) + LISTEN checks "
+        "(%(checks)s) + consoles (%(consoles)s)."
+    ),
+    "descriptors": _lt(
+        "PgBouncer's own estimate: max_client_conn (%(max_client_conn)s) + (databases (%(databases)s) x "
+        "default_pool_size (%(size)s) + the pool of postgres (%(postgres)s)) x users (%(users)s) + %(spare)s."
+    ),
+    "enough": _lt(
+        "Unchanged: %(max_connections)s is enough for backends (%(backends)s) + reserved connections (%(reserved)s)."
+    ),
+    "raise": _lt("Backends (%(backends)s) + reserved connections (%(reserved)s). Now it is %(max_connections)s."),
+    "memory": _lt(
+        "Connections (%(connections)s) x %(backend_memory)s + shared_buffers (%(shared_buffers)s) + active connections "
+        "(%(active)s) x work_mem (%(work_mem)s)."
+    ),
+    "memory_typical": _lt(
+        "Connections (%(connections)s) x %(backend_memory)s, a typical value of Odoo, + shared_buffers "
+        "(%(shared_buffers)s) + active connections (%(active)s) x work_mem (%(work_mem)s)."
+    ),
+    "memory_unknown": _lt("Unknown. Enter %(missing)s."),
+}
+
+FINDINGS = {
+    "direct_exceeded": _lt(
+        "%(expected)s connections are expected, %(limit)s are available: without PgBouncer PostgreSQL refuses "
+        "%(refused)s."
+    ),
+    "direct_exhaustible": _lt(
+        "%(expected)s connections are expected, %(limit)s are available. But up to %(ceiling)s may be opened: without "
+        "PgBouncer PostgreSQL can run out of connections."
+    ),
+    "direct_fits": _lt(
+        "At most %(ceiling)s connections may be opened, %(limit)s are available: they fit without PgBouncer, too."
+    ),
+    "pooled_fits": _lt("With PgBouncer at most %(ceiling)s backends."),
+    "pooled_exceeded": _lt(
+        "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Lower "
+        "“%(field)s”, or raise max_connections to %(max_connections)s."
+    ),
+    "pooled_exceeded_raise": _lt(
+        "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Raise "
+        "max_connections to %(max_connections)s."
+    ),
+    "pool_short": _lt(
+        "default_pool_size is %(size)s, and %(wanted)s are wanted: clients wait at peaks. With max_connections = "
+        "%(max_connections)s there is room for them."
+    ),
+    "cores_unknown": _lt(
+        "default_pool_size takes the %(size)s that PostgreSQL has left, because it is unknown how many are needed. "
+        "Enter the CPU cores of PostgreSQL's host, or what history shows."
+    ),
+    "memory_exceeded": _lt(
+        "With PgBouncer, PostgreSQL may need %(needed)s of memory, and its host has %(memory)s. Lower work_mem or "
+        "shared_buffers, or add memory."
+    ),
+    "direct_memory_exceeded": _lt(
+        "Without PgBouncer, PostgreSQL may need %(needed)s of memory, and its host has %(memory)s."
+    ),
+    "db_maxconn_low": _lt(
+        "%(field)s is %(value)s, and a process may need %(needed)s at the same time: it then fails with “The "
+        "Connection Pool Is Full”. Raise it."
+    ),
+    "db_maxconn_high": _lt(
+        "db_maxconn is per process, and %(value)s is more than a process uses. With db_maxconn = %(enough)s, at most "
+        "%(ceiling)s connections can be opened without PgBouncer."
+    ),
+    "replica": _lt(
+        "On the replica %(expected)s connections are expected, at most %(ceiling)s. They count against its own "
+        "max_connections."
+    ),
+}
+
+ERRORS = {
+    "below": _lt("enter at least %(minimum)s, not %(value)s."),
+    "above": _lt("enter at most %(maximum)s, not %(value)s."),
+    "unknown_choice": _lt("choose one of %(choices)s."),
+    "no_slots": _lt(
+        "%(max_connections)s leaves no connection: enter more than the reserved connections (%(reserved)s)."
+    ),
+    "larger_than_postgresql": _lt("%(value)s is more than max_connections. Enter at most %(max_connections)s."),
+    "larger_than_memory": _lt("%(value)s is not less than the RAM (%(memory)s)."),
+    "busier_than_postgresql": _lt("%(value)s is more than PostgreSQL has for clients. Enter at most %(limit)s."),
+    "unwritable_address": _lt("PgBouncer would connect to itself. Enter another port than PostgreSQL's."),
+    "unwritable_empty": _lt("enter a value."),
+    "unwritable_control": _lt("remove the control characters."),
+    "unwritable_blank": _lt("remove the blanks around “%(text)s”: a configuration file loses them."),
+    "unwritable_literal": _lt("“%(text)s” cannot be used: odoo.conf takes it for no value."),
+    "unwritable_list": _lt("enter one name, not “%(text)s”: PgBouncer takes it for several."),
+    "unwritable_long": _lt("“%(text)s” is too long. PostgreSQL's names have at most 63 bytes."),
+    "unwritable_quotes": _lt("“%(text)s” is too long for the userlist.txt of this version of PgBouncer."),
+    "unwritable_characters": _lt(
+        "PgBouncer cannot have a line for “%(text)s”. Leave the names empty: the line * serves every database."
+    ),
+    "unwritable_console": _lt("remove “%(text)s”: it is PgBouncer's own console."),
+}
+
+# Of the settings that are no figures.
+SETTINGS = {
+    "logfile": _lt("As in Debian's package."),
+    "pidfile": _lt("As in Debian's package."),
+    "listen_addr": _lt("Where Odoo connects to it."),
+    "listen_port": _lt("Where Odoo connects to it."),
+    "unix_socket_dir": _lt("The directory of its unix socket."),
+    "auth_type": _lt("The passwords of PostgreSQL's roles, which PgBouncer passes on."),
+    "auth_file": _lt("The secrets of its users."),
+    "auth_user": _lt("The role that queries the secrets."),
+    "auth_query": _lt("The query for the secret of a user."),
+    "auth_dbname": _lt("The database in which secrets are queried."),
+    "stats_users": _lt("This addon reads the console as this user."),
+    "pool_mode": _lt("A server is used for one transaction, then by the next client."),
+    "postgres.pool_mode": _lt("LISTEN needs session mode."),
+    "db_host": _lt("Odoo connects to PgBouncer."),
+    "db_port": _lt("Odoo connects to PgBouncer."),
+}
+TEXTS = DEMAND | FIGURES | FINDINGS | ERRORS
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+SIZES = ("backend_memory", "shared_buffers", "work_mem", "memory")
+SIZE_CODES = ("memory_exceeded", "direct_memory_exceeded", "larger_than_memory")
+
+
+def format_size(env, size):
+    """Return a size in bytes with a unit, as in postgresql.conf."""
+    power = 0
+    while abs(size) >= 1024 and power < len(UNITS) - 1:
+        size, power = size / 1024, power + 1
+    return f"{format_number(env, size, 1)} {UNITS[power]}"
+
+
+def reason_text(env, reason, label):
+    """Return a Reason in words.
+
+    :param label: function that returns the label of an input, or of the field that must give way
+    """
+    figures = dict(reason.figures)
+    variant = f"{reason.code}{_variant(reason)}"
+    template = env._(TEXTS[variant if variant in TEXTS else reason.code])
+    if reason.code == "direct_exceeded":
+        figures["refused"] = figures["expected"] - figures["limit"]
+    if reason.code == "no_room":
+        figures["room"] = max(figures["room"], 0)
+    return template % {name: _figure_text(env, reason, name, value, label) for name, value in figures.items()}
+
+
+def _variant(reason):
+    if reason.figures.get("input") == "max_connections" and reason.code == "pooled_exceeded":
+        return "_raise"
+    if reason.figures.get("pgbouncers", 1) > 1:
+        return "_shared"
+    return "_typical" if reason.figures.get("is_measured") is False else ""
+
+
+def _figure_text(env, reason, name, value, label):
+    if name == "missing":
+        return ", ".join(map(label, value))
+    if name == "choices":
+        return ", ".join(map(str, value))
+    if isinstance(value, str):
+        return value
+    if name in SIZES or reason.code in SIZE_CODES or reason.figures.get("unit") == "bytes":
+        return format_size(env, value)
+    return format_number(env, value)
+
+
+def setting(env, name):
+    """Return why a setting that is no figure is proposed."""
+    return env._(SETTINGS[name]) if name in SETTINGS else ""
