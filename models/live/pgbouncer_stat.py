@@ -36,10 +36,14 @@ class PgbouncerStat(models.Model):
     total_received = NullableInteger("Received (bytes)", readonly=True, help="From clients.")
     total_sent = NullableInteger("Sent (bytes)", readonly=True, help="To clients.")
     total_xact_time = NullableInteger(
-        "Time in Transactions (µs)", readonly=True, help="Total time that servers were in transactions."
+        "Time in Transactions (µs)",
+        readonly=True,
+        help="Total time of transactions, with their waits for a server. Counted at the end.",
     )
     total_query_time = NullableInteger(
-        "Time in Queries (µs)", readonly=True, help="Total time that servers ran queries."
+        "Time in Queries (µs)",
+        readonly=True,
+        help="Total time of queries, with their waits for a server. Counted at the end.",
     )
     total_wait_time = NullableInteger(
         "Time Waited (µs)", readonly=True, help="Total time that clients waited for a server."
@@ -58,10 +62,13 @@ class PgbouncerStat(models.Model):
     avg_recv = NullableInteger("Received (bytes/s)", readonly=True, help="From clients, per second.")
     avg_sent = NullableInteger("Sent (bytes/s)", readonly=True, help="To clients, per second.")
     avg_xact_time = NullableInteger(
-        "Mean Transaction (µs)", readonly=True, aggregator="max", help="Average duration of a transaction."
+        "Mean Transaction (µs)",
+        readonly=True,
+        aggregator="max",
+        help="Average duration of a transaction, with its wait.",
     )
     avg_query_time = NullableInteger(
-        "Mean Query (µs)", readonly=True, aggregator="max", help="Average duration of a query."
+        "Mean Query (µs)", readonly=True, aggregator="max", help="Average duration of a query, with its wait."
     )
     avg_wait_time = NullableInteger(
         "Waited (µs/s)", readonly=True, help="Total time that clients waited for a server in each second."
@@ -88,14 +95,14 @@ class PgbouncerStat(models.Model):
         readonly=True,
         digits=(16, 4),
         aggregator="max",
-        help="Average duration of a transaction: avg_xact_time.",
+        help="Average duration of a transaction, with its wait for a server: avg_xact_time.",
     )
     avg_query_seconds = NullableFloat(
         "Mean Query (s)",
         readonly=True,
         digits=(16, 4),
         aggregator="max",
-        help="Average duration of a query: avg_query_time.",
+        help="Average duration of a query, with its wait for a server: avg_query_time.",
     )
     avg_wait_seconds = NullableFloat(
         "Waited (s/s)",

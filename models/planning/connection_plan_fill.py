@@ -1,6 +1,8 @@
 """What a plan needs, read from this installation: of Odoo, of its hosts and of other programs. And in words, what could
 not be read."""
 
+import socket
+
 import psutil
 
 from odoo import api, models
@@ -70,6 +72,7 @@ class ConnectionPlan(models.Model):
         connections = [(row.get("addr"), endpoint.host) for endpoint, row in clients]
         connections += [(session["client_addr"] or None, reading.host) for session in sessions]
         own = {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
+        own.add(socket.gethostname())
         used = {row["database"] for _endpoint, row in clients} | {session["datname"] for session in sessions}
         databases = len(configured_databases()) or len((used | {self.env.cr.dbname}) - {system_database()})
         hosts = installation.hosts(connections, own) | {installation.HERE}

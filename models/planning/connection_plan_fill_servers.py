@@ -138,7 +138,8 @@ class ConnectionPlan(models.Model):
         values["memory"] = psutil.virtual_memory().total
         if measured := self._backend_memory(reading):
             return values | {"backend_memory": measured}, []
-        return values, [("backend_memory", {"code": "not_permitted"})]
+        reason = {"code": "not_permitted"} if reading.sessions else reading.unread[0]
+        return values, [("backend_memory", reason)]
 
     @api.model
     def _backend_memory(self, reading):

@@ -48,8 +48,8 @@ class TestSamplerPools(SampleCase):
         self.assertEqual((pool.xact_count, pool.query_count), (8, 8))
         self.assertGreater(pool.received, 8 * len("SELECT pg_sleep(0.5)"))
         # Waits are part of the transactions.
-        self.assertAlmostEqual(pool.xact_time, 8 * 0.5 + pool.wait_time, delta=0.4)
-        self.assertAlmostEqual(pool.query_time, 8 * 0.5 + pool.wait_time, delta=0.4)
+        self.assertAlmostEqual(pool.xact_time, 8 * 0.5 + pool.wait_time, delta=1)
+        self.assertAlmostEqual(pool.query_time, 8 * 0.5 + pool.wait_time, delta=1)
         self.assertAlmostEqual(pool.xact_mean, 1000 * pool.xact_time / 8, 1)
         self.assertAlmostEqual(pool.query_mean, 1000 * pool.query_time / 8, 1)
 
@@ -58,22 +58,24 @@ class TestSamplerPools(SampleCase):
         [row] = [row for row in psql("SHOW STATS_TOTALS") if row["database"] == TILL]
         assigned = "server_assignment_count" in row  # since 1.23
         self.take()
+        started = time.monotonic()
         session = self.start("BEGIN")
         wait_select(session.connection)
         time.sleep(1)
         begun = self.take().filtered(lambda sample: sample.database == TILL)
         self.assertEqual((begun.xact_count, begun.xact_time, begun.xact_mean), (1, 0, UNKNOWN))
         self.assertEqual(begun.server_assignment_count, 1 if assigned else UNKNOWN)
-        self.assertLess(begun.query_mean, 500)
+        self.assertLess(begun.query_mean, 1000)
         time.sleep(1)
         session.execute("COMMIT")
         wait_select(session.connection)
+        seconds = time.monotonic() - started
         ended = self.take().filtered(lambda sample: sample.database == TILL)
         self.assertEqual((ended.xact_count, ended.query_count, ended.xact_mean), (0, 1, UNKNOWN))
-        self.assertAlmostEqual(ended.xact_time, 2, delta=0.3)
+        self.assertTrue(2 <= ended.xact_time <= seconds, ended.xact_time)
         domain = [("id", "in", (begun + ended).ids)]
         [[average]] = self.Sample._read_group(domain, [], ["xact_mean:avg"])
-        self.assertAlmostEqual(average, 2000, delta=300)
+        self.assertAlmostEqual(average, 1000 * ended.xact_time, 1)
 
     def test_waiting_for_long_is_a_warning_and_then_critical(self):
         levels = []

@@ -181,13 +181,20 @@ class TestFill(FillCase):
 
     def test_postgresql_that_does_not_answer(self):
         """Nothing of it is filled in, and nothing fails."""
-        error = psycopg2.errors.QueryCanceled("canceling statement due to statement timeout")
-        with patch.object(type(self.Plan), "_read_sessions", side_effect=error):
+        with (
+            patch.object(connection_plan_fill_servers, "CONSOLE_TIMEOUT", 0.2),
+            patch.object(type(self.Sample), "_backends", lambda model: model.env.cr.execute("SELECT pg_sleep(60)")),
+            mute_logger("odoo.sql_db"),
+        ):
             values, missing = self.fill()
-        for name in ("shared_buffers", "cores", "backend_memory", "servers", "other_ids", "pgbouncers", "peak_busy"):
+        for name in ("backend_memory", "servers", "databases", "other_ids", "pgbouncers", "version", "peak_busy"):
             self.assertEqual(missing[name]["code"], "no_answer")
             self.assertTrue(self.Plan._missing_text(missing[name]))
         self.assertEqual(values["max_connections"], 100)
+        with patch.object(type(self.Plan), "_read_sessions", side_effect=psycopg2.OperationalError("gone")):
+            _values, missing = self.fill()  # the transaction goes on
+        for name in ("shared_buffers", "work_mem", "cores", "memory", "backend_memory"):
+            self.assertEqual(missing[name]["error"]["detail"], "gone")
 
     def test_other_reasons(self):
         config_rows = [{"key": "so_reuseport", "value": "1"}, {"key": "pool_mode", "value": "transaction"}]
