@@ -1,6 +1,17 @@
 """The files of a plan: PgBouncer's configuration, the secrets of its users, and the lines for Odoo, systemd and nginx.
 
 The paths are those of Debian's packages.
+
+The reasons of `errors`, with their figure ``text``, the value that cannot be written:
+
+- ``unwritable_empty``; ``unwritable_control``: it has a control character; ``unwritable_blank``: it begins or ends with
+  a blank; ``unwritable_literal``: odoo.conf takes it for no value
+- of a host: ``unwritable_list``: it is a list of hosts
+- of a role: ``unwritable_long``: PostgreSQL cuts it; ``unwritable_quotes``: this version of PgBouncer reads no such
+  name in userlist.txt; of stats_user also ``unwritable_list``: PgBouncer takes it for several names
+- of a database: ``unwritable_characters``: PgBouncer reads letters without accents, digits, and ``_.-*``;
+  ``unwritable_console``: it is PgBouncer's console; ``unwritable_long``
+- ``unwritable_address``: PgBouncer and PostgreSQL have the same host and port
 """
 
 from ipaddress import ip_address
@@ -22,7 +33,7 @@ _SIZES = {
 }
 # The name of reserve_pool_size in [databases] before this minor version.
 _RESERVE_POOL_SIZE_SINCE = 24
-# Server connections of AUTH_USER. One is enough: a login needs it for one query.
+# Server connections of AUTH_USER, over all databases. One is enough: a login needs it for one query.
 AUTH_CONNECTIONS = 1
 _WIDE_MODULES = ("base", "rpc", "web")  # Odoo's default
 
@@ -47,10 +58,12 @@ def errors(inputs):
 def files(inputs, proposal):
     """Return file name -> text, in the order in which they are used.
 
-    :raise ValueError: there are `errors`; its arguments are their codes
+    :raise ValueError: with the codes of `errors`; or "no_room": the proposal has no pools that fit
     """
     if found := errors(inputs):
         raise ValueError(*(finding.reason.code for finding in found))
+    if _value(proposal, "default_pool_size") is None:
+        raise ValueError("no_room")
     is_query = inputs.auth == "auth_query"
     texts = {
         "pgbouncer.ini": _pgbouncer(inputs, proposal),
@@ -58,7 +71,7 @@ def files(inputs, proposal):
         "auth_query.sql": statements.lookup(inputs) if is_query else None,
         "userlist.sql": statements.userlist(inputs),
         "pgbouncer.service": _limits(proposal),
-        "odoo.conf": _odoo(inputs, proposal),
+        "odoo.conf": _odoo(inputs),
         "odoo-bus.service": _bus_service(inputs) if inputs.bus == "service" else None,
         "nginx.conf": _nginx(inputs) if inputs.workers or inputs.bus == "service" else None,
     }
@@ -91,8 +104,7 @@ def _auth_settings(inputs):
 
 
 def _value(proposal, name):
-    figure = proposal.figures.get(name)
-    return figure.value if figure else None
+    return proposal.figures[name].value
 
 
 def _pgbouncer(inputs, proposal):
@@ -119,8 +131,7 @@ def _postgres_options(inputs, proposal):
     options = {"pool_mode": "session", "pool_size": size}
     if _value(proposal, "reserve_pool_size"):
         options["reserve_pool_size" if inputs.version >= _RESERVE_POOL_SIZE_SINCE else "reserve_pool"] = 0
-    if _value(proposal, "max_db_connections"):
-        options["max_db_connections"] = size + (AUTH_CONNECTIONS if inputs.auth == "auth_query" else 0)
+    options["max_db_connections"] = size + (AUTH_CONNECTIONS if inputs.auth == "auth_query" else 0)
     return " ".join(f"{name}={value}" for name, value in options.items())
 
 
@@ -129,16 +140,14 @@ def _limits(proposal):
     return ["# /etc/systemd/system/pgbouncer.service.d/limits.conf", "[Service]", f"LimitNOFILE={limit}"]
 
 
-def _odoo(inputs, proposal):
+def _odoo(inputs):
     host, port = direct_address(inputs)
-    maxconn = _value(proposal, "db_maxconn")
     text = [
         "; In odoo.conf, in place of these options.",
         "[options]",
         f"db_host = {inputs.pgbouncer_host}",
         f"db_port = {inputs.pgbouncer_port}",
         f"db_user = {inputs.db_user}",
-        *([f"db_maxconn = {maxconn}"] if maxconn else []),
     ]
     if inputs.bus == "alt":
         modules = [*_WIDE_MODULES, *(["queue_job"] if inputs.has_queue_job else []), "bus_alt_connection"]
@@ -158,7 +167,7 @@ def _bus_service(inputs):
 
 
 def _nginx(inputs):
-    return ["# In the server block. 127.0.0.1 is the host of the bus process.", *bus_lines.proxy_lines(bus_port(inputs))]
+    return ["# In the server block, if the bus process is on nginx's host.", *bus_lines.proxy_lines(bus_port(inputs))]
 
 
 def bus_port(inputs):

@@ -1,4 +1,4 @@
-"""What is run in psql so that PgBouncer knows the secrets of its users. No file holds a password."""
+"""What is run in psql so that PgBouncer knows the secrets of its users. None of these texts has a password."""
 
 from .quoting import identifier, literal
 
@@ -44,13 +44,16 @@ def lookup(inputs):
 
 def _lookup():
     return [
+        # They may have been another role's before, which could change them.
         "CREATE SCHEMA IF NOT EXISTS pgbouncer;",
+        "ALTER SCHEMA pgbouncer OWNER TO CURRENT_USER;",
         f"GRANT USAGE ON SCHEMA pgbouncer TO {AUTH_USER};",
         "CREATE OR REPLACE FUNCTION pgbouncer.user_lookup(role text) RETURNS TABLE (name text, secret text)",
         "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$",
         "    SELECT rolname::text, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END",
         "    FROM pg_authid WHERE rolname = role AND rolcanlogin AND NOT rolsuper",
         "$$;",
+        "ALTER FUNCTION pgbouncer.user_lookup OWNER TO CURRENT_USER;",
         "REVOKE ALL ON FUNCTION pgbouncer.user_lookup FROM PUBLIC;",
         f"GRANT EXECUTE ON FUNCTION pgbouncer.user_lookup TO {AUTH_USER};",
     ]
@@ -62,27 +65,31 @@ def userlist(inputs):
     PgBouncer logs in as AUTH_USER by itself, for which it needs a password: a SCRAM secret only serves to pass a
     client's login on. It is a random one, and no statement that PostgreSQL may log has it.
     """
-    names = [inputs.stats_user, *([inputs.db_user] if inputs.auth == "userlist" else [])]
-    roles_in = f"rolname IN ({', '.join(map(literal, dict.fromkeys(names)))})"
+    users = dict.fromkeys([inputs.stats_user, inputs.db_user])
+    names = users if inputs.auth == "userlist" else [inputs.stats_user]
     lines = [
         *_PSQL,
         "-- psql runs on the host of PgBouncer, as its user: sudo -u postgres psql",
         *(["-- Add the roles of other programs that will connect through PgBouncer."] if _has_others(inputs) else []),
         "-- Each role that is listed here needs another password first: SET password_encryption = 'scram-sha-256';"
         " \\password ROLE",
-        f"SELECT rolname AS no_scram_secret FROM pg_authid WHERE {roles_in}"
+        f"SELECT rolname AS no_scram_secret FROM pg_authid WHERE {_is_one_of(users)}"
         " AND (rolpassword LIKE 'SCRAM-SHA-256$%') IS NOT TRUE;",
         f"\\! umask 077; touch {USERLIST}",
     ]
     if inputs.auth == "auth_query":
         lines += _auth_password()
     lines += [
-        "SELECT format('\"%s\" \"%s\"', replace(rolname, '\"', '\"\"'), rolpassword)",
-        f"FROM pg_authid WHERE {roles_in} AND rolpassword LIKE 'SCRAM-SHA-256$%'",
+        'SELECT format(\'"%s" "%s"\', replace(rolname, \'"\', \'""\'), rolpassword)',
+        f"FROM pg_authid WHERE {_is_one_of(names)} AND rolpassword LIKE 'SCRAM-SHA-256$%'",
     ]
     if inputs.auth == "auth_query":
         lines += [f"UNION ALL SELECT format('\"{AUTH_USER}\" \"%s\"', current_setting('pgbouncer.password'))"]
     return [*lines, f"\\g (format=unaligned tuples_only=on) {USERLIST}"]
+
+
+def _is_one_of(names):
+    return f"rolname IN ({', '.join(map(literal, names))})"
 
 
 def _has_others(inputs):

@@ -14,7 +14,7 @@ import psycopg2
 
 from broken import Service, paste_location
 from planner import configuration
-from servers import LOCALHOST, Odoo, PgBouncer, PostgreSQL, ServerError, free_port
+from servers import LOCALHOST, Odoo, PgBouncer, ServerError, free_port
 from sites import Site
 
 # How long to wait for what psql shows.
@@ -59,7 +59,7 @@ def paste(text, server, password):
     """
     with closing(Terminal(server)) as terminal:
         terminal.type_after("=# ", text)
-        if "\\password \"" in text:
+        if '\\password "' in text:
             terminal.type_after("Enter new password", f"{password}\n")
             terminal.type_after("Enter it again", f"{password}\n")
             terminal.type_after("=# ", "")
@@ -109,6 +109,10 @@ class PlannedPgBouncer(PgBouncer):
         """Return the lines of its log that are warnings or worse."""
         return [line for line in self.log.read_text().splitlines() if re.search(r"\] (WARNING|ERROR|FATAL) ", line)]
 
+    def expected_descriptors(self):
+        """Return how many file descriptors it may use, as it reports when it starts."""
+        return int(re.search(r"max expected fd use: (\d+)", self.log.read_text())[1])
+
     def connect_stats(self, password):
         """Return a connection to its console, as the user in stats_users."""
         address = {"host": LOCALHOST, "port": self.port, "dbname": "pgbouncer"}
@@ -128,19 +132,19 @@ class PlannedPgBouncer(PgBouncer):
 class PlannedSite(Site):
     """A site whose configuration is that of a plan.
 
-    :param plan: a function: port of PostgreSQL, port of PgBouncer, port of gevent -> (Inputs, Proposal)
+    :param topology: with ``plan``, a function: ports of PostgreSQL, PgBouncer and gevent -> (Inputs, Proposal)
     :param str password: of the user in stats_users
     """
 
-    def __init__(self, topology, pair, template, plan, password):
+    def __init__(self, topology, pair, template, password):
         super().__init__(topology, pair, template)
-        self.plan, self.password = plan, password
+        self.password = password
 
     def start_pgbouncers(self):
         gevent_port = free_port()
         while free_port(gevent_port + 1) != gevent_port + 1:
             gevent_port = free_port()
-        self.inputs, self.proposal = self.plan(self.postgresql.port, free_port(), gevent_port)
+        self.inputs, self.proposal = self.topology.plan(self.postgresql.port, free_port(), gevent_port)
         self.texts = configuration.files(self.inputs, self.proposal)
         server = PlannedPgBouncer(
             self.folder / "pgbouncer",
