@@ -46,9 +46,7 @@ class ClassicCase:
     def __init__(self, folder, postgresql, passwords, database, inputs):
         self.folder, self.postgresql, self.database = folder, postgresql, database
         self.passwords = passwords
-        self.inputs = replace(
-            inputs, db_port=postgresql.port, pgbouncer_port=free_port(), stats_user=PgBouncer.stats
-        )
+        self.inputs = replace(inputs, db_port=postgresql.port, pgbouncer_port=free_port(), stats_user=PgBouncer.stats)
         self.proposal = sizing.propose(self.inputs)
 
     @property
