@@ -14,9 +14,8 @@ The reasons of `errors`, with their figure ``text``, the value that cannot be wr
 - ``unwritable_address``: PgBouncer and PostgreSQL have the same host and port
 """
 
-from ipaddress import ip_address
-
 from . import bus_lines, statements
+from .hosts import is_local, is_socket
 from .inputs import Finding, Reason
 from .quoting import database_error, host_error, role_error, stats_user_error, value_of
 
@@ -80,13 +79,13 @@ def files(inputs, proposal):
 
 def settings(inputs, proposal):
     """Return the settings of section [pgbouncer], as SHOW CONFIG will show them: name -> text."""
-    is_socket = _is_socket(inputs.pgbouncer_host)
+    host = inputs.pgbouncer_host
     values = {
         "logfile": "/var/log/postgresql/pgbouncer.log",
         "pidfile": f"{SOCKET_FOLDER}/pgbouncer.pid",
-        **({} if is_socket else {"listen_addr": inputs.pgbouncer_host if _is_local(inputs.pgbouncer_host) else "*"}),
+        **({} if is_socket(host) else {"listen_addr": host if is_local(host) else "*"}),
         "listen_port": inputs.pgbouncer_port,
-        "unix_socket_dir": inputs.pgbouncer_host if is_socket else SOCKET_FOLDER,
+        "unix_socket_dir": host if is_socket(host) else SOCKET_FOLDER,
         "auth_type": "scram-sha-256",
         "auth_file": statements.USERLIST,
         **(_auth_settings(inputs) if inputs.auth == "auth_query" else {}),
@@ -177,17 +176,5 @@ def bus_port(inputs):
 
 def direct_address(inputs):
     """Return where Odoo reaches PostgreSQL itself: host and port."""
-    is_behind = _is_local(inputs.db_host) and not _is_local(inputs.pgbouncer_host)
+    is_behind = is_local(inputs.db_host) and not is_local(inputs.pgbouncer_host)
     return inputs.pgbouncer_host if is_behind else inputs.db_host, inputs.db_port
-
-
-def _is_socket(host):
-    return host.startswith(("/", "@"))
-
-
-def _is_local(host):
-    """Return whether only this host itself can connect there."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or _is_socket(host)

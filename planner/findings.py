@@ -9,6 +9,7 @@ The reasons, with their figures:
   smallest pools, and max_connections, the value that is enough
 - ``pool_short``: size, wanted, max_connections: the pool is smaller than the work needs, so clients wait
 - ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what it needs
+- ``pgbouncer_local``: servers, pgbouncers, host: the other servers cannot connect to it
 - ``memory_exceeded`` with PgBouncer, ``direct_memory_exceeded`` without: needed, memory, in bytes; critical if it is
   exceeded even without work_mem
 - ``db_maxconn_low``: value, needed: a process fails with "The Connection Pool Is Full"
@@ -19,6 +20,7 @@ The reasons, with their figures:
 from dataclasses import replace
 
 from . import demand
+from .hosts import is_local
 from .inputs import Finding, Reason
 from .room import divide
 
@@ -34,7 +36,8 @@ def findings(inputs, figures, direct, pooled, memory):
     :param Inputs inputs: without errors
     :param dict figures: of the Proposal, as direct, pooled and memory
     """
-    found = [_direct(inputs, direct), _pooled(inputs, figures, pooled), _pool_short(inputs, figures)]
+    found = [_direct(inputs, direct), _pooled(inputs, figures, pooled)]
+    found += [_pool_short(inputs, figures), _pgbouncer_local(inputs)]
     found += [_memory(inputs, memory["pooled"], "memory_exceeded")]
     found += [_memory(inputs, memory["direct"], "direct_memory_exceeded")]
     found += [*_db_maxconn(inputs, direct), _replica(inputs)]
@@ -92,6 +95,13 @@ def _pool_short(inputs, figures):
         return _finding("warning", "cores_unknown", "cores", **sizes)
     enough = figures["max_connections"].value
     return _finding("warning", "pool_short", "max_connections", **sizes, max_connections=enough)
+
+
+def _pgbouncer_local(inputs):
+    if inputs.servers <= inputs.pgbouncers or not is_local(inputs.pgbouncer_host):
+        return None
+    figures = {"servers": inputs.servers, "pgbouncers": inputs.pgbouncers, "host": inputs.pgbouncer_host}
+    return _finding("warning", "pgbouncer_local", "pgbouncer_host", **figures)
 
 
 def _memory(inputs, figure, code):

@@ -174,7 +174,11 @@ class ConnectionPlan(models.Model):
         ]
         bars[0]["total_text"] = self.env._("%s expected", self._number(bars[0]["total"]))
         bars[1]["total_text"] = self.env._("at most %s", self._number(bars[1]["total"]))
-        limit_text = self.env._("%s connections are available in PostgreSQL", self._number(direct["limit"]))
+        limit_text = self.env._(
+            "%(limit)s connections are available: max_connections (%(max_connections)s) less the reserved ones",
+            limit=self._number(direct["limit"]),
+            max_connections=self._number(self.max_connections),
+        )
         described = []
         for bar in bars:
             parts = ", ".join(f"{part['label']} {part['count_text']}" for part in bar["parts"])

@@ -169,6 +169,10 @@ FINDINGS = {
     "direct_memory_exceeded": _lt(
         "Without PgBouncer, PostgreSQL may need %(needed)s of memory, and its host has %(memory)s."
     ),
+    "pgbouncer_local": _lt(
+        "Only the server that PgBouncer runs on can connect to %(host)s, but there are %(servers)s servers and "
+        "%(pgbouncers)s PgBouncers. Enter a host that all of them can connect to, or plan a PgBouncer for each."
+    ),
     "db_maxconn_low": _lt(
         "%(field)s is %(value)s, and a process may need %(needed)s at the same time: it then fails with “The "
         "Connection Pool Is Full”. Raise it."

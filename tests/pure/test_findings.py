@@ -56,6 +56,14 @@ class TestFindings(TestCase):
             enough = replace(plan, **changes | {"max_connections": figures["max_connections"]})
             self.assertIn("pooled_fits", findings(enough), changes)
 
+    def test_pgbouncer_that_other_servers_cannot_reach(self):
+        plan = Inputs(servers=3, cores=4, pgbouncer_host="127.0.0.1")
+        level, field, figures = findings(plan)["pgbouncer_local"]
+        self.assertEqual((level, field, figures["host"]), ("warning", "pgbouncer_host", "127.0.0.1"))
+        self.assertIn("pgbouncer_local", findings(replace(plan, pgbouncer_host="/run/pgbouncer")))
+        for changes in ({"servers": 1}, {"pgbouncers": 3}, {"pgbouncer_host": "10.0.0.7"}, {"pgbouncer_host": "db"}):
+            self.assertNotIn("pgbouncer_local", findings(replace(plan, **changes)), changes)
+
     def test_pool_is_short(self):
         plan = replace(CLASSIC, cores=8, max_connections=29)
         figures = {"size": 10, "wanted": 20, "max_connections": 55}
