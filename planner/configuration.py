@@ -4,14 +4,16 @@ The paths are those of Debian's packages.
 
 The reasons of `errors`, with their figure ``text``, the value that cannot be written:
 
-- ``unwritable_empty``; ``unwritable_control``: it has a control character; ``unwritable_blank``: it begins or ends with
-  a blank; ``unwritable_literal``: odoo.conf takes it for no value
+- ``unwritable_empty``; ``unwritable_control``: it has a control character; ``unwritable_surrogate``: UTF-8 cannot
+  encode it; ``unwritable_blank``: it begins or ends with a blank; ``unwritable_literal``: odoo.conf reads it as unset
 - of a host: ``unwritable_list``: it is a list of hosts
 - of a role: ``unwritable_long``: PostgreSQL cuts it; ``unwritable_quotes``: this version of PgBouncer reads no such
   name in userlist.txt; of stats_user also ``unwritable_list``: PgBouncer takes it for several names
 - of a database: ``unwritable_characters``: PgBouncer reads letters without accents, digits, and ``_.-*``;
   ``unwritable_console``: it is PgBouncer's console; ``unwritable_long``
-- ``unwritable_address``: PgBouncer and PostgreSQL have the same host and port
+- ``unwritable_address``: PgBouncer and PostgreSQL have the same port on the same host
+- of gevent_port: ``unwritable_bus_port``: the bus needs a port that does not exist; ``unwritable_http_port``: the port
+  that the gevent process or the bus needs is Odoo's HTTP port
 """
 
 from . import bus_lines, statements
@@ -23,7 +25,7 @@ from .quoting import database_error, host_error, role_error, stats_user_error, v
 RESTART_SETTINGS = {"listen_addr", "listen_port", "unix_socket_dir", "pidfile"}
 SOCKET_FOLDER = "/var/run/postgresql"
 # Figures of a proposal that are settings of PgBouncer, and their defaults in all versions.
-_SIZES = {
+SIZES = {
     "max_client_conn": 100,
     "default_pool_size": 20,
     "min_pool_size": 0,
@@ -34,6 +36,7 @@ _SIZES = {
 _RESERVE_POOL_SIZE_SINCE = 24
 # Server connections of AUTH_USER, over all databases. One is enough: a login needs it for one query.
 AUTH_CONNECTIONS = 1
+_MOST_PORT = 65_535
 _WIDE_MODULES = ("base", "rpc", "web")  # Odoo's default
 
 
@@ -47,11 +50,29 @@ def errors(inputs):
         ("stats_user", inputs.stats_user, stats_user_error(inputs.stats_user, version)),
         *(("db_names", name, database_error(name)) for name in inputs.db_names),
     ]
-    if (inputs.pgbouncer_host, inputs.pgbouncer_port) == (inputs.db_host, inputs.db_port):
+    if inputs.pgbouncer_port == inputs.db_port and _is_same_host(inputs):
         found.append(("pgbouncer_port", str(inputs.pgbouncer_port), "address"))
+    found.append(("gevent_port", *_bus_port_error(inputs)))
     return [
         Finding("critical", field, Reason(f"unwritable_{code}", {"text": text})) for field, text, code in found if code
     ]
+
+
+def _is_same_host(inputs):
+    """Return whether PgBouncer and PostgreSQL run on the same host, as far as their addresses show it."""
+    hosts = (inputs.db_host, inputs.pgbouncer_host)
+    return hosts[0] == hosts[1] or all(map(is_local, hosts)) or direct_address(inputs)[0] != inputs.db_host
+
+
+def _bus_port_error(inputs):
+    """Return a port that the gevent process or the bus cannot have, and why; None for none."""
+    port, http_port = bus_port(inputs), inputs.http_port
+    if port == _MOST_PORT + 1:
+        return str(port), "bus_port"
+    ports = [port] if inputs.bus == "service" else []
+    if inputs.workers:
+        ports.append(inputs.gevent_port)
+    return str(http_port), "http_port" if http_port in ports else None
 
 
 def files(inputs, proposal):
@@ -92,8 +113,8 @@ def settings(inputs, proposal):
         "stats_users": inputs.stats_user,
         "pool_mode": "transaction",
     }
-    sizes = {name: _value(proposal, name) for name in _SIZES}
-    values |= {name: size for name, size in sizes.items() if size not in (None, _SIZES[name])}
+    sizes = {name: _value(proposal, name) for name in SIZES}
+    values |= {name: size for name, size in sizes.items() if size not in (None, SIZES[name])}
     return {name: str(value) for name, value in values.items()}
 
 
@@ -147,6 +168,8 @@ def _odoo(inputs):
         f"db_host = {inputs.pgbouncer_host}",
         f"db_port = {inputs.pgbouncer_port}",
         f"db_user = {inputs.db_user}",
+        "; The planned PgBouncer has no TLS for its clients, and Odoo cannot connect if db_sslmode requires it.",
+        "db_sslmode = prefer",
     ]
     if inputs.bus == "alt":
         modules = [*_WIDE_MODULES, *(["queue_job"] if inputs.has_queue_job else []), "bus_alt_connection"]

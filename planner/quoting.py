@@ -8,7 +8,7 @@ _DATABASE = re.compile(r"[A-Za-z0-9_.*-]+")
 _WORD = re.compile(r"[\w@+=:,./-]+", re.ASCII)
 # PostgreSQL cuts names there (NAMEDATALEN).
 NAME_BYTES = 63
-# Before this minor version, a name in userlist.txt had at most so many bytes with its quotes doubled.
+# Before this minor version, a name in userlist.txt had at most NAME_BYTES with its quotes doubled.
 LONG_USERLIST_SINCE = 18
 
 
@@ -36,12 +36,15 @@ def command_word(text):
 
 
 def text_error(text):
-    """Return why a file cannot hold this text: "empty", "control" for a control character, or "blank" for blanks around
-    it, which pgbouncer.ini and odoo.conf lose; "literal" if odoo.conf takes it for no value. None if a file can."""
+    """Return why a file cannot hold this text: "empty", "control" for a control character, "surrogate" for a part of a
+    character, which UTF-8 cannot encode, or "blank" for blanks around it, which pgbouncer.ini and odoo.conf lose;
+    "literal" if odoo.conf reads it as unset. None if a file can."""
     if not text:
         return "empty"
     if any(ord(character) < ord(" ") or character == "\x7f" for character in text):
         return "control"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "surrogate"
     if text != text.strip():
         return "blank"
     return "literal" if text in ("None", "False", "false") else None

@@ -11,8 +11,6 @@ from . import plan_texts
 
 # Of a database's line in pgbouncer.ini.
 POSTGRES_SETTINGS = ("pool_mode", "pool_size")
-# Figures of a proposal that are settings of PgBouncer.
-SIZES = ("default_pool_size", "reserve_pool_size", "min_pool_size", "max_db_connections", "max_client_conn")
 
 
 class ConnectionPlan(models.Model):
@@ -47,7 +45,7 @@ class ConnectionPlan(models.Model):
                 servers.append(server | self._of_console(reading.answers))
         max_connections = endpoints._own_connection("current_setting('max_connections')")
         servers.append({"name": "PostgreSQL", "settings": {"max_connections": max_connections}})
-        names = ("db_host", "db_port", "db_maxconn")
+        names = ("db_host", "db_port")
         return [*servers, {"name": "Odoo", "settings": {name: str(config[name] or "") for name in names}}]
 
     @api.model
@@ -86,7 +84,8 @@ class ConnectionPlan(models.Model):
         """Yield what is proposed: the kind of server, the setting's name, its value, and why."""
         inputs, figures = self._inputs(), self.proposal["figures"]
         # The file leaves out what is PgBouncer's default, and the running one may differ from it.
-        settings = {name: str(figures[name]["value"]) for name in SIZES if figures[name]["value"] is not None}
+        sizes = {name: figures[name]["value"] for name in configuration.SIZES}
+        settings = {name: str(size) for name, size in sizes.items() if size is not None}
         for name, value in (settings | configuration.settings(inputs, sizing.propose(inputs))).items():
             yield "PgBouncer", name, value, figures.get(name, {}).get("why") or plan_texts.setting(self.env, name)
         figure = figures["postgres_pool_size"]

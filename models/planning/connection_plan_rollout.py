@@ -4,6 +4,11 @@ from shlex import join
 
 from odoo import api, fields, models
 
+from ...planner import statements
+
+FOLDER = "/etc/pgbouncer"
+BACKUP = "/etc/pgbouncer.backup"
+
 
 class ConnectionPlan(models.Model):
     _inherit = "connection.plan"
@@ -19,7 +24,8 @@ class ConnectionPlan(models.Model):
             plan.rollout = plan._rollout_steps() if plan.files else False
 
     def _rollout_steps(self):
-        steps = [*self._steps_of_files(), *self._steps_of_limits(), *self._steps_of_start()]
+        steps = [*self._steps_of_install(), *self._steps_of_files(), *self._steps_of_limits()]
+        steps += [*self._steps_of_max_connections(), *self._steps_of_start(), *self._steps_of_bus()]
         steps += [*self._steps_of_switch(), *self._steps_after()]
         names = ("name", "title", "text", "lines", "verify")
         return [dict(zip(names, step, strict=True)) for step in steps]
@@ -28,30 +34,51 @@ class ConnectionPlan(models.Model):
         words = ["psql", "-h", self.pgbouncer_host, "-p", str(self.pgbouncer_port), "-U", user, "-d", database]
         return join([*words, *(word for command in commands for word in ("-c", command))])
 
-    def _steps_of_files(self):
-        statements = [name for name in self.files if name.endswith(".sql")]
+    def _steps_of_install(self):
         yield (
             "install",
             self.env._("Install PgBouncer"),
             self.env._("On each host that will run it. Odoo is not affected."),
             "apt install pgbouncer",
-            self.env._("“pgbouncer --version” shows 1.%s or a later one.", self.version),
+            self.env._("“pgbouncer --version” shows 1.%s or a later version.", self.version),
         )
+        yield (
+            "backup",
+            self.env._("Back up PgBouncer's configuration"),
+            self.env._(
+                "On each host of PgBouncer. If a PgBouncer already runs there, the plan replaces its pgbouncer.ini and "
+                "its userlist.txt: add what other programs need from the old files to the new ones."
+            ),
+            f"test -e {BACKUP} || cp -a {FOLDER} {BACKUP}",
+            self.env._("%s has the files.", BACKUP),
+        )
+
+    def _steps_of_files(self):
         yield (
             "files",
             self.env._("Copy the files"),
             self.env._(
-                "Copy pgbouncer.ini to /etc/pgbouncer. Then run the statements as a superuser of PostgreSQL, on the "
-                "host of PgBouncer: the last of them writes userlist.txt. The files hold no passwords."
+                "Copy pgbouncer.ini to each host of PgBouncer. Then run the statements as a superuser of PostgreSQL, "
+                "on one host of PgBouncer: the last file writes userlist.txt. The files hold no passwords. psql "
+                "prompts for a password for the role “%s” if it has none.",
+                self.stats_user,
             ),
             "\n".join(
                 [
-                    "install -o postgres -g postgres -m 640 pgbouncer.ini /etc/pgbouncer/",
-                    *(f"sudo -u postgres psql -f {name}" for name in statements),
+                    f"install -o postgres -g postgres -m 640 pgbouncer.ini {FOLDER}/",
+                    *(statements.command(self._inputs(), name) for name in self.files if name.endswith(".sql")),
                 ]
             ),
-            self.env._("/etc/pgbouncer/userlist.txt has a line for each user, and only PgBouncer's user can read it."),
+            self.env._("%s has a line for each user, and only PgBouncer's user can read it.", statements.USERLIST),
         )
+        if self.pgbouncers > 1:
+            yield (
+                "userlist",
+                self.env._("Copy userlist.txt to the other hosts of PgBouncer"),
+                self.env._("All PgBouncers need the same file. Copy it to the other hosts, then install it there:"),
+                f"install -o postgres -g postgres -m 600 userlist.txt {FOLDER}/",
+                self.env._("“sha256sum %s” prints the same on each host.", statements.USERLIST),
+            )
 
     def _steps_of_limits(self):
         yield (
@@ -63,22 +90,42 @@ class ConnectionPlan(models.Model):
             ),
             "install -D -m 644 pgbouncer.service /etc/systemd/system/pgbouncer.service.d/limits.conf\n"
             "systemctl daemon-reload",
-            self.env._("“systemctl show -p LimitNOFILE pgbouncer” shows it."),
+            self.env._("“systemctl show -p LimitNOFILE pgbouncer” shows the limit."),
         )
-        if (value := self.proposal["figures"]["max_connections"]["value"]) and value != self.max_connections:
+
+    def _steps_of_max_connections(self):
+        value = self.proposal["figures"]["max_connections"]["value"]
+        if not value or value == self.max_connections:
+            return
+        lines = f"ALTER SYSTEM SET max_connections = {value};"
+        verify = self.env._("“SHOW max_connections” shows %s after the restart.", value)
+        if self.has_replica:
             yield (
-                "max_connections",
-                self.env._("Change max_connections"),
-                self.env._("PostgreSQL must be restarted for this, which ends all connections: choose a quiet time."),
-                f"ALTER SYSTEM SET max_connections = {value};",
-                self.env._("“SHOW max_connections” shows it after the restart."),
+                "standby",
+                self.env._("Change max_connections of the replica"),
+                self.env._(
+                    "A standby cannot run with a lower max_connections than its primary: it stops replaying. Run this "
+                    "on each standby and restart it before the primary."
+                ),
+                lines,
+                verify,
             )
+        yield (
+            "max_connections",
+            self.env._("Change max_connections"),
+            self.env._("PostgreSQL must be restarted for this, which ends all connections: choose a quiet time."),
+            lines,
+            verify,
+        )
 
     def _steps_of_start(self):
         yield (
             "start",
             self.env._("Start PgBouncer beside the running Odoo"),
-            self.env._("Odoo still connects to PostgreSQL directly."),
+            self.env._(
+                "The clients of a PgBouncer that already runs lose their connections: choose a quiet time. An Odoo "
+                "that connects to PostgreSQL directly is not affected."
+            ),
             "systemctl restart pgbouncer",
             self.env._("The log has no line with WARNING, ERROR or FATAL: “journalctl -u pgbouncer”."),
         )
@@ -96,18 +143,38 @@ class ConnectionPlan(models.Model):
             self.env._("The first one prints 1. In SHOW DATABASES, postgres has the pool_mode session."),
         )
 
-    def _steps_of_switch(self):
-        if {"odoo-bus.service", "nginx.conf"} & set(self.files):
+    def _steps_of_bus(self):
+        if self.bus == "alt":
+            yield (
+                "module",
+                self.env._("Install bus_alt_connection"),
+                self.env._(
+                    "Copy the OCA's module bus_alt_connection to a directory of addons_path, on each Odoo server. "
+                    "server_wide_modules in odoo.conf loads it: do not install it in a database."
+                ),
+                "",
+                self.env._("Each server has the module. It has no effect before odoo.conf changes."),
+            )
+        if "odoo-bus.service" in self.files:
+            yield (
+                "bus",
+                self.env._("Start the bus service"),
+                self.env._("On each Odoo server. Adapt the user and the paths in odoo-bus.service if yours differ."),
+                "install -m 644 odoo-bus.service /etc/systemd/system/\n"
+                "systemctl daemon-reload\n"
+                "systemctl enable --now odoo-bus",
+                self.env._("“systemctl status odoo-bus” shows that the service is active."),
+            )
+        if "nginx.conf" in self.files:
             yield (
                 "websocket",
-                self.env._("Prepare the bus"),
-                self.env._(
-                    "Check that the reverse proxy passes /websocket to the process in nginx.conf. If there is an "
-                    "odoo-bus.service among the files, install and start it first."
-                ),
+                self.env._("Prepare the reverse proxy"),
+                self.env._("Put the location of nginx.conf into nginx's server block for Odoo, then reload nginx."),
                 "nginx -t && systemctl reload nginx",
                 self.env._("In a browser, a page of Odoo opens /websocket with status 101."),
             )
+
+    def _steps_of_switch(self):
         yield (
             "switch",
             self.env._("Switch db_host and db_port"),
@@ -143,11 +210,12 @@ class ConnectionPlan(models.Model):
         )
         yield (
             "back",
-            self.env._("The way back"),
+            self.env._("Roll back"),
             self.env._(
-                "At any step: restore the odoo.conf that you kept, and restart Odoo. It then connects to PostgreSQL "
-                "directly, as before. PgBouncer can keep running: without clients it closes its servers."
+                "At any step: restore the odoo.conf that you kept and restart Odoo, which then connects as before. If a "
+                "PgBouncer ran before, restore its files on each host and restart it. Otherwise it can keep running: "
+                "without clients it closes its servers."
             ),
-            "systemctl restart odoo",
-            self.env._("SHOW CLIENTS lists no client of Odoo any more."),
+            f"cp -aT {BACKUP} {FOLDER} && systemctl restart pgbouncer\nsystemctl restart odoo",
+            self.env._("SHOW CLIENTS lists no client of Odoo, or the same ones as before."),
         )

@@ -1,5 +1,6 @@
 """Servers that run with the files of a plan, as they are. Only the paths are others."""
 
+import contextlib
 import os
 import pty
 import re
@@ -13,58 +14,52 @@ from contextlib import closing
 import psycopg2
 
 from broken import Service, paste_location
-from planner import configuration
+from planner import configuration, quoting, statements
 from servers import LOCALHOST, Odoo, PgBouncer, ServerError, free_port
 from sites import Site
 
-# How long to wait for what psql shows.
-TERMINAL_SECONDS = 20
+# Of the user in stats_users.
+PASSWORD = 'pass\'word "of" 100% ü'
+# How long a command in a terminal may take.
+TERMINAL_SECONDS = 60
 
 
-class Terminal:
-    """psql in a terminal of its own, as a superuser."""
-
-    def __init__(self, server):
-        self.fd, terminal = pty.openpty()
-        command = ["setsid", "--ctty", "psql", "--no-psqlrc", "--username=postgres", "postgres"]
-        environment = {"PGHOST": LOCALHOST, "PGPORT": str(server.port), "PGPASSWORD": server.password}
-        environment |= {"PAGER": "cat", "TERM": "dumb", "LC_ALL": "C.UTF-8", "PSQL_HISTORY": "/dev/null"}
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
-        self.psql = subprocess.Popen(command, env=os.environ | environment, **streams, **server.identity)
-        os.close(terminal)
-        self.shown = b""
-
-    def type_after(self, prompt, text):
-        """Type a text when psql has shown a prompt, after what was typed before.
-
-        :raise ServerError: it does not show it, or shows an error
-        """
-        start, deadline = len(self.shown), time.monotonic() + TERMINAL_SECONDS
-        while prompt not in self.shown[start:].decode(errors="replace"):
-            if select.select([self.fd], [], [], 1)[0]:
-                self.shown += os.read(self.fd, 65536)
-            if time.monotonic() > deadline or b"ERROR" in self.shown or b"invalid command" in self.shown:
-                raise ServerError(f"psql showed:\n{self.shown.decode(errors='replace')}")
-        os.write(self.fd, text.encode())
-
-    def close(self):
-        os.close(self.fd)
-        self.psql.wait(TERMINAL_SECONDS)
+def minor(version):
+    return int(version.partition(".")[2])
 
 
-def paste(text, server, password):
-    """Paste statements into psql.
+def remove_statements(pair, inputs):
+    """Remove what the files for psql have created."""
+    for name in ("postgres", *inputs.db_names):
+        pair.postgresql.execute(f"DROP SCHEMA IF EXISTS {statements.SCHEMA} CASCADE", dbname=name)
+    for name in (inputs.stats_user, *([statements.AUTH_USER] if inputs.auth == "auth_query" else [])):
+        pair.postgresql.execute(f"DROP ROLE IF EXISTS {quoting.identifier(name)}")
 
-    :param str password: the answer if it prompts. Before it does, it drops what was typed.
+
+def run_in_terminal(command, password, environment, identity):
+    """Run a shell command in a terminal of its own, and answer its prompts with a password.
+
+    :return: what the terminal has shown, and how many prompts were answered
+    :raise ServerError: the command failed
     """
-    with closing(Terminal(server)) as terminal:
-        terminal.type_after("=# ", text)
-        if '\\password "' in text:
-            terminal.type_after("Enter new password", f"{password}\n")
-            terminal.type_after("Enter it again", f"{password}\n")
-            terminal.type_after("=# ", "")
-        terminal.type_after("", "\\echo END\n")
-        terminal.type_after("\nEND", "")
+    fd, terminal = pty.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    words = ["setsid", "--ctty", "sh", "-c", command]
+    process = subprocess.Popen(words, env=os.environ | environment, **streams, **identity)
+    os.close(terminal)
+    shown, answered, deadline = b"", 0, time.monotonic() + TERMINAL_SECONDS
+    with contextlib.suppress(OSError):  # at the end of the last process in the terminal
+        while time.monotonic() < deadline:
+            if select.select([fd], [], [], 1)[0]:
+                shown += os.read(fd, 65536)
+            if len(re.findall(rb"Enter new password|Enter it again", shown)) > answered:
+                answered += 1
+                os.write(fd, f"{password}\n".encode())
+    os.close(fd)
+    text = shown.decode(errors="replace")
+    if process.wait(TERMINAL_SECONDS):
+        raise ServerError(f"{command} showed:\n{text}")
+    return text, answered
 
 
 class PlannedPgBouncer(PgBouncer):
@@ -76,7 +71,8 @@ class PlannedPgBouncer(PgBouncer):
     def __init__(self, folder, inputs, texts, postgresql, passwords, suite):
         super().__init__(folder, inputs.pgbouncer_port, postgresql, passwords, suite=suite)
         self.inputs, self.texts = inputs, texts
-        self.write("userlist.txt", "")  # as Debian's package does
+        # Debian's package creates it. Another user may have changed its mode.
+        self.write("userlist.txt", "").chmod(0o644)
 
     def moved(self, text):
         """Return a text with the paths of this server."""
@@ -88,14 +84,30 @@ class PlannedPgBouncer(PgBouncer):
             text = text.replace(path, str(folder))
         return text
 
-    def paste_statements(self, password):
-        """Paste the files for psql.
+    def run_statements(self, password):
+        """Run the files for psql as their first lines show it, also if they ran before.
 
         :param str password: for the user in stats_users
+        :return: what the terminal has shown, and how many prompts were answered
         """
-        for name in ("roles.sql", "auth_query.sql", "userlist.sql"):
-            if text := self.texts.get(name):
-                paste(self.moved(text), self.postgresql, password)
+        results = [
+            self.run_file(name, password)
+            for name in ("roles.sql", "auth_query.sql", "userlist.sql")
+            if name in self.texts
+        ]
+        return "".join(shown for shown, _count in results), sum(count for _shown, count in results)
+
+    def run_file(self, name, password=""):
+        """Run a file for psql in a terminal. See `run_in_terminal`."""
+        text = self.moved(self.texts[name])
+        command = text.partition("\n")[0].removeprefix("-- On the host of PgBouncer: ")
+        assert command == statements.command(self.inputs, name)
+        path = self.write(name, text)
+        # This cluster has no unix socket, and the process runs as PgBouncer's user anyway.
+        command = command.replace("sudo -u postgres ", "").replace(f"-h {shlex.quote(self.inputs.db_host)} ", "")
+        command = command.replace(f"< {name}", f"< {shlex.quote(str(path))}")
+        environment = {"PGHOST": LOCALHOST, "PGPASSWORD": self.postgresql.password, "LC_ALL": "C.UTF-8"}
+        return run_in_terminal(command, password, environment, self.postgresql.identity)
 
     @property
     def limit(self):
@@ -154,7 +166,7 @@ class PlannedSite(Site):
             self.passwords,
             self.topology.suite,
         )
-        server.paste_statements(self.password)
+        server.run_statements(self.password)
         self.pgbouncer = self.add(server)
 
     def start_odoos(self):

@@ -1,28 +1,17 @@
-"""The files of a plan, pasted as they are: PgBouncer starts with them and logs no warning, its users can log in, and an
-Odoo behind it serves pages and receives notifications.
-
-Odoo with each version of PgBouncer and each variant of the bus is marked as `long`.
-"""
+"""The files of a plan, as they are: PgBouncer starts with them and logs no warning, and its users can log in."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
 
 import psycopg2
 import pytest
-import requests
 
-from planned import PlannedPgBouncer, PlannedSite
-from planner import configuration, quoting, sizing, statements
-from planner.inputs import BUS, Figure, Inputs, Proposal, Reason
+from planned import PASSWORD, PlannedPgBouncer, minor, remove_statements
+from planner import configuration, quoting, statements
+from planner.inputs import Figure, Inputs, Proposal, Reason
 from servers import LOCALHOST, VERSIONS, PgBouncer, ServerError, free_port
-from topology import LIVE, Topology
-from users import ATTEMPTS
 
-# How many sites exist at the same time.
-AT_ONCE = 3
-PASSWORD = 'pass\'word "of" 100% ü'
 ROLE = "o'd\"o 100% é=日"
 STATS_USER = "mon'itor\"%é"
 FIGURES = {
@@ -47,10 +36,6 @@ def propose(**values):
     return Proposal({name: Figure(value, Reason("", {})) for name, value in figures.items()}, {}, {}, {}, [])
 
 
-def minor(version):
-    return int(version.partition(".")[2])
-
-
 @pytest.fixture(scope="module")
 def roles(pair):
     """The role of an Odoo, and databases that it owns, in which the files of a plan leave nothing."""
@@ -67,20 +52,15 @@ def roles(pair):
     execute(f"REVOKE ALL ON DATABASE postgres FROM {role}", f"DROP ROLE {role}")
 
 
-def remove_statements(pair, inputs):
-    """Remove what the files for psql have created."""
-    for name in ("postgres", *inputs.db_names):
-        pair.postgresql.execute("DROP SCHEMA IF EXISTS pgbouncer CASCADE", dbname=name)
-    for name in (inputs.stats_user, *([statements.AUTH_USER] if inputs.auth == "auth_query" else [])):
-        pair.postgresql.execute(f"DROP ROLE IF EXISTS {quoting.identifier(name)}")
-
-
 @pytest.fixture
 def new_planned(pair, folder):
-    """A function that starts a PgBouncer with the files of a plan."""
+    """A function that starts a PgBouncer with the files of a plan.
+
+    :param bool is_first: whether the files for psql run on it
+    """
     started = []
 
-    def new(version, figures=None, **values):
+    def new(version, figures=None, is_first=True, **values):
         values = {"db_port": pair.postgresql.port, "pgbouncer_port": free_port(), "stats_user": STATS_USER} | values
         inputs = Inputs(version=minor(version), **values)
         texts = configuration.files(inputs, propose(**figures or {}))
@@ -90,7 +70,8 @@ def new_planned(pair, folder):
         except ServerError as error:
             pytest.skip(str(error))
         started.append(server)
-        server.paste_statements(PASSWORD)
+        if is_first:
+            server.run_statements(PASSWORD)
         return server.start()
 
     yield new
@@ -146,6 +127,84 @@ def test_secrets(pair, roles, new_planned):
     userlist = server.folder / "userlist.txt"
     assert "SCRAM-SHA-256$" in userlist.read_text()
     assert userlist.stat().st_mode & 0o077 == 0
+    [password] = re.findall('"pgbouncer_auth" "(.*)"', userlist.read_text())
+    assert password not in pair.postgresql.log.read_text()
+
+
+def end_auth_connections(pair):
+    """Make each PgBouncer log in to PostgreSQL again for its next auth_query."""
+    pair.postgresql.execute(
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{statements.AUTH_USER}'"
+    )
+
+
+def test_second_run(pair, roles, new_planned):
+    """PgBouncers that have the file of the first one, and the first one itself, can log in after any other run."""
+    values = {"db_user": ROLE, "auth": "auth_query"}
+    first = new_planned("1.24", **values)
+    text = (first.folder / "userlist.txt").read_text()
+    shown, prompts = first.run_statements("another password")
+    assert (prompts, "Copy userlist.txt" in shown) == (0, False)
+    assert (first.folder / "userlist.txt").read_text() == text
+    second = new_planned("1.18", is_first=False, **values)
+    shown, _prompts = second.run_statements("another password")
+    assert "Copy userlist.txt from the host that has it" in shown
+    assert (second.folder / "userlist.txt").read_text() == ""
+    second.write("userlist.txt", text)
+    second.reload()
+    for _login in range(2):
+        for server in (first, second):
+            assert login(server, "postgres") == (ROLE, "postgres")
+        end_auth_connections(pair)
+    assert second.show_config(PASSWORD)
+
+
+def test_lost_password(pair, roles, new_planned):
+    """What the file says if no host has the password any more."""
+    server = new_planned("1.24", db_user=ROLE, auth="auth_query")
+    server.write("userlist.txt", "")
+    shown, _prompts = server.run_file("userlist.sql")
+    [statement] = re.findall(r"If none has: (.*),", shown)
+    pair.postgresql.execute(statement)
+    server.run_file("userlist.sql")
+    server.kill()
+    server.start()
+    assert login(server, "postgres") == (ROLE, "postgres")
+
+
+def test_existing_role(pair, roles, new_planned):
+    """A role that has a password keeps it."""
+    execute, query = pair.postgresql.execute, "SELECT rolpassword FROM pg_authid WHERE rolname = 'existing'"
+    execute("CREATE ROLE existing LOGIN PASSWORD 'its own'")
+    before = execute(query)
+    server = new_planned("1.24", db_user=ROLE, stats_user="existing")
+    assert execute(query) == before
+    assert server.show_config("its own")
+
+
+@pytest.mark.parametrize("version", ["1.18", "1.24"])
+def test_existing_function(pair, roles, new_planned, version):
+    """The function of a common recipe stays, and so does who may call it."""
+    recipe = (
+        "CREATE SCHEMA pgbouncer",
+        "CREATE FUNCTION pgbouncer.user_lookup(IN i_username text, OUT uname text, OUT phash text) RETURNS record"
+        " LANGUAGE sql SECURITY DEFINER AS 'SELECT usename, passwd FROM pg_shadow WHERE usename = i_username'",
+        "ALTER SCHEMA pgbouncer OWNER TO odoo",
+    )
+    seen = "SELECT nspowner::regrole::text, proname::text, prosrc FROM pg_proc p JOIN pg_namespace n"
+    seen += " ON n.oid = pronamespace WHERE nspname = 'pgbouncer'"
+    for name in ("postgres", "bakery"):
+        pair.postgresql.execute(*recipe, dbname=name)
+    try:
+        before = pair.postgresql.execute(seen, dbname="bakery")
+        assert len(before) == 1
+        server = new_planned(version, db_user=ROLE, auth="auth_query", db_names=("bakery",))
+        for name in ("postgres", "bakery"):
+            assert login(server, name) == (ROLE, name)
+            assert pair.postgresql.execute(seen, dbname=name) == before
+    finally:
+        for name in ("postgres", "bakery"):
+            pair.postgresql.execute("DROP SCHEMA pgbouncer CASCADE", dbname=name)
 
 
 @pytest.mark.parametrize("version", ["1.15", "1.26"])
@@ -203,89 +262,3 @@ def test_unreadable_names(pair, folder, version):
         finally:
             server.kill()
         assert quoting.database_error(name)
-
-
-def plan_of(version, **values):
-    """Return a function for `PlannedSite`."""
-
-    def plan(db_port, pgbouncer_port, gevent_port):
-        ports = {"db_port": db_port, "pgbouncer_port": pgbouncer_port, "gevent_port": gevent_port}
-        stats_user = f"monitor_{version}_{values.get('bus')}"
-        inputs = Inputs(version=minor(version), workers=2, max_cron_threads=1, http_port=free_port(), **ports)
-        inputs = replace(inputs, stats_user=stats_user, **values)
-        assert sizing.errors(inputs) == []
-        return inputs, sizing.propose(inputs)
-
-    return plan
-
-
-@dataclass(frozen=True, eq=False)
-class Case(Topology):
-    """A site with the files of a plan."""
-
-    plan: object = None
-
-    @classmethod
-    def of(cls, version, bus, **values):
-        name = f"plan {version} {bus}"
-        verdict = "session" if bus == "session" else "direct"
-        plan = plan_of(version, bus=bus, **values)
-        return cls(name, LIVE, LIVE, verdict, "session", suite=VERSIONS[version], plan=plan)
-
-
-def see(case, pair, template):
-    """Return what is seen of a site: the status of pages, the checks, the delays of a chat message and of a job, the
-    settings that are not as promised, the warnings, and whether there are enough file descriptors."""
-    site = PlannedSite(case, pair, template, PASSWORD)
-    try:
-        site.start()
-        pages = [requests.get(f"{site.url}{path}", timeout=30).status_code for path in ("/web/login", "/web/health")]
-        for _attempt in range(ATTEMPTS):  # on a slow machine, cron workers may still be starting
-            checks = site.page.check()
-            if all(check["level"] == "ok" for check in checks.values()):
-                break
-        delays = site.users.chat_delay(True), site.users.job_delay(True)
-        config = site.pgbouncer.show_config(PASSWORD)
-        promised = configuration.settings(site.inputs, site.proposal)
-        wrong = {
-            name: (value, config[name][0])
-            for name, value in promised.items()
-            if config[name][0] != site.pgbouncer.moved(value)
-        }
-        server = site.pgbouncer
-        is_enough = int(server.limit) >= server.expected_descriptors()
-        return pages, checks, delays, wrong, server.warnings(), is_enough
-    finally:
-        site.stop()
-        if hasattr(site, "inputs"):
-            remove_statements(pair, site.inputs)
-
-
-QUICK = [Case.of("1.15", "session"), Case.of("1.26", "alt"), Case.of("1.24", "service", auth="auth_query")]
-NAMES = {case.name for case in QUICK}
-LONG = [case for version in VERSIONS for bus in BUS for case in [Case.of(version, bus)] if case.name not in NAMES]
-
-
-@pytest.fixture(scope="module")
-def seen(request, pair, installed):
-    items = [item for item in request.session.items if item.originalname == "test_odoo"]
-    cases = [item.callspec.params["case"] for item in items]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {case: pool.submit(see, case, pair, installed) for case in cases}
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=pytest.mark.long if case in LONG else (), id=case.name) for case in QUICK + LONG],
-)
-def test_odoo(seen, case):
-    pages, checks, delays, wrong, warnings, is_enough = seen[case].result()
-    assert pages == [200, 200]
-    for name in ("bus", "cron"):
-        assert (checks[name]["verdict"], checks[name]["level"]) == (getattr(case, name), "ok"), checks[name]["summary"]
-    assert None not in delays
-    assert wrong == {}
-    # The addon asks versions before 1.19 for what only later ones have.
-    assert [line for line in warnings if "invalid command 'SHOW STATE'" not in line] == []
-    assert is_enough

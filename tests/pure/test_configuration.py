@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from plans import CLASSIC, many_plans
 
-from planner import bus_lines, configuration, sizing
+from planner import bus_lines, configuration, sizing, statements
 from planner.inputs import Inputs, Other
 from planner.statements import AUTH_USER
 
@@ -72,11 +72,31 @@ def test_names_of_files():
 
 
 def test_no_password_is_in_a_file():
-    """Only statements that set one, and the name of a setting that holds a random one."""
+    """Not even a random one: the files are always the same, and name passwords only in these words."""
     for auth in ("userlist", "auth_query"):
-        for name, text in files(auth=auth, bus="service", has_queue_job=True).items():
-            assert name.endswith(".sql") or "password" not in text
-            assert "SCRAM-SHA-256$" not in text.replace("'SCRAM-SHA-256$%'", "")
+        texts = files(auth=auth, bus="service", has_queue_job=True)
+        assert texts == files(auth=auth, bus="service", has_queue_job=True)
+        words = {word for text in texts.values() for word in re.findall(r"\bPASSWORD\s+(\S+)", text)}
+        assert words <= {"%L',", "NULL,"}
+        secrets = [secret for text in texts.values() for secret in re.findall(r'SCRAM-SHA-256\$[^%]|md5[0-9a-f]', text)]
+        assert secrets == []
+        assert all("_password" not in text for text in texts.values())
+
+
+def test_how_statements_are_run():
+    """As the user of PgBouncer, and as a superuser of the PostgreSQL that is planned."""
+    for host, words in (
+        ("127.0.0.1", "-p 5433"),
+        ("localhost", "-p 5433"),
+        ("/run/it's", "-h '/run/it'\"'\"'s' -p 5433"),
+        ("db.example.com", "-h db.example.com -p 5433"),
+    ):
+        values = {"db_host": host, "db_port": 5433}
+        command = statements.command(replace(PLAN, **values), "roles.sql")
+        assert command == f"sudo -u postgres psql -X -v ON_ERROR_STOP=1 {words} -U postgres -d postgres < roles.sql"
+        for name, text in files(**values, auth="auth_query").items():
+            if name.endswith(".sql"):
+                assert text.startswith(f"-- On the host of PgBouncer: {command.replace('roles.sql', name)}\n")
 
 
 def test_what_is_a_default_is_left_out():
@@ -110,6 +130,14 @@ def test_secrets_that_are_written():
     for auth, names in (("userlist", "'odoo_monitor', 'odoo'"), ("auth_query", "'odoo_monitor'")):
         text = files(auth=auth)["userlist.sql"]
         assert re.findall(r"rolname IN \((.*?)\)", text) == ["'odoo_monitor', 'odoo'", names]
+
+
+def test_a_second_run_keeps_the_password_of_auth_query():
+    """It stops where userlist.txt does not have it: see the tests with servers."""
+    text = files(auth="auth_query")["userlist.sql"]
+    assert "\\if :is_elsewhere" in text
+    assert text.count("\\if") == text.count("\\endif")
+    assert "\\if" not in files()["userlist.sql"]
 
 
 def test_auth_query_by_version():
@@ -148,6 +176,10 @@ def test_direct_address():
     ):
         inputs = replace(PLAN, db_host=db_host, pgbouncer_host=pgbouncer_host, db_port=5433)
         assert configuration.direct_address(inputs) == (direct, 5433)
+        parser = RawConfigParser()
+        parser.read_string(configuration.files(replace(inputs, has_queue_job=True), sizing.propose(inputs))["odoo.conf"])
+        assert dict(parser["queue_job"]) == {"jobrunner_db_host": direct, "jobrunner_db_port": "5433"}
+        assert "jobrunner" not in configuration.files(inputs, sizing.propose(inputs))["odoo.conf"]
 
 
 def test_odoo():
@@ -157,6 +189,7 @@ def test_odoo():
         "db_host": "/run/a b",
         "db_port": "6432",
         "db_user": "50% #;=é",
+        "db_sslmode": "prefer",
         "server_wide_modules": "base,rpc,web,queue_job,bus_alt_connection",
         "imdispatcher_db_host": "127.0.0.1",
         "imdispatcher_db_port": "5432",
@@ -164,7 +197,7 @@ def test_odoo():
     assert dict(parser["queue_job"]) == {"jobrunner_db_host": "127.0.0.1", "jobrunner_db_port": "5432"}
     parser = RawConfigParser()
     parser.read_string(files()["odoo.conf"])
-    assert list(parser["options"]) == ["db_host", "db_port", "db_user"]
+    assert list(parser["options"]) == ["db_host", "db_port", "db_user", "db_sslmode"]
     assert parser.sections() == ["options"]
 
 
@@ -193,7 +226,7 @@ def test_limit_of_file_descriptors():
 def test_names_are_quoted_in_statements():
     texts = files(db_user="o'd\"o", stats_user="m'o\"n")
     assert "rolname IN ('m''o\"n', 'o''d\"o')" in texts["userlist.sql"]
-    assert texts["roles.sql"].endswith('\n\\password "m\'o""n"\n')
+    assert texts["roles.sql"].endswith('\n\\if :is_new \\password "m\'o""n" \\endif\n')
     assert "Add the roles of other programs" not in texts["userlist.sql"]
     others = (Other("psql", 1, is_pooled=True),)
     assert "Add the roles of other programs" in files(others=others)["userlist.sql"]
@@ -225,13 +258,56 @@ def test_hosts_are_quoted():
         ("db_names", ("",), "characters"),
         ("db_names", ("pgbouncer",), "console"),
         ("db_names", ("x" * 64,), "long"),
+        ("db_user", "\ud800", "surrogate"),
+        ("stats_user", "a\udfff", "surrogate"),
+        ("db_host", "\udbff", "surrogate"),
+        ("pgbouncer_host", "\udc00", "surrogate"),
+        ("db_names", ("\ud800",), "characters"),
         ("pgbouncer_port", 5432, "address"),
+        ("gevent_port", 8069, "http_port"),
     ],
 )
 def test_what_cannot_be_written(field, value, code):
     assert errors(**{field: value}) == [(field, code)]
     with pytest.raises(ValueError, match=f"unwritable_{code}"):
         files(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("db_host", "pgbouncer_host", "is_same"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("/var/run/postgresql", "127.0.0.1", True),
+        ("127.0.0.1", "localhost", True),
+        ("127.0.0.1", "db.example.com", True),
+        ("/var/run/postgresql", "192.0.2.1", True),
+        ("db.example.com", "db.example.com", True),
+        ("db.example.com", "127.0.0.1", False),
+        ("db.example.com", "pool.example.com", False),
+    ],
+)
+def test_a_port_serves_one_of_both_on_a_host(db_host, pgbouncer_host, is_same):
+    """PgBouncer listens on all addresses for other hosts, and PostgreSQL runs on its host if its address is local."""
+    hosts = {"db_host": db_host, "pgbouncer_host": pgbouncer_host}
+    assert errors(**hosts, pgbouncer_port=5432) == ([("pgbouncer_port", "address")] if is_same else [])
+    assert errors(**hosts) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"gevent_port": 65535}, None),
+        ({"gevent_port": 65535, "bus": "service"}, "bus_port"),
+        ({"gevent_port": 8073, "http_port": 8073}, "http_port"),
+        ({"gevent_port": 8073, "http_port": 8073, "workers": 0}, None),  # it has no gevent process
+        ({"gevent_port": 8073, "http_port": 8073, "workers": 0, "bus": "service"}, None),
+        ({"http_port": 8073}, None),
+        ({"http_port": 8073, "bus": "service"}, "http_port"),
+        ({"http_port": 8073, "bus": "service", "workers": 0}, "http_port"),
+    ],
+)
+def test_the_port_of_the_bus(values, code):
+    assert errors(**values) == ([("gevent_port", code)] if code else [])
 
 
 def test_what_can_be_written():
