@@ -36,3 +36,4 @@ from .planning import test_connection_plan
 from .planning import test_compare
 from .planning import test_plan_texts
 from .planning import test_planner_tours
+from .planning import test_rollout

@@ -212,9 +212,9 @@ class ConnectionPlan(models.Model):
             "back",
             self.env._("Roll back"),
             self.env._(
-                "At any step: restore the odoo.conf that you kept and restart Odoo, which then connects as before. If a "
-                "PgBouncer ran before, restore its files on each host and restart it. Otherwise it can keep running: "
-                "without clients it closes its servers."
+                "At any step: restore the odoo.conf that you kept and restart Odoo, which then connects as before. If "
+                "a PgBouncer ran before, restore its files on each host and restart it. Otherwise PgBouncer can keep "
+                "running: without clients it closes its servers."
             ),
             f"cp -aT {BACKUP} {FOLDER} && systemctl restart pgbouncer\nsystemctl restart odoo",
             self.env._("SHOW CLIENTS lists no client of Odoo, or the same ones as before."),

@@ -78,7 +78,7 @@ def test_no_password_is_in_a_file():
         assert texts == files(auth=auth, bus="service", has_queue_job=True)
         words = {word for text in texts.values() for word in re.findall(r"\bPASSWORD\s+(\S+)", text)}
         assert words <= {"%L',", "NULL,"}
-        secrets = [secret for text in texts.values() for secret in re.findall(r'SCRAM-SHA-256\$[^%]|md5[0-9a-f]', text)]
+        secrets = [secret for text in texts.values() for secret in re.findall(r"SCRAM-SHA-256\$[^%]|md5[0-9a-f]", text)]
         assert secrets == []
         assert all("_password" not in text for text in texts.values())
 
@@ -177,7 +177,8 @@ def test_direct_address():
         inputs = replace(PLAN, db_host=db_host, pgbouncer_host=pgbouncer_host, db_port=5433)
         assert configuration.direct_address(inputs) == (direct, 5433)
         parser = RawConfigParser()
-        parser.read_string(configuration.files(replace(inputs, has_queue_job=True), sizing.propose(inputs))["odoo.conf"])
+        queued = replace(inputs, has_queue_job=True)
+        parser.read_string(configuration.files(queued, sizing.propose(queued))["odoo.conf"])
         assert dict(parser["queue_job"]) == {"jobrunner_db_host": direct, "jobrunner_db_port": "5433"}
         assert "jobrunner" not in configuration.files(inputs, sizing.propose(inputs))["odoo.conf"]
 
