@@ -10,7 +10,8 @@ ALWAYS = "install backup files limits start check switch restart listen watch ba
 class TestRollout(TransactionCase):
     def steps(self, **values):
         """Return the steps of a plan, by name, in their order."""
-        plan = self.env["connection.plan"].create(CLASSIC | {"workers": 0, "other_ids": [], "max_connections": 1000} | values)
+        defaults = CLASSIC | {"workers": 0, "other_ids": [], "max_connections": 1000}
+        plan = self.env["connection.plan"].create(defaults | values)
         self.assertFalse(plan.error)
         for step in plan.rollout:
             self.assertTrue(step["title"] and step["text"] and step["verify"], step["name"])
