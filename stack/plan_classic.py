@@ -160,7 +160,7 @@ class ClassicCase:
         texts = configuration.files(self.inputs, self.proposal)
         servers = (self.postgresql, self.passwords, VERSIONS["1.24"])
         pgbouncer = PlannedPgBouncer(self.folder / "pgbouncer", self.inputs, texts, *servers)
-        pgbouncer.paste_statements(self.passwords[PgBouncer.stats])
+        pgbouncer.run_statements(self.passwords[PgBouncer.stats])
         parser = RawConfigParser()
         parser.read_string(texts["odoo.conf"])
         try:
