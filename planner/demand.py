@@ -14,6 +14,7 @@ The reasons of components, with their figures. ``expected`` and ``ceiling`` are 
 - ``http``, ``cron``, ``gevent``, ``bus``: servers, processes (of a server), per_process (expected), pool (the ceiling
   of a process), listeners (of a process), expected, ceiling. ``bus`` is the dispatcher's listener of
   bus_alt_connection, apart from the pool of its process
+- ``cron_with_replica``: as ``cron``, which reads there whether the registry has changed
 - ``threaded``: these, and requests, databases, max_cron_threads
 - ``replica_http``, ``replica_cron``, ``replica_gevent``, ``replica_threaded``: as without ``replica_``
 - ``queue_job``: servers, databases, expected, ceiling
@@ -99,7 +100,7 @@ def servers(inputs):
     """Return the servers that all pools of a database need together, and the code of its reason, see `sizing`.
 
     By history: the peak, or the mean by Little's law (transactions per second x seconds per transaction) at
-    BUSY_PERCENT. By cores: so many do not slow PostgreSQL down. The larger one, but no more than `transactions`.
+    BUSY_PERCENT. By cores: more would slow PostgreSQL down. The larger one, but no more than `transactions`.
 
     :param Inputs inputs: without errors
     """
@@ -124,7 +125,8 @@ def _cron(inputs):
     and one more where the job checks whether the registry has changed (``_callback``), on the replica if there is one.
     With several databases it closes those of one before it goes to the next (``WorkerCron.process_work``)."""
     count, expected = inputs.max_cron_threads, 1 + JOB_CONNECTIONS + (not inputs.has_replica)
-    return _processes(inputs, "cron", count, expected, inputs.db_maxconn, listeners=1)
+    reason = "cron_with_replica" if inputs.has_replica else "cron"
+    return _processes(inputs, "cron", count, expected, inputs.db_maxconn, listeners=1, reason=reason)
 
 
 def _threaded(inputs):
