@@ -28,6 +28,10 @@ DEMAND = {
         "Servers (%(servers)s) x cron workers (%(processes)s) x %(per_process)s: to listen, to lock the job, and to "
         "run it. Each worker may open db_maxconn (%(pool)s)."
     ),
+    "cron_with_replica": _lt(
+        "%(servers)s servers x %(processes)s cron workers x %(per_process)s connections: to listen, to lock the job, "
+        "and to run it. Each worker may open db_maxconn = %(pool)s."
+    ),
     "gevent": _lt(
         "Servers (%(servers)s) x connections (%(per_process)s), of which listen: %(listeners)s. The process may open "
         "%(pool)s."
@@ -110,6 +114,10 @@ FIGURES = {
         "Listeners (%(listeners)s), each of which keeps a server, + NOTIFYs and health checks at the same time "
         "(%(at_once)s) + LISTEN checks (%(checks)s)."
     ),
+    "postgres_pool_shared": _lt(
+        "%(listeners)s listeners of %(servers)s servers, which a PgBouncer serves while another one is down. Each "
+        "keeps a server. + NOTIFYs and health checks at the same time (%(at_once)s) + LISTEN checks (%(checks)s)."
+    ),
     "clients": _lt(
         "The most that Odoo may open through PgBouncer (%(odoo)s) + other programs (%(others)s) + LISTEN checks "
         "(%(checks)s) + consoles (%(consoles)s)."
@@ -180,6 +188,10 @@ FINDINGS = {
     "db_maxconn_high": _lt(
         "db_maxconn is per process, and %(value)s is more than a process uses. With db_maxconn = %(enough)s, at most "
         "%(ceiling)s connections can be opened without PgBouncer."
+    ),
+    "databases_open": _lt(
+        "Databases (%(databases)s) are planned for. The line * also serves others: PgBouncer may open %(more)s more "
+        "connections for each further database. Name the databases to exclude others."
     ),
     "replica": _lt(
         "On the replica %(expected)s connections are expected, at most %(ceiling)s. They count against its own "
