@@ -107,9 +107,7 @@ class ConnectionCheckRun(models.TransientModel):
     def _of_client(self, client):
         end = None if client.addr == "unix" else (client.addr, client.port)
         program, is_deaf = client.application_name or "", not client.server_id
-        return Connection(
-            client.display_name, end, client.remote_pid or None, program, is_deaf, client.endpoint_id.id
-        )
+        return Connection(client.display_name, end, client.remote_pid or None, program, is_deaf, client.endpoint_id.id)
 
     @api.model
     def _listening_sessions(self):

@@ -68,9 +68,7 @@ class TestFindings(TestCase):
     def test_further_databases(self):
         """The line ``*`` serves any database; lines with names do not."""
         plan = replace(CLASSIC, cores=8, pgbouncers=2)
-        self.assertEqual(
-            findings(plan)["databases_open"], ("ok", "db_names", {"databases": 1, "more": 2 * (10 + 3)})
-        )
+        self.assertEqual(findings(plan)["databases_open"], ("ok", "db_names", {"databases": 1, "more": 2 * (10 + 3)}))
         self.assertIn("databases_open", findings(replace(plan, db_names=("postgres",))))
         self.assertNotIn("databases_open", findings(replace(plan, db_names=("shop",))))
         self.assertNotIn("databases_open", findings(replace(plan, max_connections=15)), "there are no pools")
