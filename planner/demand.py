@@ -14,7 +14,6 @@ The reasons of components, with their figures. ``expected`` and ``ceiling`` are 
 - ``http``, ``cron``, ``gevent``, ``bus``: servers, processes (of a server), per_process (expected), pool (the ceiling
   of a process), listeners (of a process), expected, ceiling. ``bus`` is the dispatcher's listener of
   bus_alt_connection, apart from the pool of its process
-- ``cron_with_replica``: as ``cron``, which reads there whether the registry has changed
 - ``threaded``: these, and requests, databases, max_cron_threads
 - ``replica_http``, ``replica_cron``, ``replica_gevent``, ``replica_threaded``: as without ``replica_``
 - ``queue_job``: servers, databases, expected, ceiling
@@ -125,8 +124,7 @@ def _cron(inputs):
     and one more where the job checks whether the registry has changed (``_callback``), on the replica if there is one.
     With several databases it closes those of one before it goes to the next (``WorkerCron.process_work``)."""
     count, expected = inputs.max_cron_threads, 1 + JOB_CONNECTIONS + (not inputs.has_replica)
-    reason = "cron_with_replica" if inputs.has_replica else "cron"
-    return _processes(inputs, "cron", count, expected, inputs.db_maxconn, listeners=1, reason=reason)
+    return _processes(inputs, "cron", count, expected, inputs.db_maxconn, listeners=1)
 
 
 def _threaded(inputs):

@@ -28,10 +28,6 @@ DEMAND = {
         "Servers (%(servers)s) x cron workers (%(processes)s) x %(per_process)s: to listen, to lock the job, and to "
         "run it. Each worker may open db_maxconn (%(pool)s)."
     ),
-    "cron_with_replica": _lt(
-        "%(servers)s servers x %(processes)s cron workers x %(per_process)s connections: to listen, to lock the job, "
-        "and to run it. Each worker may open db_maxconn = %(pool)s."
-    ),
     "gevent": _lt(
         "Servers (%(servers)s) x connections (%(per_process)s), of which listen: %(listeners)s. The process may open "
         "%(pool)s."
@@ -114,10 +110,6 @@ FIGURES = {
         "Listeners (%(listeners)s), each of which keeps a server, + NOTIFYs and health checks at the same time "
         "(%(at_once)s) + LISTEN checks (%(checks)s)."
     ),
-    "postgres_pool_shared": _lt(
-        "%(listeners)s listeners of %(servers)s servers, which a PgBouncer serves while another one is down. Each "
-        "keeps a server. + NOTIFYs and health checks at the same time (%(at_once)s) + LISTEN checks (%(checks)s)."
-    ),
     "clients": _lt(
         "The most that Odoo may open through PgBouncer (%(odoo)s) + other programs (%(others)s) + LISTEN checks "
         "(%(checks)s) + consoles (%(consoles)s)."
@@ -139,6 +131,11 @@ FIGURES = {
         "(%(shared_buffers)s) + active connections (%(active)s) x work_mem (%(work_mem)s)."
     ),
     "memory_unknown": _lt("Unknown. Enter %(missing)s."),
+    "postgres_pool_shared": _lt(
+        "Listeners %(listeners)s + simultaneous NOTIFYs and health checks %(at_once)s + LISTEN checks %(checks)s. Each "
+        "listener keeps a server. While a PgBouncer is down, another one serves up to this number of Odoo servers: "
+        "%(servers)s."
+    ),
 }
 
 FINDINGS = {
@@ -189,13 +186,13 @@ FINDINGS = {
         "db_maxconn is per process, and %(value)s is more than a process uses. With db_maxconn = %(enough)s, at most "
         "%(ceiling)s connections can be opened without PgBouncer."
     ),
-    "databases_open": _lt(
-        "Databases (%(databases)s) are planned for. The line * also serves others: PgBouncer may open %(more)s more "
-        "connections for each further database. Name the databases to exclude others."
-    ),
     "replica": _lt(
         "On the replica %(expected)s connections are expected, at most %(ceiling)s. They count against its own "
         "max_connections."
+    ),
+    "databases_open": _lt(
+        "Planned databases: %(databases)s. The line * also serves others, and PgBouncer may open %(more)s more "
+        "connections for each. Enter the names of databases to exclude others."
     ),
 }
 

@@ -109,9 +109,6 @@ class TestReplica(TestCase):
         self.assertEqual(codes, ["replica_http", "replica_cron", "replica_gevent"])
         self.assertEqual(shown(components(replace(plan, has_replica=False)))["cron"][1], 8)
         self.assertEqual(shown(components(plan))["cron"][1], 6, "jobs check the registry on the replica")
-        for has_replica, code in ((True, "cron_with_replica"), (False, "cron")):
-            cron = components(replace(plan, has_replica=has_replica))[1]
-            self.assertEqual((cron.code, cron.reason.code), ("cron", code))
 
     def test_without_workers(self):
         plan = Inputs(workers=0, requests=5, max_cron_threads=2, has_replica=True)
