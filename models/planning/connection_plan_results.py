@@ -175,9 +175,10 @@ class ConnectionPlan(models.Model):
         bars[0]["total_text"] = self.env._("%s expected", self._number(bars[0]["total"]))
         bars[1]["total_text"] = self.env._("at most %s", self._number(bars[1]["total"]))
         limit_text = self.env._(
-            "%(limit)s connections are available: max_connections (%(max_connections)s) less the reserved ones",
+            "Available: %(limit)s (max_connections %(max_connections)s - reserved %(reserved)s)",
             limit=self._number(direct["limit"]),
             max_connections=self._number(self.max_connections),
+            reserved=self._number(self.max_connections - direct["limit"]),
         )
         described = []
         for bar in bars:
