@@ -129,7 +129,7 @@ class ConnectionPlan(models.Model):
         digits=(16, 2),
         help="Server connections in use on average, in the busiest hour of the last 7 days, over all pools.",
     )
-    peak_busy = NullableInteger("Busy Servers (Peak)", help="Servers in use + waiting clients, at most, of the same time.")
+    peak_busy = NullableInteger("Busy Servers (Peak)", help="Highest sum of busy servers and waiting clients in that time.")
 
     # Files
     db_host = fields.Char(

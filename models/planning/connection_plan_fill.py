@@ -158,11 +158,11 @@ class ConnectionPlan(models.Model):
                 endpoint.name,
             ),
             "version": self.env._("PgBouncer %s is not supported.", facts.get("version")),
-            "not_session": self.env._("The pool of postgres is not in session mode, which LISTEN needs, or unknown."),
+            "not_session": self.env._("Neither bus_alt_connection nor a pool of postgres in session mode was found."),
             "auth_type": self.env._("PgBouncer uses auth_type = %s.", facts.get("auth_type")),
             "unix_socket": self.env._("PgBouncer connects over a unix socket, and does not report its directory."),
             "not_local": self.env._("PostgreSQL does not run on this host, or its processes are not visible to Odoo."),
             "not_permitted": self.env._("Odoo's system user may not read the memory of PostgreSQL's processes."),
             "not_reported": self.env._("No server reports it."),
-            "no_history": self.env._("Not enough samples in the last 7 days: at least 30 minutes of one hour are needed."),
+            "no_history": self.env._("Not enough samples in the last 7 days: 30 minutes of one hour are needed."),
         }[code]

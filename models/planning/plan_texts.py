@@ -23,8 +23,8 @@ COMPONENTS = {
 # A formula has each name before its number, so that the words are right for one and for many.
 DEMAND = {
     "http": _lt(
-        "Servers %(servers)s x workers %(processes)s x connections %(per_process)s = %(expected)s, one to each "
-        "database. Each worker may open db_maxconn = %(pool)s."
+        "Servers %(servers)s x workers %(processes)s x connections %(per_process)s = %(expected)s, one per "
+        "database. A worker may open db_maxconn = %(pool)s."
     ),
     "cron": _lt(
         "Servers %(servers)s x cron workers %(processes)s x connections %(per_process)s = %(expected)s. A worker needs "
@@ -47,8 +47,8 @@ DEMAND = {
     ),
     "other": _lt("As entered."),
     "replica_http": _lt(
-        "Servers %(servers)s x workers %(processes)s x connections %(per_process)s = %(expected)s, one to each "
-        "database. Each worker may open db_maxconn = %(pool)s there, too."
+        "Servers %(servers)s x workers %(processes)s x connections %(per_process)s = %(expected)s, one per "
+        "database. A worker may open db_maxconn = %(pool)s there, too."
     ),
     "replica_cron": _lt(
         "Servers %(servers)s x cron workers %(processes)s = %(expected)s. A worker checks the registry, and may open "

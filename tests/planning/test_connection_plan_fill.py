@@ -84,7 +84,7 @@ class TestFill(FillCase):
         self.assertEqual(
             plan.missing_text,
             "Parallel Requests: No server reports it.\nBusy Servers (Mean), Busy Servers (Peak): Not enough "
-            "samples in the last 7 days: at least 30 minutes of one hour are needed.",
+            "samples in the last 7 days: 30 minutes of one hour are needed.",
         )
 
     def test_options_of_odoo(self):
