@@ -4,7 +4,7 @@
 # arrival, because they may contain a secret: auth_ldap_options shows the password of the LDAP server in clear text.
 SETTINGS = frozenset(
     """
-    admin_users application_name_add_host auth_dbname auth_file auth_query auth_type auth_user autodb_idle_timeout
+    admin_users application_name_add_host auth_dbname auth_file auth_type auth_user autodb_idle_timeout
     cancel_wait_timeout client_idle_timeout client_login_timeout client_tls_protocols client_tls_sslmode conffile
     default_pool_size disable_pqexec dns_max_ttl dns_nxdomain_ttl dns_zone_check_period idle_transaction_timeout
     ignore_startup_parameters job_name listen_addr listen_backlog listen_port log_connections log_disconnections
