@@ -129,7 +129,9 @@ class ConnectionPlan(models.Model):
         digits=(16, 2),
         help="Server connections in use on average, in the busiest hour of the last 7 days, over all pools.",
     )
-    peak_busy = NullableInteger("Busy Servers (Peak)", help="Highest sum of busy servers and waiting clients in that time.")
+    peak_busy = NullableInteger(
+        "Busy Servers (Peak)", help="The highest sum of busy servers and waiting clients in the last 7 days."
+    )
 
     # Files
     db_host = fields.Char(
