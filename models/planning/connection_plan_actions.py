@@ -57,4 +57,4 @@ class ConnectionPlan(models.Model):
 
     def _write_facts(self, vals):
         """Write what was read from the servers. RPC cannot: what is computed from it relies on its shape."""
-        super().write(vals)
+        return super().write(vals)
