@@ -139,8 +139,7 @@ tours.add("pgbouncer_monitor_planner_fill_in", {
         { trigger: "button[name=action_fill_in]", run: "click" },
         { trigger: ".modal .btn-primary", run: "click" },
         {
-            trigger:
-                "[name=missing_text]:contains('Busy Servers (Mean)')",
+            trigger: "[name=missing_text]:contains('Busy Servers (Mean)')",
         },
         page("inputs"),
         { trigger: "[name=other_ids]:not(:contains(Backup))" },
@@ -151,7 +150,5 @@ tours.add("pgbouncer_monitor_planner_fill_in", {
 });
 
 tours.add("pgbouncer_monitor_planner_nobody", {
-    steps: () => [
-        { trigger: ".modal:contains(Access Error):not(:contains(PostgreSQL refuses))" },
-    ],
+    steps: () => [{ trigger: ".modal:contains(Access Error):not(:contains(PostgreSQL refuses))" }],
 });
