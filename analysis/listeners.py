@@ -6,13 +6,14 @@ from typing import NamedTuple
 class Connection(NamedTuple):
     """A client of PgBouncer, or a session of PostgreSQL. ``end`` is its client's address and port, None for a unix
     socket; ``pid`` its client's process, None for unknown; ``program`` its application_name; ``is_deaf``: whether it
-    has no server of a pool."""
+    has no server of a pool; ``endpoint_id``: its PgBouncer."""
 
     name: str
     end: tuple | None
     pid: int | None
     program: str
     is_deaf: bool = False
+    endpoint_id: int | None = None
 
 
 def unaccounted(listeners, others, local, known):

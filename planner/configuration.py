@@ -108,14 +108,13 @@ def _value(proposal, name):
 
 def _pgbouncer(inputs, proposal):
     server = f"host={value_of(inputs.db_host)} port={inputs.db_port}"
-    names = dict.fromkeys(name for name in inputs.db_names if name != "postgres")
     is_query = inputs.auth == "auth_query"
     return [
         f"; /etc/pgbouncer/pgbouncer.ini of PgBouncer 1.{inputs.version}",
         "[databases]",
         "; LISTEN needs session mode: each listener keeps a server connection.",
         f"postgres = {server} {_postgres_options(inputs, proposal)}",
-        *(f"{name} = {server}" for name in names or ["*"]),
+        *(f"{name} = {server}" for name in inputs.named_databases or ["*"]),
         *(["", "[users]", f"{statements.AUTH_USER} = max_user_connections={AUTH_CONNECTIONS}"] if is_query else []),
         "",
         "[pgbouncer]",

@@ -99,7 +99,7 @@ def servers(inputs):
     """Return the servers that all pools of a database need together, and the code of its reason, see `sizing`.
 
     By history: the peak, or the mean by Little's law (transactions per second x seconds per transaction) at
-    BUSY_PERCENT. By cores: so many do not slow PostgreSQL down. The larger one, but no more than `transactions`.
+    BUSY_PERCENT. By cores: more would slow PostgreSQL down. The larger one, but no more than `transactions`.
 
     :param Inputs inputs: without errors
     """

@@ -5,8 +5,9 @@ The reasons, with their figures:
 - Without PgBouncer, one of ``direct_exceeded``: refused on a busy day; ``direct_exhaustible``: PostgreSQL can be
   exhausted; ``direct_fits``: expected, ceiling, limit, max_connections, reserved. The limit is that of clients that are
   not superusers
-- With PgBouncer, ``pooled_fits``: ceiling, pools, postgres, outside, limit; or ``pooled_exceeded``: the same with the
-  smallest pools, and max_connections, the value that is enough
+- With PgBouncer, ``pooled_fits``: ceiling, pools, postgres, outside, monitoring: those of this addon among them,
+  limit; or ``pooled_exceeded``: the same with the smallest pools, and max_connections, the value that is enough
+- ``databases_open``: databases, more: what each further database adds, as the line ``*`` serves all of them
 - ``pool_short``: size, wanted, max_connections: the pool is smaller than the work needs, so clients wait
 - ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what it needs
 - ``pgbouncer_local``: servers, pgbouncers, host: the other servers cannot connect to it
@@ -22,7 +23,7 @@ from dataclasses import replace
 from . import demand
 from .hosts import is_local
 from .inputs import Finding, Reason
-from .room import divide
+from .room import MONITORING, divide
 
 # The worst first.
 LEVELS = ("critical", "warning", "ok")
@@ -40,7 +41,7 @@ def findings(inputs, figures, direct, pooled, memory):
     found += [_pool_short(inputs, figures), _pgbouncer_local(inputs)]
     found += [_memory(inputs, memory["pooled"], "memory_exceeded")]
     found += [_memory(inputs, memory["direct"], "direct_memory_exceeded")]
-    found += [*_db_maxconn(inputs, direct), _replica(inputs)]
+    found += [*_db_maxconn(inputs, direct), _databases_open(inputs, figures), _replica(inputs)]
     return sorted(filter(None, found), key=lambda finding: LEVELS.index(finding.level))
 
 
@@ -60,6 +61,7 @@ def _direct(inputs, direct):
 
 def _pooled(inputs, figures, pooled):
     shares = {name: pooled[name] for name in ("ceiling", "pools", "postgres", "outside", "limit")}
+    shares["monitoring"] = MONITORING
     if figures["default_pool_size"].value is not None:
         return _finding("ok", "pooled_fits", **shares)
     enough = figures["max_connections"].value
@@ -70,7 +72,8 @@ def _gives_way(inputs):
     """Return the input that makes the plan fit if it is as small as it may be."""
     without_others = tuple(other for other in inputs.others if other.is_pooled)
     for field, value in (
-        ("db_maxconn_gevent", 1 + inputs.gevent_connections),
+        ("db_maxconn_gevent", _gevent_needs(inputs)),
+        ("max_cron_threads", 1),
         ("others", without_others),
         ("pgbouncers", 1),
         ("databases", 1),
@@ -138,8 +141,19 @@ def _needs(inputs):
     needs = {"db_maxconn": needed}
     if inputs.workers or inputs.bus == "service":
         field = "db_maxconn_gevent" if inputs.db_maxconn_gevent else "db_maxconn"
-        needs[field] = max(needs.get(field, 0), 2 + inputs.gevent_connections)
+        needs[field] = max(needs.get(field, 0), _gevent_needs(inputs))
     return needs
+
+
+def _gevent_needs(inputs):
+    return 2 + inputs.gevent_connections
+
+
+def _databases_open(inputs, figures):
+    each = figures["max_db_connections"].value
+    if inputs.named_databases or each is None:
+        return None
+    return _finding("ok", "databases_open", "db_names", databases=inputs.databases, more=inputs.pgbouncers * each)
 
 
 def _replica(inputs):

@@ -103,6 +103,11 @@ class Inputs:
     http_port: int = 8069
     gevent_port: int = 8072
 
+    @property
+    def named_databases(self):
+        """Return the business databases with lines of their own, each once."""
+        return tuple(dict.fromkeys(name for name in self.db_names if name != "postgres"))
+
 
 @dataclass(frozen=True)
 class Component:
@@ -158,8 +163,8 @@ class Proposal:
         PostgreSQL: ``max_connections``
     :param dict direct: backends without PgBouncer: ``expected``, ``ceiling``, and ``limit``: what PostgreSQL has for
         clients that are not superusers
-    :param dict pooled: the same with PgBouncer, where both are bounds: ``pools``, ``postgres``, ``outside``: those that
-        connect directly, their sum ``ceiling``, ``expected``, and ``limit``
+    :param dict pooled: the same with PgBouncer: ``pools``, ``postgres``, ``outside``: those that connect directly, as
+        many of each as the files allow; their sum ``ceiling``; ``expected``, if all processes have work; and ``limit``
     :param dict memory: ``direct`` and ``pooled``: Figure of what PostgreSQL needs in bytes, with connections expected
         without PgBouncer, and at most with it
     :param list findings: the worst first

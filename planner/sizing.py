@@ -18,10 +18,12 @@ The reasons of other figures:
 - ``min_pool_size``: ``min_pool_measured``: mean_busy, pgbouncers, databases, size; ``min_pool_share``: size, percent
 - ``max_db_connections``, of each business database: ``database_pools``: size, reserve, login: of auth_query's user,
   which must not wait for the others
-- ``postgres_pool_size``: ``postgres_pool``: listeners, at_once (NOTIFYs and health checks), checks
+- ``postgres_pool_size``: ``postgres_pool``: listeners, at_once (NOTIFYs and health checks), checks, pgbouncers,
+  servers: whose listeners may be connected to the same PgBouncer
 - ``max_client_conn``: ``clients``: odoo (the ceilings), others, checks, consoles
 - ``file_descriptors``: ``descriptors``: max_client_conn, spare, databases, size, postgres, users
-- ``max_connections``: ``enough`` or ``raise``: backends (all of the plan), reserved (slots), max_connections (of now)
+- ``max_connections``: ``enough`` or ``raise``: backends (all of the plan), monitoring: those of this addon among them,
+  reserved (slots), max_connections (of now)
 - If nothing fits, ``default_pool_size`` and what follows from it have no value, and ``no_room``: least, room
 
 The reasons of memory:
@@ -38,7 +40,7 @@ from . import demand
 from .errors import errors
 from .findings import findings
 from .inputs import Figure, Proposal, Reason
-from .room import CHECKS, divide, most_at_once
+from .room import CHECKS, MONITORING, divide, most_at_once, most_servers
 
 __all__ = ["errors", "propose"]
 
@@ -61,6 +63,7 @@ def propose(inputs):
     figures = {"default_pool_size": _default_pool_size(inputs, room)}
     figures |= _of_pool(inputs, room, figures["default_pool_size"].value)
     listeners = {"listeners": room.listeners, "at_once": room.at_once, "checks": CHECKS}
+    listeners |= {"pgbouncers": room.pgbouncers, "servers": most_servers(inputs)}
     figures["postgres_pool_size"] = Figure(room.postgres_pool_size, Reason("postgres_pool", listeners))
     figures["max_client_conn"] = _max_client_conn(parts)
     figures["file_descriptors"] = _file_descriptors(inputs, room, figures)
@@ -142,6 +145,7 @@ def _max_connections(inputs, room, figures):
     """Return the Figure: the present value if it is enough, otherwise the one that is."""
     size, reserve = figures["default_pool_size"].value, figures["reserve_pool_size"].value
     reason = {"reserved": inputs.max_connections - room.limit, "max_connections": inputs.max_connections}
+    reason["monitoring"] = MONITORING
     if size is not None and size >= room.target:
         return Figure(inputs.max_connections, Reason("enough", reason | {"backends": room.backends(size + reserve)}))
     backends = room._replace(at_once=most_at_once(inputs)).backends(room.target)
@@ -149,18 +153,19 @@ def _max_connections(inputs, room, figures):
 
 
 def _pooled(inputs, parts, room, figures):
-    """Return ``pooled`` of the Proposal. If nothing fits: with the least pools."""
+    """Return ``pooled`` of the Proposal. If nothing fits: with the least pools. Of what is expected, the pools have
+    their reserve: it opens when clients wait longer than reserve_pool_timeout. NOTIFYs take milliseconds."""
     size, reserve = figures["default_pool_size"].value, figures["reserve_pool_size"].value
     if size is None:
         size, reserve = room.least, 0
-    busy = min(room.pgbouncers * room.databases * size, demand.transactions(inputs))
-    outside = sum(part.expected for part in parts if not part.is_pooled)
+    busy = min(room.pgbouncers * room.databases * (size + reserve), demand.transactions(inputs))
+    lasting = sum(part.listeners if part.is_pooled else part.expected for part in parts)
     return {
         "pools": room.pools(size + reserve),
         "postgres": room.postgres,
         "outside": room.outside,
         "ceiling": room.backends(size + reserve),
-        "expected": busy + room.listeners + outside,
+        "expected": busy + lasting,
         "limit": room.limit,
     }
 

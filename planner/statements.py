@@ -35,9 +35,9 @@ def lookup(inputs):
     lines = [*_PSQL, *_lookup()]
     if inputs.version < AUTH_DBNAME_SINCE:
         lines += ["-- Before version 1.19, auth_query runs in the database of each client."]
-        for name in inputs.db_names:
+        for name in inputs.named_databases:
             lines += ["", f"\\connect -reuse-previous=on dbname={name}", *_lookup()]
-        if not inputs.db_names:
+        if not inputs.named_databases:
             lines += ["-- Repeat this in each business database, and in each new one before Odoo uses it."]
     return lines
 

@@ -232,8 +232,11 @@ def report_pooled(case):
     plan, found = case.proposal.pooled, case.measure_pooled()
     waiting = case.inputs.servers * case.inputs.workers - case.pool_size
     print(LINE.format("with the PgBouncer of the plan", "predicted", "measured"))
-    print(LINE.format("  backends", f"<= {plan['ceiling']}", found["backends"]))
+    print(LINE.format("  backends", plan["expected"], found["backends"]))
+    print(LINE.format("  backends at most", plan["ceiling"], found["backends"]))
     print(LINE.format("  connections refused", 0, found["refused"]))
     print(LINE.format("  requests failed", 0, found["failed"]))
     print(LINE.format("  requests waiting in PgBouncer", waiting, found["waiting"]))
-    return found["backends"] <= plan["ceiling"] and not found["failed"] + found["refused"]
+    is_expected = abs(found["backends"] - plan["expected"]) <= max(2, 0.2 * found["backends"])
+    is_within = found["backends"] <= plan["ceiling"]
+    return is_expected and is_within and not found["failed"] + found["refused"]

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from datetime import timedelta
 
 import psutil
@@ -56,6 +57,8 @@ class ConnectionCheckRun(models.TransientModel):
         return {
             "direct": len(sessions),
             "count": len(clients),
+            # A key of JSON is a string.
+            "by_endpoint": dict(Counter(str(client.endpoint_id) for client in clients)),
             "own": own,
             # Behind a proxy or NAT its own listeners cannot be told from others: there they are only counted.
             "unasked": max(0, len(unknown) - elsewhere - max(0, own - len(recognized))),
@@ -103,9 +106,8 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _of_client(self, client):
         end = None if client.addr == "unix" else (client.addr, client.port)
-        return Connection(
-            client.display_name, end, client.remote_pid or None, client.application_name or "", not client.server_id
-        )
+        program, is_deaf = client.application_name or "", not client.server_id
+        return Connection(client.display_name, end, client.remote_pid or None, program, is_deaf, client.endpoint_id.id)
 
     @api.model
     def _listening_sessions(self):

@@ -23,7 +23,7 @@ class ConnectionCheckRun(models.TransientModel):
 
     def _slots(self, result, pool):
         """Return whether the pool of a route is large enough."""
-        count = self.steps["listeners"]["count"]
+        count = self._listeners_of(pool)
         listeners = config["max_cron_threads"] + 1
         at_once = max(config["workers"], 1) + config["max_cron_threads"]
         held = max(listeners, count)
@@ -40,6 +40,11 @@ class ConnectionCheckRun(models.TransientModel):
             "has_filter": bool(config["dbfilter"]),
             "pool_size": pool.get("pool_size"),
         }
+
+    def _listeners_of(self, pool):
+        """Return how many clients listen through the PgBouncer of a pool, of all of them if it is unknown."""
+        facts = self.steps["listeners"]
+        return facts["by_endpoint"].get(str(pool["endpoint_id"]), 0) if pool else facts["count"]
 
     @api.model
     def _describe_slots(self, facts):

@@ -134,6 +134,11 @@ FIGURES = {
         "%(shared_buffers)s + active connections %(active)s x work_mem %(work_mem)s."
     ),
     "memory_unknown": _lt("Unknown. Enter %(missing)s."),
+    "postgres_pool_shared": _lt(
+        "Listeners %(listeners)s + simultaneous NOTIFYs and health checks %(at_once)s + LISTEN checks %(checks)s. Each "
+        "listener keeps a server. While a PgBouncer is down, another one serves up to this number of Odoo servers: "
+        "%(servers)s."
+    ),
 }
 
 FINDINGS = {
@@ -184,6 +189,10 @@ FINDINGS = {
     "replica": _lt(
         "Connections to the replica: %(expected)s expected, at most %(ceiling)s. They count against its own "
         "max_connections."
+    ),
+    "databases_open": _lt(
+        "Planned databases: %(databases)s. The line * also serves others, and PgBouncer may open %(more)s more "
+        "connections for each. Enter the names of databases to exclude others."
     ),
 }
 

@@ -51,6 +51,17 @@ class TestPool(StepCase):
         with answering({self.endpoint: {"SHOW CLIENTS": rows}}):
             self.assertEqual(len(self.run_record._listening_clients()), 1)
 
+    def test_listeners_of_another_pgbouncer_take_no_servers(self):
+        for step in ("pooler", "listeners"):
+            self.step_bus()
+            self.step(step)
+        run = self.run_record.sudo()
+        self.patch(config, "options", config.options.new_child({"max_cron_threads": 2, "workers": 2}))
+        for endpoint, level in ((self.endpoint.id, "warning"), (0, "ok")):
+            listeners = run.steps["listeners"] | {"count": 20, "by_endpoint": {str(endpoint): 20}}
+            run.steps = run.steps | {"listeners": listeners}
+            self.assertEqual(self.step("slots")["level"], level)
+
     def test_slots(self):
         self.step("pooler")
         self.step_bus()

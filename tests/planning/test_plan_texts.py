@@ -31,7 +31,7 @@ def many_inputs():
     """Yield installations that differ in all that decides which reasons there are."""
     programs = ((), (Other("BI", 10),), (Other("BI", 5, is_pooled=True),))
     for workers, bus, auth, others, cores, mean, limit, pgbouncers, replica in itertools.product(
-        (0, 4), BUS, AUTH, programs, (None, 2, 8), (None, 0.5, 3), (20, 10_000), (1, 2), (False, True)
+        (0, 4), BUS, AUTH, programs, (None, 2, 8), (None, 0.5, 3), (23, 10_000), (1, 2), (False, True)
     ):
         yield Inputs(
             servers=1 + replica,

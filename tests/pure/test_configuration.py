@@ -3,12 +3,14 @@
 import re
 from configparser import RawConfigParser
 from dataclasses import replace
+from random import Random
 
 import pytest
 from plans import CLASSIC, many_plans
 
-from planner import bus_lines, configuration, sizing
-from planner.inputs import Inputs, Other
+from planner import bus_lines, configuration, demand, sizing
+from planner.inputs import AUTH, BUS, Inputs, Other
+from planner.room import MONITORING
 from planner.statements import AUTH_USER
 
 PLAN = Inputs(workers=4, max_connections=200)
@@ -53,11 +55,76 @@ def test_every_plan_that_fits_has_files():
     assert fitting > 50
 
 
+def allowed(inputs, text):
+    """Return how many servers a pgbouncer.ini allows in all PgBouncers of a plan, and the sizes of the pools."""
+    sizes, lines = section(text, "pgbouncer"), section(text, "databases")
+    postgres = dict(re.findall(r"(\w+)=(\d+)", lines.pop("postgres")))
+    databases = inputs.databases if "*" in lines else max(inputs.databases, len(lines))
+    each = int(postgres["max_db_connections"]) + databases * int(sizes["max_db_connections"])
+    return inputs.pgbouncers * each, int(sizes.get("default_pool_size", 20)), int(postgres["pool_size"])
+
+
+def check_limits(inputs):
+    """Check that what the files allow, and what connects directly, is within the limit, and that nothing waits for
+    itself. Return whether there are files."""
+    proposal = sizing.propose(inputs)
+    if proposal.figures["default_pool_size"].value is None:
+        return False
+    pooled, size, postgres = allowed(inputs, configuration.files(inputs, proposal)["pgbouncer.ini"])
+    parts = demand.components(inputs)
+    outside = sum(part.ceiling for part in parts if not part.is_pooled) + MONITORING
+    limit = inputs.max_connections - inputs.superuser_reserved_connections - inputs.reserved_connections
+    assert pooled + outside <= limit, inputs
+    assert pooled + outside == proposal.pooled["ceiling"], inputs
+    servers = -(-inputs.servers // inputs.pgbouncers)
+    assert size > servers * inputs.max_cron_threads * demand.JOB_CONNECTIONS, inputs
+    listeners = sum(part.listeners for part in parts if part.is_pooled) // inputs.servers
+    assert postgres > servers * listeners, inputs
+    return True
+
+
 def test_the_classic_case_fits_into_its_100_connections():
-    texts = configuration.files(CLASSIC, sizing.propose(CLASSIC))
-    sizes = section(texts["pgbouncer.ini"], "pgbouncer")
-    postgres = int(re.search(r"pool_size=(\d+)", texts["pgbouncer.ini"])[1])
-    assert int(sizes["default_pool_size"]) + int(sizes.get("reserve_pool_size", 0)) + postgres + 5 <= 97
+    assert check_limits(CLASSIC)
+    assert check_limits(replace(CLASSIC, cores=8))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"servers": 5, "workers": 20, "pgbouncers": 5, "cores": 8, "db_maxconn": 32},
+        {"servers": 3, "pgbouncers": 2, "cores": 2, "max_connections": 60},
+        {"db_names": ("shop", "shop", "postgres"), "cores": 8},
+    ],
+)
+def test_the_files_stay_within_the_limit(changes):
+    assert check_limits(replace(PLAN, **changes))
+
+
+def test_files_of_random_plans_stay_within_the_limit():
+    random, fitting = Random(7), 0
+    for _number in range(2_000):
+        names = random.choices(("shop", "test", "postgres", "x"), k=random.randint(0, 4))
+        inputs = Inputs(
+            servers=random.randint(1, 12),
+            workers=random.choice((0, 2, 4, 20)),
+            max_cron_threads=random.randint(0, 4),
+            gevent_connections=random.randint(0, 3),
+            databases=random.randint(1, 3),
+            db_names=tuple(names),
+            db_maxconn=random.choice((2, 8, 64)),
+            has_queue_job=random.random() < 0.3,
+            others=random.choice(((), (Other("backup", 2), Other("reports", 3, is_pooled=True)))),
+            max_connections=random.choice((100, 200, 400, 1_000)),
+            reserved_connections=random.randint(0, 3),
+            cores=random.choice((None, 2, 8)),
+            peak_busy=random.choice((None, 30)),
+            pgbouncers=random.randint(1, 6),
+            version=random.choice((15, 18, 19, 24, 26)),
+            bus=random.choice(BUS),
+            auth=random.choice(AUTH),
+        )
+        fitting += check_limits(inputs)
+    assert fitting > 500
 
 
 def test_names_of_files():
