@@ -166,7 +166,7 @@ class ConnectionPlan(models.Model):
         of_pooled = [
             (self.env._("Pools of databases"), pooled["pools"]),
             (self.env._("Pool of postgres"), pooled["postgres"]),
-            (self.env._("Direct"), pooled["outside"]),
+            (self.env._("Direct and this addon"), pooled["outside"]),
         ]
         bars = [
             self._bar("direct", self.env._("Without PgBouncer"), of_direct, direct["limit"], 0),
