@@ -24,6 +24,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 60
 SETTLE_SECONDS = 3
 CHECK_NOW = ".o_listen_check_now"
+PROPOSAL_PAGE = ".o_notebook .nav-link[name=proposal]"
 CHECKED = ".o_listen_check_now:not(:has(.fa-spinner))"
 
 
@@ -45,8 +46,11 @@ PICTURES = {
     "alert": Picture("connection-endpoints/{endpoint}", 1500, 860, ".o-mail-Message"),
     "listen": Picture("listen-check", 1300, 1090, CHECKED, CHECK_NOW),
     "listen-deaf": Picture("listen-check", 1300, 560, CHECKED, CHECK_NOW),
-    "planner": Picture("connection-planner/{plan}", 1300, 870, ".o_plan_chart [role=img]"),
+    "planner": Picture("connection-planner/{plan}", 1300, 890, ".o_plan_chart [role=img]"),
     "endpoint": Picture("connection-endpoints/{endpoint}", 1500, 1060, ".o_form_view canvas", folder="docs/images"),
+    "planner-proposal": Picture(
+        "connection-planner/{plan}", 1300, 800, ".o_plan_proposal td", PROPOSAL_PAGE, "docs/images"
+    ),
     "rules": Picture("connection-rules", 1300, 530, ".o_data_row", folder="docs/images"),
     "no-answer": Picture("pgbouncer-pools", 1300, 400, ".o_data_row", folder="docs/images"),
     "rights": Picture("action-base.action_res_users/{user}", 1300, 940, ".o_form_view", folder="docs/images"),

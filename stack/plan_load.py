@@ -214,7 +214,7 @@ class Load:
         return len(errors(futures))
 
     def wait_for(self, count=0, futures=(), jobs=0):
-        """Wait until so many requests and jobs wait for the lock, or have failed."""
+        """Wait until this number of requests and jobs waits for the lock, or has failed."""
 
         def are_there():
             failed = sum(future.done() for future in futures)

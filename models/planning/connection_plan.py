@@ -53,7 +53,7 @@ class ConnectionPlan(models.Model):
         "db_maxconn",
         required=True,
         default=Inputs.db_maxconn,
-        help="The connections that one process may open, over all databases. It is no limit of a server.",
+        help="The connections that one process may open, over all databases. It is not a limit per server.",
     )
     db_maxconn_gevent = LargeInteger(
         "db_maxconn_gevent",
@@ -125,11 +125,13 @@ class ConnectionPlan(models.Model):
 
     # History
     mean_busy = NullableFloat(
-        "Busy Servers, Mean",
+        "Busy Servers (Mean)",
         digits=(16, 2),
         help="Server connections in use on average, in the busiest hour of the last 7 days, over all pools.",
     )
-    peak_busy = NullableInteger("Busy Servers, Peak", help="The most servers in use plus waiting clients of that time.")
+    peak_busy = NullableInteger(
+        "Busy Servers (Peak)", help="The highest sum of busy servers and waiting clients in the last 7 days."
+    )
 
     # Files
     db_host = fields.Char(

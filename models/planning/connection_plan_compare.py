@@ -28,7 +28,8 @@ class ConnectionPlan(models.Model):
         """Read what runs now. A server that does not answer within the deadline is unknown."""
         self.ensure_one()
         self.check_access("write")
-        self.running = {"read_at": fields.Datetime.to_string(fields.Datetime.now()), "servers": self._read_running()}
+        read_at = fields.Datetime.to_string(fields.Datetime.now())
+        self._write_facts({"running": {"read_at": read_at, "servers": self._read_running()}})
 
     @api.model
     def _read_running(self):

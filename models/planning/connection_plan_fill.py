@@ -30,8 +30,9 @@ class ConnectionPlan(models.Model):
         """
         plan = self.sudo()
         reading = plan._read_servers()
-        values, missing = plan._odoo_values(), []
+        values, missing = {}, []
         for part in (
+            plan._odoo_values,
             plan._postgresql_values,
             plan._host_values,
             plan._pgbouncer_values,
@@ -45,9 +46,10 @@ class ConnectionPlan(models.Model):
         return values, missing
 
     @api.model
-    def _odoo_values(self):
+    def _odoo_values(self, _reading):
         names = configured_databases()
-        return {
+        load = "gevent_connections" if config["workers"] else "requests"
+        values = {
             "workers": config["workers"],
             "max_cron_threads": config["max_cron_threads"],
             "db_maxconn": config["db_maxconn"],
@@ -58,6 +60,15 @@ class ConnectionPlan(models.Model):
             "gevent_port": config["gevent_port"],
             "db_names": "\n".join(names),
         }
+        return values, [(load, {"code": "not_reported"})]
+
+    @api.model
+    def _unseen(self, reading):
+        """Return the reason why not all clients are seen, None if they are."""
+        if reading.unread:
+            return reading.unread[0]
+        # Then the clients are those of a PgBouncer that is not read.
+        return {"code": "no_pgbouncer"} if reading.is_pooled and not reading.poolers else None
 
     @api.model
     def _server_count(self, reading):
@@ -65,8 +76,8 @@ class ConnectionPlan(models.Model):
 
         Behind a proxy or NAT, several hosts are one.
         """
-        if reading.unread:
-            return {}, [(name, reading.unread[0]) for name in ("servers", "databases")]
+        if reason := self._unseen(reading):
+            return {}, [(name, reason) for name in ("servers", "databases")]
         clients = [(endpoint, row) for endpoint, row in self._clients(reading) if self._is_odoo(reading, row)]
         sessions = [session for session in reading.sessions if session["component"] in ODOO]
         connections = [(row.get("addr"), endpoint.host) for endpoint, row in clients]
@@ -106,18 +117,20 @@ class ConnectionPlan(models.Model):
 
     @api.model
     def _program_values(self, reading):
-        """Return the programs beside Odoo that are connected now."""
-        if reading.unread:
-            return {}, [("other_ids", reading.unread[0])]
+        """Return the programs beside Odoo that are connected now. Without a name, Odoo's role may be an Odoo."""
+        if reason := self._unseen(reading):
+            return {}, [("other_ids", reason)]
         direct = [
             session["application_name"] or session["usename"] or "?"
             for session in reading.sessions
-            if session["component"] not in (*ODOO, "pgbouncer") and session["application_name"] != OWN_PROGRAM
+            if session["component"] not in (*ODOO, "pgbouncer")
+            and session["application_name"] != OWN_PROGRAM
+            and (session["application_name"] or session["usename"] != reading.user)
         ]
         pooled = [
             row.get("application_name") or row.get("user") or "?"
             for _endpoint, row in self._clients(reading)
-            if not self._is_odoo(reading, row)
+            if not self._is_odoo(reading, row) and row.get("application_name") != OWN_PROGRAM
         ]
         others = [
             Command.create({"name": name, "count": count, "is_pooled": is_pooled})
@@ -145,8 +158,11 @@ class ConnectionPlan(models.Model):
                 endpoint.name,
             ),
             "version": self.env._("PgBouncer %s is not supported.", facts.get("version")),
+            "not_session": self.env._("Neither bus_alt_connection nor a pool of postgres in session mode was found."),
+            "auth_type": self.env._("PgBouncer uses auth_type = %s.", facts.get("auth_type")),
             "unix_socket": self.env._("PgBouncer connects over a unix socket, and does not report its directory."),
             "not_local": self.env._("PostgreSQL does not run on this host, or its processes are not visible to Odoo."),
             "not_permitted": self.env._("Odoo's system user may not read the memory of PostgreSQL's processes."),
-            "no_history": self.env._("There are not enough samples of the last 7 days: half an hour at least."),
+            "not_reported": self.env._("No server reports it."),
+            "no_history": self.env._("Not enough samples in the last 7 days: 30 minutes of one hour are needed."),
         }[code]

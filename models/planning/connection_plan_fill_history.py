@@ -5,6 +5,8 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+from ...odoo_internals import system_database
+
 HISTORY = timedelta(days=7)
 # An hour counts if samples cover at least half of it.
 MIN_SECONDS = 1800
@@ -24,8 +26,8 @@ class ConnectionPlan(models.Model):
 
     @api.model
     def _busy(self, poolers):
-        """Return the mean of busy servers in the busiest hour, and the highest sv_active + cl_waiting, over all pools
-        of these PgBouncers; None for what is unknown.
+        """Return the mean of busy servers in the busiest hour, and the highest sv_active + cl_waiting, over the
+        pools of business databases of these PgBouncers; None for what is unknown.
 
         The mean is the time that servers were busy, per second (Little's law).
 
@@ -54,8 +56,9 @@ class ConnectionPlan(models.Model):
 
     @api.model
     def _sampled_pools(self, poolers) -> SQL:
-        """Return the query for all pools of each endpoint at the time of each sample.
+        """Return the query for all pools of business databases of each endpoint at the time of each sample.
 
+        Listeners keep their servers of the database postgres, which are no work.
         PgBouncer counts the time of a transaction, with its wait for a server, when it ends: the wait is subtracted.
         The ``demand`` of a merged hour is the sum of the maxima of the pools, an upper bound.
         """
@@ -71,12 +74,13 @@ class ConnectionPlan(models.Model):
               FROM connection_sample
              WHERE sampled_at >= %s
                AND endpoint_id = ANY(%s)
-               AND database IS NOT NULL
+               AND database <> %s
                AND (endpoint_id, database) NOT IN (SELECT * FROM unnest(%s::int[], %s::text[]))
              GROUP BY endpoint_id, sampled_at
             """,
             fields.Datetime.now() - HISTORY,
             [pooler.key.id for pooler in poolers],
+            system_database(),
             [endpoint_id for endpoint_id, _name in elsewhere],
             [name for _endpoint_id, name in elsewhere],
         )

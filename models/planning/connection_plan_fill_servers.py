@@ -20,8 +20,11 @@ from ..live.pg_stat_activity import CLIENT_BACKENDS
 LIMITS = ("max_connections", "superuser_reserved_connections", "reserved_connections")
 SIZES = ("shared_buffers", "work_mem")
 SESSION_FIELDS = ["pid", "datname", "usename", "application_name", "client_addr", "component"]
-# A process and the backend with its PID are the same if they started within so many seconds.
+# A process and the backend with its PID are the same if their start times differ by less than this, in seconds.
 SAME_START = 10
+
+# The values of auth_type with which passwords are in auth_file.
+PASSWORD_TYPES = ("plain", "md5", "scram-sha-256")
 
 
 @dataclass
@@ -166,17 +169,20 @@ class ConnectionPlan(models.Model):
         values = {"db_user": reading.user} | dict(zip(connected, reading.address, strict=True))
         if not reading.poolers:
             reason = next(iter(reading.unread), {"code": "no_pgbouncer"})
-            return values, [(name, reason) for name in ("pgbouncers", "version", "stats_user", *other)]
-        endpoint, answers = reading.poolers[0].key, reading.consoles[reading.poolers[0].key]
+            names = ("pgbouncers", "version", "bus", "auth", "stats_user", *other)
+            return values, [(name, reason) for name in names]
+        endpoint = reading.poolers[0].key
         values["stats_user"] = endpoint.user
-        if alt_connection():
-            values["bus"] = "alt"
-        elif installation.mode(answers, system_database()) == "session":
-            values["bus"] = "session"
         if not reading.is_pooled:
             values |= dict(zip(pgbouncer, (endpoint.host, endpoint.port), strict=True))
         missing = []
-        for part in (self._pgbouncer_count, self._pgbouncer_version, self._behind_pgbouncer):
+        for part in (
+            self._pgbouncer_count,
+            self._pgbouncer_version,
+            self._pgbouncer_bus,
+            self._pgbouncer_auth,
+            self._behind_pgbouncer,
+        ):
             found, not_found = part(reading)
             values |= found
             missing += not_found
@@ -190,6 +196,23 @@ class ConnectionPlan(models.Model):
         if reading.unread:
             return {}, [("pgbouncers", reading.unread[0])]
         return {"pgbouncers": len(reading.poolers)}, []
+
+    @api.model
+    def _pgbouncer_bus(self, reading):
+        if alt_connection():
+            return {"bus": "alt"}, []
+        if installation.mode(reading.consoles[reading.poolers[0].key], system_database()) == "session":
+            return {"bus": "session"}, []
+        return {}, [("bus", {"code": "not_session"})]
+
+    @api.model
+    def _pgbouncer_auth(self, reading):
+        settings = readings.by_key(reading.consoles[reading.poolers[0].key]["SHOW CONFIG"])
+        if settings.get("auth_user"):
+            return {"auth": "auth_query"}, []
+        if settings.get("auth_type") in PASSWORD_TYPES and settings.get("auth_file"):
+            return {"auth": "userlist"}, []
+        return {}, [("auth", {"code": "auth_type", "auth_type": settings.get("auth_type") or "?"})]
 
     @api.model
     def _pgbouncer_version(self, reading):

@@ -166,7 +166,7 @@ class ConnectionPlan(models.Model):
         of_pooled = [
             (self.env._("Pools of databases"), pooled["pools"]),
             (self.env._("Pool of postgres"), pooled["postgres"]),
-            (self.env._("Direct"), pooled["outside"]),
+            (self.env._("Direct and this addon"), pooled["outside"]),
         ]
         bars = [
             self._bar("direct", self.env._("Without PgBouncer"), of_direct, direct["limit"], 0),
@@ -175,9 +175,10 @@ class ConnectionPlan(models.Model):
         bars[0]["total_text"] = self.env._("%s expected", self._number(bars[0]["total"]))
         bars[1]["total_text"] = self.env._("at most %s", self._number(bars[1]["total"]))
         limit_text = self.env._(
-            "%(limit)s connections are available: max_connections (%(max_connections)s) less the reserved ones",
+            "Available: %(limit)s (max_connections %(max_connections)s - reserved %(reserved)s)",
             limit=self._number(direct["limit"]),
             max_connections=self._number(self.max_connections),
+            reserved=self._number(self.max_connections - direct["limit"]),
         )
         described = []
         for bar in bars:

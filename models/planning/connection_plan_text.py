@@ -23,8 +23,8 @@ class ConnectionPlan(models.Model):
         yield self._section(self.env._("Connections"), map(self._demand_line, self.demand or []))
         if self.replica_demand:
             yield self._section(self.env._("Connections to the Replica"), map(self._demand_line, self.replica_demand))
-        findings = self.proposal["findings"]
-        yield self._section(self.env._("Findings"), (f"[{row['level']}] {row['text']}" for row in findings))
+        findings, levels = self.proposal["findings"], dict(self._fields["level"]._description_selection(self.env))
+        yield self._section(self.env._("Findings"), (f"[{levels[row['level']]}] {row['text']}" for row in findings))
         figures = self.proposal["figures"].values()
         yield self._section(
             self.env._("Proposal"), (f"{row['label']} = {row['text']}: {row['why']}" for row in figures)

@@ -5,6 +5,7 @@ The codes and their figures are those of `planner`: see the docstrings of its mo
 
 from odoo.tools import LazyTranslate
 
+from ...planner.demand import JOB_CONNECTIONS
 from ...tools import format_number
 
 # pylint: disable=prefer-env-translation  # no environment here: ``env._`` translates the texts when they are shown
@@ -19,116 +20,118 @@ COMPONENTS = {
     "queue_job": _lt("Job queue"),
 }
 
+# A formula has each name before its number, so that the words are right for one and for many.
 DEMAND = {
     "http": _lt(
-        "Servers (%(servers)s) x workers (%(processes)s) x databases (%(per_process)s). Each worker may open "
-        "db_maxconn (%(pool)s)."
+        "Servers %(servers)s x workers %(processes)s x connections %(per_process)s = %(expected)s, one per "
+        "database. A worker may open db_maxconn = %(pool)s."
     ),
     "cron": _lt(
-        "Servers (%(servers)s) x cron workers (%(processes)s) x %(per_process)s: to listen, to lock the job, and to "
-        "run it. Each worker may open db_maxconn (%(pool)s)."
+        "Servers %(servers)s x cron workers %(processes)s x connections %(per_process)s = %(expected)s. A worker needs "
+        "one to listen, one to lock the job, one to run it, and one to check the registry, unless a replica serves "
+        "that. It may open db_maxconn = %(pool)s."
     ),
     "gevent": _lt(
-        "Servers (%(servers)s) x connections (%(per_process)s), of which listen: %(listeners)s. The process may open "
-        "%(pool)s."
+        "Servers %(servers)s x connections %(per_process)s = %(expected)s. Listeners per process: %(listeners)s. "
+        "Each process may open %(pool)s."
     ),
-    "bus": _lt("Servers (%(servers)s): the listener of the bus, apart from the pool of its process."),
+    "bus": _lt("Servers %(servers)s: the listener of the bus, apart from the pool of its process."),
     "threaded": _lt(
-        "Servers (%(servers)s) x %(per_process)s: requests (%(requests)s) x databases (%(databases)s), 2 for each cron "
-        "thread (%(max_cron_threads)s), and listeners (%(listeners)s). A server may open db_maxconn (%(pool)s)."
+        "Servers %(servers)s x connections %(per_process)s = %(expected)s. A server needs requests %(requests)s x "
+        "databases %(databases)s + 2 x cron threads %(max_cron_threads)s + listeners %(listeners)s, and may open "
+        "db_maxconn = %(pool)s."
     ),
     "queue_job": _lt(
-        "Databases (%(databases)s): one runner listens on each. The runners of other servers connect for a moment to "
+        "Databases %(databases)s: one runner listens on each. The runners of other servers connect for a moment to "
         "take over: at most %(ceiling)s."
     ),
     "other": _lt("As entered."),
     "replica_http": _lt(
-        "Servers (%(servers)s) x workers (%(processes)s) x databases (%(per_process)s). Each worker may open "
-        "db_maxconn (%(pool)s) there, too."
+        "Servers %(servers)s x workers %(processes)s x connections %(per_process)s = %(expected)s, one per "
+        "database. A worker may open db_maxconn = %(pool)s there, too."
     ),
     "replica_cron": _lt(
-        "Servers (%(servers)s) x cron workers (%(processes)s): each reads whether the registry has changed. Each "
-        "worker may open db_maxconn (%(pool)s) there, too."
+        "Servers %(servers)s x cron workers %(processes)s = %(expected)s. A worker checks the registry, and may open "
+        "db_maxconn = %(pool)s there, too."
     ),
     "replica_gevent": _lt(
-        "Servers (%(servers)s) x connections (%(per_process)s). The process may open %(pool)s there, too."
+        "Servers %(servers)s x connections %(per_process)s = %(expected)s. The process may open %(pool)s there, too."
     ),
     "replica_threaded": _lt(
-        "Servers (%(servers)s) x %(per_process)s. A server may open db_maxconn (%(pool)s) there, too."
+        "Servers %(servers)s x connections %(per_process)s = %(expected)s. A server may open db_maxconn = %(pool)s "
+        "there, too."
     ),
 }
 
 FIGURES = {
     "pool_measured": _lt(
-        "%(wanted)s by history: at the peak %(peak_busy)s servers were busy, on average %(mean_busy)s, which should be "
-        "%(busy_percent)s %% of a pool at most. PostgreSQL has %(room)s left."
+        "%(wanted)s by history: busy servers %(mean_busy)s on average, which should be at most %(busy_percent)s %% of "
+        "a pool, and %(peak_busy)s at the peak. PostgreSQL has %(room)s left."
     ),
     "pool_measured_shared": _lt(
-        "%(wanted)s for each of %(pgbouncers)s PgBouncers, by history: at the peak %(peak_busy)s servers were busy, on "
-        "average %(mean_busy)s, which should be %(busy_percent)s %% of the pools at most. PostgreSQL has %(room)s left "
-        "for each pool."
+        "%(wanted)s for each PgBouncer of %(pgbouncers)s, by history: busy servers %(mean_busy)s on average, which "
+        "should be at most %(busy_percent)s %% of the pools, and %(peak_busy)s at the peak. PostgreSQL has %(room)s "
+        "left for each pool."
     ),
     "pool_cores": _lt(
-        "%(wanted)s = %(per_core)s x %(cores)s cores + %(waiting)s, within the %(room)s that PostgreSQL has left."
+        "CPU cores %(cores)s x %(per_core)s + %(waiting)s = %(wanted)s, within the %(room)s that PostgreSQL has left."
     ),
     "pool_cores_shared": _lt(
-        "%(wanted)s for each of %(pgbouncers)s PgBouncers, which share %(per_core)s x %(cores)s cores + %(waiting)s, "
-        "within the %(room)s that PostgreSQL has left for each pool."
+        "(CPU cores %(cores)s x %(per_core)s + %(waiting)s) / PgBouncers %(pgbouncers)s = %(wanted)s, within the "
+        "%(room)s that PostgreSQL has left for each pool."
     ),
     "pool_processes": _lt(
-        "%(work)s transactions can be open at the same time: a larger pool would be of no use. PostgreSQL has %(room)s "
-        "left."
+        "Open transactions: at most %(work)s at the same time. A larger pool would be of no use. PostgreSQL has "
+        "%(room)s left."
     ),
     "pool_processes_shared": _lt(
-        "%(work)s transactions can be open at the same time, shared by %(pgbouncers)s PgBouncers: larger pools would "
+        "Open transactions: at most %(work)s at the same time, shared by PgBouncers %(pgbouncers)s. Larger pools would "
         "be of no use. PostgreSQL has %(room)s left for each pool."
     ),
     "pool_unknown": _lt(
-        "%(wanted)s: neither CPU cores nor history are known, and %(work)s transactions can be open at the same time. "
+        "%(wanted)s: neither CPU cores nor history are known. Open transactions: at most %(work)s at the same time. "
         "PostgreSQL has %(room)s left."
     ),
     "pool_least": _lt(
-        "The least: a cron worker that runs a job needs two connections, and in a smaller pool they wait for each "
-        "other. PostgreSQL has %(room)s left."
+        "Minimum %(wanted)s: each cron worker that runs a job holds two connections. In a smaller pool they would wait "
+        "for each other. PostgreSQL has %(room)s left."
     ),
-    "pool_room": _lt("%(size)s is what PostgreSQL has left for a pool. %(wanted)s are wanted."),
-    "no_room": _lt("PostgreSQL has %(room)s left for a pool, which needs %(least)s at least."),
+    "pool_least_no_cron": _lt("Minimum %(wanted)s. PostgreSQL has %(room)s left."),
+    "pool_room": _lt("PostgreSQL has %(size)s left for a pool. Wanted: %(wanted)s."),
+    "no_room": _lt("PostgreSQL has %(room)s left for a pool. Minimum: %(least)s."),
     "reserve": _lt(
-        "%(percent)s %% of default_pool_size (%(size)s), for clients that wait longer than reserve_pool_timeout, "
-        "within the %(room)s that PostgreSQL has left."
+        "%(percent)s %% of default_pool_size %(size)s, for clients that wait longer than reserve_pool_timeout, within "
+        "the %(room)s that PostgreSQL has left."
     ),
     "min_pool_measured": _lt(
-        "Kept open: as many as were busy on average (%(mean_busy)s), shared by PgBouncers (%(pgbouncers)s) and "
-        "databases (%(databases)s)."
+        "Kept open: busy servers on average %(mean_busy)s / PgBouncers %(pgbouncers)s / databases %(databases)s."
     ),
-    "min_pool_share": _lt("Kept open: %(percent)s %% of default_pool_size (%(size)s)."),
+    "min_pool_share": _lt("Kept open: %(percent)s %% of default_pool_size %(size)s."),
     "database_pools": _lt(
-        "The limit of all pools of a database: default_pool_size (%(size)s) + reserve_pool_size (%(reserve)s) + "
-        "logins by auth_query (%(login)s)."
+        "Limit of all pools of a database: default_pool_size %(size)s + reserve_pool_size %(reserve)s + logins by "
+        "auth_query %(login)s."
     ),
     "postgres_pool": _lt(
-        "Listeners (%(listeners)s), each of which keeps a server, + NOTIFYs and health checks at the same time "
-        "(%(at_once)s) + LISTEN checks (%(checks)s)."
+        "Listeners %(listeners)s + simultaneous NOTIFYs and health checks %(at_once)s + LISTEN checks %(checks)s. Each "
+        "listener keeps a server."
     ),
     "clients": _lt(
-        "The most that Odoo may open through PgBouncer (%(odoo)s) + other programs (%(others)s) + LISTEN checks "
-        "(%(checks)s) + consoles (%(consoles)s)."
+        "Odoo %(odoo)s + other programs %(others)s + LISTEN checks %(checks)s + consoles %(consoles)s. Odoo: all that "
+        "its processes may open through PgBouncer."
     ),
     "descriptors": _lt(
-        "PgBouncer's own estimate: max_client_conn (%(max_client_conn)s) + (databases (%(databases)s) x "
-        "default_pool_size (%(size)s) + the pool of postgres (%(postgres)s)) x users (%(users)s) + %(spare)s."
+        "PgBouncer's own estimate: max_client_conn %(max_client_conn)s + (databases %(databases)s x default_pool_size "
+        "%(size)s + pool of postgres %(postgres)s) x users %(users)s + %(spare)s."
     ),
-    "enough": _lt(
-        "Unchanged: %(max_connections)s is enough for backends (%(backends)s) + reserved connections (%(reserved)s)."
-    ),
-    "raise": _lt("Backends (%(backends)s) + reserved connections (%(reserved)s). Now it is %(max_connections)s."),
+    "enough": _lt("Unchanged: %(max_connections)s is enough for backends %(backends)s + reserved %(reserved)s."),
+    "raise": _lt("Backends %(backends)s + reserved %(reserved)s. Now it is %(max_connections)s."),
     "memory": _lt(
-        "Connections (%(connections)s) x %(backend_memory)s + shared_buffers (%(shared_buffers)s) + active connections "
-        "(%(active)s) x work_mem (%(work_mem)s)."
+        "Connections %(connections)s x %(backend_memory)s + shared_buffers %(shared_buffers)s + active connections "
+        "%(active)s x work_mem %(work_mem)s."
     ),
     "memory_typical": _lt(
-        "Connections (%(connections)s) x %(backend_memory)s, a typical value of Odoo, + shared_buffers "
-        "(%(shared_buffers)s) + active connections (%(active)s) x work_mem (%(work_mem)s)."
+        "Connections %(connections)s x %(backend_memory)s, a typical value of Odoo, + shared_buffers "
+        "%(shared_buffers)s + active connections %(active)s x work_mem %(work_mem)s."
     ),
     "memory_unknown": _lt("Unknown. Enter %(missing)s."),
     "postgres_pool_shared": _lt(
@@ -140,46 +143,43 @@ FIGURES = {
 
 FINDINGS = {
     "direct_exceeded": _lt(
-        "%(expected)s connections are expected, %(limit)s are available: without PgBouncer PostgreSQL refuses "
-        "%(refused)s."
+        "Connections: %(expected)s expected, %(limit)s available. Without PgBouncer, PostgreSQL refuses %(refused)s."
     ),
     "direct_exhaustible": _lt(
-        "%(expected)s connections are expected, %(limit)s are available. But up to %(ceiling)s may be opened: without "
-        "PgBouncer PostgreSQL can run out of connections."
+        "Connections: %(expected)s expected, %(limit)s available. But up to %(ceiling)s can be opened: without "
+        "PgBouncer, PostgreSQL can run out of connections."
     ),
-    "direct_fits": _lt(
-        "At most %(ceiling)s connections may be opened, %(limit)s are available: they fit without PgBouncer, too."
-    ),
-    "pooled_fits": _lt("With PgBouncer at most %(ceiling)s backends."),
+    "direct_fits": _lt("Connections: at most %(ceiling)s, %(limit)s available. They fit without PgBouncer, too."),
+    "pooled_fits": _lt("With PgBouncer, PostgreSQL has at most %(ceiling)s connections."),
     "pooled_exceeded": _lt(
-        "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Lower "
-        "“%(field)s”, or raise max_connections to %(max_connections)s."
-    ),
-    "pooled_exceeded_raise": _lt(
-        "With PgBouncer even the smallest pools need %(ceiling)s backends, %(limit)s are available. Raise "
+        "With PgBouncer, even the smallest pools need %(ceiling)s connections. Lower “%(field)s”, or raise "
         "max_connections to %(max_connections)s."
     ),
+    "pooled_exceeded_raise": _lt(
+        "With PgBouncer, even the smallest pools need %(ceiling)s connections. Raise max_connections to "
+        "%(max_connections)s."
+    ),
     "pool_short": _lt(
-        "default_pool_size is %(size)s, and %(wanted)s are wanted: clients wait at peaks. With max_connections = "
-        "%(max_connections)s there is room for them."
+        "default_pool_size is %(size)s, but %(wanted)s would be needed: clients wait at peaks. Raise max_connections "
+        "to %(max_connections)s to make room for them."
     ),
     "cores_unknown": _lt(
-        "default_pool_size takes the %(size)s that PostgreSQL has left, because it is unknown how many are needed. "
-        "Enter the CPU cores of PostgreSQL's host, or what history shows."
+        "default_pool_size takes the %(size)s that PostgreSQL has left, because the need is unknown. Enter the CPU "
+        "cores of PostgreSQL's host, or the busy servers of the history."
     ),
     "memory_exceeded": _lt(
-        "With PgBouncer, PostgreSQL may need %(needed)s of memory, and its host has %(memory)s. Lower work_mem or "
+        "With PgBouncer, PostgreSQL may need %(needed)s of memory, but its host has %(memory)s. Lower work_mem or "
         "shared_buffers, or add memory."
     ),
     "direct_memory_exceeded": _lt(
-        "Without PgBouncer, PostgreSQL may need %(needed)s of memory, and its host has %(memory)s."
+        "Without PgBouncer, PostgreSQL may need %(needed)s of memory, but its host has %(memory)s."
     ),
     "pgbouncer_local": _lt(
-        "Only the server that PgBouncer runs on can connect to %(host)s, but there are %(servers)s servers and "
-        "%(pgbouncers)s PgBouncers. Enter a host that all of them can connect to, or plan a PgBouncer for each."
+        "Only the host of PgBouncer can connect to %(host)s. Odoo servers: %(servers)s, PgBouncers: %(pgbouncers)s. "
+        "Enter a host that all servers can connect to, or plan a PgBouncer for each."
     ),
     "db_maxconn_low": _lt(
-        "%(field)s is %(value)s, and a process may need %(needed)s at the same time: it then fails with “The "
+        "%(field)s is %(value)s, but a process may need %(needed)s at the same time, and then fails with “The "
         "Connection Pool Is Full”. Raise it."
     ),
     "db_maxconn_high": _lt(
@@ -187,7 +187,7 @@ FINDINGS = {
         "%(ceiling)s connections can be opened without PgBouncer."
     ),
     "replica": _lt(
-        "On the replica %(expected)s connections are expected, at most %(ceiling)s. They count against its own "
+        "Connections to the replica: %(expected)s expected, at most %(ceiling)s. They count against its own "
         "max_connections."
     ),
     "databases_open": _lt(
@@ -206,15 +206,17 @@ ERRORS = {
     "larger_than_postgresql": _lt("%(value)s is more than max_connections. Enter at most %(max_connections)s."),
     "larger_than_memory": _lt("%(value)s is not less than the RAM (%(memory)s)."),
     "busier_than_postgresql": _lt("%(value)s is more than PostgreSQL has for clients. Enter at most %(limit)s."),
-    "unwritable_address": _lt("PgBouncer would connect to itself. Enter another port than PostgreSQL's."),
+    "unwritable_address": _lt(
+        "PgBouncer and PostgreSQL would use the same port on the same host. Enter a port other than PostgreSQL's."
+    ),
     "unwritable_bus_port": _lt("the bus would need port %(text)s. Enter at most 65534."),
     "unwritable_http_port": _lt("%(text)s is the HTTP port, and the gevent process needs a port of its own."),
     "unwritable_empty": _lt("enter a value."),
     "unwritable_control": _lt("remove the control characters."),
     "unwritable_surrogate": _lt("remove the characters that UTF-8 cannot encode."),
-    "unwritable_blank": _lt("remove the blanks around “%(text)s”: a configuration file loses them."),
-    "unwritable_literal": _lt("“%(text)s” cannot be used: odoo.conf takes it for no value."),
-    "unwritable_list": _lt("enter one name, not “%(text)s”: PgBouncer takes it for several."),
+    "unwritable_blank": _lt("remove the spaces around “%(text)s”: configuration files drop them."),
+    "unwritable_literal": _lt("“%(text)s” cannot be used: Odoo reads it in odoo.conf as unset."),
+    "unwritable_list": _lt("enter one name, not “%(text)s”: PgBouncer reads it as several."),
     "unwritable_long": _lt("“%(text)s” is too long. PostgreSQL's names have at most 63 bytes."),
     "unwritable_quotes": _lt("“%(text)s” is too long for the userlist.txt of this version of PgBouncer."),
     "unwritable_characters": _lt(
@@ -274,6 +276,8 @@ def reason_text(env, reason, label):
 def _variant(reason):
     if reason.figures.get("input") == "max_connections" and reason.code == "pooled_exceeded":
         return "_raise"
+    if reason.code == "pool_least" and reason.figures["least"] <= JOB_CONNECTIONS:
+        return "_no_cron"
     if reason.figures.get("pgbouncers", 1) > 1:
         return "_shared"
     return "_typical" if reason.figures.get("is_measured") is False else ""

@@ -12,6 +12,7 @@ CLASSIC = {
     "gevent_connections": 0,
     "max_connections": 100,
     "cores": 8,
+    "pgbouncer_host": "db.example.com",
     "other_ids": [Command.create({"name": "Backup", "count": 2}), Command.create({"name": "psql", "count": 3})],
 }
 CLASSIC_INPUTS = Inputs(

@@ -1,4 +1,5 @@
 import io
+import re
 import zipfile
 
 from odoo.exceptions import AccessError, ValidationError
@@ -75,7 +76,9 @@ class TestCompare(ServerCase):
         self.assertEqual(plan.servers, values["servers"])
         self.assertNotIn("Backup", plan.other_ids.mapped("name"))
         self.assertEqual([name for name, _facts in plan.missing], [name for name, _facts in missing])
-        self.assertEqual(len(plan.missing_text.splitlines()), len(missing))
+        for name, facts in missing:
+            label, reason = re.escape(plan._input_label(name)), re.escape(plan._missing_text(facts))
+            self.assertRegex(plan.missing_text, f"{label}.*: {reason}")
 
     def test_fill_in_with_errors(self):
         """An installation with an error is filled in all the same, and the error says what to change."""

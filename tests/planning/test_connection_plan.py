@@ -40,19 +40,19 @@ class TestConnectionPlan(TransactionCase):
         plan, proposal = self.plan(), sizing.propose(CLASSIC_INPUTS)
         self.assertEqual([row["expected"] for row in plan.demand], [100, 5, 2, 3])
         self.assertEqual([row["label"] for row in plan.demand[2:]], ["Backup", "psql"])
-        self.assertIn("Servers (5) x workers (20) x databases (1)", plan.demand[0]["why"])
+        self.assertIn("Servers 5 x workers 20 x connections 1 = 100", plan.demand[0]["why"])
         self.assertEqual((plan.expected, plan.available), (110, 97))
         self.assertEqual(plan.pooled_ceiling, proposal.pooled["ceiling"])
         self.assertEqual(
             plan.verdict,
-            "110 connections are expected, 97 are available: without PgBouncer PostgreSQL refuses 13. With PgBouncer "
-            f"at most {proposal.pooled['ceiling']} backends.",
+            "Connections: 110 expected, 97 available. Without PgBouncer, PostgreSQL refuses 13. With PgBouncer, "
+            f"PostgreSQL has at most {proposal.pooled['ceiling']} connections.",
         )
         self.assertEqual(plan.level, "ok")
         figure = plan.proposal["figures"]["default_pool_size"]
         self.assertEqual(figure["value"], 20)
         room = proposal.figures["default_pool_size"].reason.figures["room"]
-        self.assertEqual(figure["why"], f"20 = 2 x 8 cores + 4, within the {room} that PostgreSQL has left.")
+        self.assertEqual(figure["why"], f"CPU cores 8 x 2 + 4 = 20, within the {room} that PostgreSQL has left.")
         self.assertEqual(plan.files, configuration.files(CLASSIC_INPUTS, proposal))
         self.assertEqual(plan.chart["bars"][0]["refused_text"], "refused 13")
         self.assertEqual(sum(part["count"] for part in plan.chart["bars"][1]["parts"]), plan.pooled_ceiling)
@@ -64,11 +64,11 @@ class TestConnectionPlan(TransactionCase):
         form.workers = 20
         form.max_cron_threads = 0
         form.gevent_connections = 0
-        self.assertIn("105 connections are expected", form.proposal["verdict"][0]["text"])
+        self.assertIn("Connections: 105 expected", form.proposal["verdict"][0]["text"])
         with form.other_ids.new() as other:
             other.name = "Backup"
             other.count = 5
-        self.assertIn("110 connections are expected", form.proposal["verdict"][0]["text"])
+        self.assertIn("Connections: 110 expected", form.proposal["verdict"][0]["text"])
         form.servers = 0
         self.assertEqual(form.error, "Odoo Servers: enter at least 1, not 0.")
         self.assertFalse(form.proposal)
@@ -80,13 +80,13 @@ class TestConnectionPlan(TransactionCase):
 
     def test_errors(self):
         """Each impossible input has a sentence, and nothing is computed from it; also beyond the database's numbers."""
-        plan = self.plan()
+        plan = self.plan(pgbouncer_host="127.0.0.1")
         for name, value, sentence in (
             ("servers", -1, "Odoo Servers: enter at least 1, not -1."),
             ("workers", 10**12, "HTTP Workers: enter at most 1,000, not 1,000,000,000,000."),
             ("max_connections", 10**30, "max_connections: enter at most 262,143"),
             ("memory", 1, "RAM: enter at least 64 MB, not 1 B."),
-            ("mean_busy", 98, "Busy Servers, Mean: 98 is more than PostgreSQL has for clients. Enter at most 97."),
+            ("mean_busy", 98, "Busy Servers (Mean): 98 is more than PostgreSQL has for clients. Enter at most 97."),
             ("db_user", "\t", "Role of Odoo"),
             ("db_names", "shop\npgbouncer", "Database Names: remove “pgbouncer”"),
             ("pgbouncer_port", 5432, "PgBouncer Port: PgBouncer would connect to itself."),
@@ -113,12 +113,12 @@ class TestConnectionPlan(TransactionCase):
         self.assertRegex(other.verdict, "Raise max_connections to [0-9]+[.]$")
         self.assertFalse(plan.files or plan.rollout)
         self.assertEqual(plan.proposal["figures"]["default_pool_size"]["text"], "?")
-        self.assertIn("for a pool, which needs", plan.text)
+        self.assertIn("for a pool. Minimum", plan.text)
 
     def test_copy(self):
         """A scenario is a copy with its lines; what was read is not copied."""
         plan = self.plan()
-        plan.missing = [["memory", {"code": "not_local"}]]
+        plan._write_facts({"missing": [["memory", {"code": "not_local"}]]})
         copied = plan.copy({"name": "Black Friday"})
         self.assertEqual(copied._inputs(), CLASSIC_INPUTS)
         self.assertFalse(copied.missing)
@@ -144,15 +144,25 @@ class TestConnectionPlan(TransactionCase):
             self.assertIn(step["title"], plan.text)
         for figure in plan.proposal["figures"].values():
             self.assertIn(figure["why"], plan.text)
+        self.assertIn("[Critical] Connections: 110 expected", plan.text)
 
     def test_missing(self):
         """What could not be read is named until somebody enters it."""
         plan = self.plan()
-        plan.missing = [["memory", {"code": "not_local"}], ["mean_busy", {"code": "no_history"}]]
+        not_local, no_history = {"code": "not_local"}, {"code": "no_history"}
+        plan._write_facts({"missing": [["memory", not_local], ["cores", not_local], ["mean_busy", no_history]]})
         lines = plan.missing_text.splitlines()
-        self.assertRegex(lines[0], "^RAM: PostgreSQL does not run on this host")
-        plan.write({"memory": 2**34, "workers": 4})
+        self.assertRegex(lines[0], "^RAM, CPU Cores: PostgreSQL does not run on this host")
+        plan.write({"memory": 2**34, "cores": 8, "workers": 4})
         self.assertEqual(plan.missing_text.splitlines(), lines[1:])
+
+    def test_facts_cannot_be_forged(self):
+        """What is computed from them relies on their shape: RPC cannot write them."""
+        forged = {"running": {"x": 1}, "missing": [{"x": 1}]}
+        plan = self.env["connection.plan"].with_context(default_running={"x": 1}).create(CLASSIC | forged)
+        plan.write(forged | {"name": "Forged"})
+        self.assertEqual((plan.name, plan.running, plan.missing), ("Forged", False, False))
+        self.assertFalse(plan.comparison or plan.missing_text)
 
     def test_results_are_json(self):
         plan = self.plan()

@@ -16,7 +16,9 @@ from ...probes.console import CONSOLE_TIMEOUT
 from ..cases import SampleCase, insert_samples
 from ..common import TILL, connect, connect_pooled, psql, variable
 
-PGBOUNCER = {"pgbouncers", "version", "stats_user", "mean_busy", "peak_busy"}
+PGBOUNCER = {"pgbouncers", "version", "bus", "auth", "stats_user", "mean_busy", "peak_busy"}
+# What only PgBouncer knows of its clients.
+CLIENTS = {"servers", "databases", "other_ids"}
 
 
 class FillCase(SampleCase):
@@ -26,12 +28,15 @@ class FillCase(SampleCase):
         cls.Plan = cls.env["connection.plan"]
 
     def fill(self):
-        """Return the values, and the missing fields with their facts."""
+        """Return the values, and the missing fields with their facts, except the load: no server reports it."""
         self.refresh()
         values, missing = self.Plan._installation()
         self.assertEqual(values.keys() & dict(missing).keys(), set())
         self.assertEqual(len(missing), len(dict(missing)))
-        return values, dict(missing)
+        missing = dict(missing)
+        load = "gevent_connections" if config["workers"] else "requests"
+        self.assertEqual(missing.pop(load), {"code": "not_reported"})
+        return values, missing
 
     def setting(self, name):
         with connect() as superuser, superuser.cursor() as cursor:
@@ -62,7 +67,7 @@ class TestFill(FillCase):
         self.assertEqual(values["memory"], psutil.virtual_memory().total)
         self.assertIn(values["cores"], range(1, psutil.cpu_count() + 1))
         self.assertIn(values["backend_memory"], range(1 << 20, 30 << 20))
-        self.assertEqual((values["pgbouncers"], values["bus"]), (1, "session"))
+        self.assertEqual((values["pgbouncers"], values["bus"], values["auth"]), (1, "session", "userlist"))
         version = self.endpoint.version
         self.assertEqual(f"1.{values['version']}", ".".join(version.split(".")[:2]))
         [row] = [row for row in psql("SHOW DATABASES") if row["name"] == TILL]
@@ -77,11 +82,9 @@ class TestFill(FillCase):
         self.assertEqual((plan.max_connections, plan.other_ids.mapped("name")), (100, []))
         self.assertEqual(plan._inputs().db_names, (self.env.cr.dbname,))
         self.assertEqual(
-            [(name, plan._missing_text(facts)) for name, facts in plan.missing],
-            [
-                (name, "There are not enough samples of the last 7 days: half an hour at least.")
-                for name in ("mean_busy", "peak_busy")
-            ],
+            plan.missing_text,
+            "Parallel Requests: No server reports it.\nBusy Servers (Mean), Busy Servers (Peak): Not enough "
+            "samples in the last 7 days: 30 minutes of one hour are needed.",
         )
 
     def test_options_of_odoo(self):
@@ -104,7 +107,9 @@ class TestFill(FillCase):
         for name in ("reports", "reports", ""):
             self.client(connect_pooled(dbname=TILL, application_name=name))
         self.client(connect(application_name="pgbouncer_monitor"))
+        self.client(connect_pooled(dbname=TILL, application_name="pgbouncer_monitor"))
         self.client(connect(application_name="odoo-4711"))
+        self.client(connect(user="odoo"))  # as Odoo behind a PgBouncer that forgets its name
         values, missing = self.fill()
         self.assertNotIn("other_ids", missing)
         others = [command[2] for command in values["other_ids"] if command[2]]
@@ -113,12 +118,13 @@ class TestFill(FillCase):
         self.assertEqual(found["pg_dump", False], 2)
         self.assertEqual(found["Metabase", False], 1)
         self.assertGreaterEqual(found[named, True], 2)
-        self.assertFalse({name for name, _pooled in found} & {"pgbouncer_monitor", "odoo-4711"})
+        self.assertFalse({name for name, _pooled in found} & {"pgbouncer_monitor", "odoo-4711", "odoo"})
 
     def test_no_endpoint_of_a_pgbouncer(self):
         self.endpoint.active = False
         values, missing = self.fill()
-        self.assertEqual(missing, dict.fromkeys(PGBOUNCER | {"db_host", "db_port"}, {"code": "no_pgbouncer"}))
+        names = PGBOUNCER | CLIENTS | {"db_host", "db_port"}
+        self.assertEqual(missing, dict.fromkeys(names, {"code": "no_pgbouncer"}))
         self.assertEqual(values["pgbouncer_port"], int(variable("PGBOUNCER_PORT")), "as Odoo connects to it")
         with self.direct():
             values, missing = self.fill()
@@ -131,8 +137,8 @@ class TestFill(FillCase):
     def test_pgbouncer_of_another_postgresql(self):
         with self.console(servers=[{"database": "shop", "user": "odoo", "remote_pid": 1, "local_port": 1}]):
             values, missing = self.fill()
-        self.assertEqual(missing.keys(), PGBOUNCER | {"db_host", "db_port"})
-        self.assertEqual(values["servers"], 1)
+        self.assertEqual(missing.keys(), PGBOUNCER | CLIENTS | {"db_host", "db_port"})
+        self.assertIn("max_connections", values)
 
     def test_odoo_beside_a_pgbouncer(self):
         """It is connected to PostgreSQL directly."""
@@ -208,7 +214,26 @@ class TestFill(FillCase):
         self.assertIn("PgBouncer 9.9 is not supported", texts["version"])
         self.assertIn("unix socket", texts["db_host"])
         self.assertEqual(values["db_port"], 5432)
-        self.assertNotIn("bus", values, "postgres is not known to be in session mode")
+        self.assertIn("session mode", texts["bus"])
+        self.assertEqual(texts["auth"], "PgBouncer uses auth_type = ?.")
+
+    def test_how_pgbouncer_authenticates(self):
+        self.client(connect_pooled(dbname=TILL)).cursor().execute("SELECT 1")
+        real = {"servers": psql("SHOW SERVERS"), "databases": psql("SHOW DATABASES"), "clients": []}
+        for settings, auth in (
+            ({"auth_type": "md5", "auth_file": "userlist.txt", "auth_user": ""}, "userlist"),
+            ({"auth_type": "scram-sha-256", "auth_file": "userlist.txt", "auth_user": "pgbouncer"}, "auth_query"),
+            ({"auth_type": "ldap", "auth_file": "userlist.txt"}, None),
+            ({"auth_type": "md5", "auth_file": ""}, None),
+        ):
+            with self.console(config=[{"key": key, "value": value} for key, value in settings.items()], **real):
+                values, missing = self.fill()
+            self.assertEqual(values.get("auth"), auth)
+            self.assertEqual("auth" in missing, not auth)
+
+    def test_bus_alt_connection(self):
+        with patch.object(connection_plan_fill_servers, "alt_connection", lambda: True):
+            self.assertEqual(self.fill()[0]["bus"], "alt")
 
 
 class TestFillFromHistory(FillCase):
@@ -285,6 +310,13 @@ class TestFillFromHistory(FillCase):
         mean, peak = self.busy(*samples)
         self.assertAlmostEqual(mean, 2, 4)
         self.assertEqual(peak, 6)
+
+    def test_listeners_are_not_work(self):
+        """Each of them keeps a server of the pool of postgres."""
+        listeners = [self.pool(minute, 3600, 60, database="postgres", user="odoo") for minute in range(30)]
+        self.assertEqual(self.busy(*listeners), (None, None))
+        work = [self.pool(minute, 60, 2) for minute in range(30)]
+        self.assertEqual(self.busy(*listeners, *work), (1, 2))
 
     def test_merged_hours_and_other_endpoints(self):
         hour = self.pool(0, 7200, 8, 2, period="hour", sample_count=60, interval=3600)

@@ -34,6 +34,7 @@ def many_inputs():
         (0, 4), BUS, AUTH, programs, (None, 2, 8), (None, 0.5, 3), (23, 10_000), (1, 2), (False, True)
     ):
         yield Inputs(
+            servers=1 + replica,
             workers=workers,
             bus=bus,
             auth=auth,
@@ -82,7 +83,7 @@ class TestPlanTexts(TransactionCase):
             reason = Reason(reason.code, reason.figures | {"field": "x"})
             self.assertNotRegex(self.words(reason), r"%\(|None", reason)
         made = plan_texts.DEMAND | plan_texts.FIGURES | plan_texts.FINDINGS
-        variants = {name for name in made if name.endswith(("_shared", "_typical", "_raise"))}
+        variants = {name for name in made if name.endswith(("_shared", "_typical", "_raise", "_no_cron"))}
         codes = {code for code, *_others in seen}
         self.assertFalse(made.keys() - variants - codes, "never made")
 
