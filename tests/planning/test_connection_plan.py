@@ -89,7 +89,7 @@ class TestConnectionPlan(TransactionCase):
             ("mean_busy", 98, "Busy Servers (Mean): 98 is more than PostgreSQL has for clients. Enter at most 97."),
             ("db_user", "\t", "Role of Odoo"),
             ("db_names", "shop\npgbouncer", "Database Names: remove “pgbouncer”"),
-            ("pgbouncer_port", 5432, "PgBouncer Port: PgBouncer would connect to itself."),
+            ("pgbouncer_port", 5432, "PgBouncer Port: PgBouncer and PostgreSQL would use the same port"),
             ("db_maxconn", 101, "db_maxconn: 101 is more than max_connections. Enter at most 100."),
             ("other_ids", [Command.create({"name": "BI", "count": -1})], "Other Programs: enter at least 0, not -1."),
         ):
