@@ -90,7 +90,7 @@ def files(inputs, proposal):
         "roles.sql": statements.roles(inputs),
         "auth_query.sql": statements.lookup(inputs) if is_query else None,
         "userlist.sql": statements.userlist(inputs),
-        "pgbouncer.service": _limits(proposal),
+        "limits.conf": _limits(proposal),
         "odoo.conf": _odoo(inputs),
         "odoo-bus.service": _bus_service(inputs) if inputs.bus == "service" else None,
         "nginx.conf": _nginx(inputs) if inputs.workers or inputs.bus == "service" else None,
@@ -162,7 +162,8 @@ def _limits(proposal):
 def _odoo(inputs):
     host, port = direct_address(inputs)
     text = [
-        "; In odoo.conf, in place of these options.",
+        "; Change these options in odoo.conf. Do not add a second section [options]: Odoo would not start.",
+        "; PgBouncer requires a password: db_password must be set, even if PostgreSQL did not require it.",
         "[options]",
         f"db_host = {inputs.pgbouncer_host}",
         f"db_port = {inputs.pgbouncer_port}",
@@ -188,7 +189,8 @@ def _bus_service(inputs):
 
 
 def _nginx(inputs):
-    return ["# In the server block, if the bus process is on nginx's host.", *bus_lines.proxy_lines(bus_port(inputs))]
+    comment = "# If nginx has a location /websocket for Odoo, only its port matters. Otherwise add this one."
+    return [comment, *bus_lines.proxy_lines(bus_port(inputs))]
 
 
 def bus_port(inputs):

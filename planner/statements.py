@@ -94,10 +94,7 @@ def userlist(inputs):
         *_header(inputs, "userlist.sql"),
         "-- With several hosts of PgBouncer: run it on one of them, then copy userlist.txt to the others.",
         *(["-- Add the roles of other programs that will connect through PgBouncer."] if _has_others(inputs) else []),
-        "-- Each role that is listed here needs another password first: SET password_encryption = 'scram-sha-256';"
-        " \\password ROLE",
-        f"SELECT rolname AS no_scram_secret FROM pg_authid WHERE {_is_one_of(users)}"
-        " AND (rolpassword LIKE 'SCRAM-SHA-256$%') IS NOT TRUE;",
+        *_report_missing(users),
         f"\\! umask 077; touch {USERLIST} && chmod 600 {USERLIST}",
         *(_auth_line() if is_query else []),
         'SELECT format(\'"%s" "%s"\', replace(rolname, \'"\', \'""\'), rolpassword)',
@@ -106,6 +103,19 @@ def userlist(inputs):
         f"\\g (format=unaligned tuples_only=on) {USERLIST}",
     ]
     return [*lines, *(_write_auth_line() if is_query else [])]
+
+
+def _report_missing(users):
+    return [
+        "SELECT count(*) > 0 AS is_missing, string_agg(name, ', ') AS missing"
+        f" FROM unnest(ARRAY[{', '.join(map(literal, users))}]) AS name",
+        "WHERE NOT EXISTS (SELECT FROM pg_authid WHERE rolname = name AND rolpassword LIKE 'SCRAM-SHA-256$%') \\gset",
+        "\\if :is_missing",
+        "\\echo No SCRAM secret: :missing",
+        "\\echo 'In psql: SET password_encryption = ''scram-sha-256''; then \\\\password ROLE.'",
+        "\\echo 'The same password will do. Then run this file again.'",
+        "\\endif",
+    ]
 
 
 def _is_one_of(names):

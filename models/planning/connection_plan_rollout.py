@@ -4,10 +4,12 @@ from shlex import join
 
 from odoo import api, fields, models
 
-from ...planner import statements
+from ...planner import configuration, statements
 
 FOLDER = "/etc/pgbouncer"
 BACKUP = "/etc/pgbouncer.backup"
+ODOO = "/etc/odoo/odoo.conf"
+ODOO_BACKUP = f"{ODOO}.backup"
 
 
 class ConnectionPlan(models.Model):
@@ -38,9 +40,17 @@ class ConnectionPlan(models.Model):
         yield (
             "install",
             self.env._("Install PgBouncer"),
-            self.env._("On each host that will run it. Odoo is not affected."),
-            "apt install pgbouncer",
-            self.env._("“pgbouncer --version” shows 1.%s or a later version.", self.version),
+            self.env._(
+                "As root, on each host that will run it. Odoo is not affected. PostgreSQL must accept these hosts in "
+                "pg_hba.conf, and a firewall should admit only the Odoo servers to port %s.",
+                self.pgbouncer_port,
+            ),
+            "apt install pgbouncer postgresql-client sudo",
+            self.env._(
+                "“pgbouncer --version” shows 1.%s or a later version. If it is older, choose its version in the plan "
+                "and download the files again.",
+                self.version,
+            ),
         )
         yield (
             "backup",
@@ -50,7 +60,7 @@ class ConnectionPlan(models.Model):
                 "its userlist.txt: add what other programs need from the old files to the new ones."
             ),
             f"test -e {BACKUP} || cp -a {FOLDER} {BACKUP}",
-            self.env._("%s has the files.", BACKUP),
+            self.env._("%s has the present files. If it is from an earlier rollout, move it away and repeat.", BACKUP),
         )
 
     def _steps_of_files(self):
@@ -59,8 +69,9 @@ class ConnectionPlan(models.Model):
             self.env._("Copy the files"),
             self.env._(
                 "Copy pgbouncer.ini to each host of PgBouncer. Then run the statements as a superuser of PostgreSQL, "
-                "on one host of PgBouncer: the last file writes userlist.txt. The files hold no passwords. psql "
-                "prompts for a password for the role “%s” if it has none.",
+                "on one host of PgBouncer, one line at a time: the last file writes userlist.txt. Run it again after "
+                "each change of a password. If the role “%s” has no password, psql prompts for one: the endpoint in "
+                "Odoo will need it.",
                 self.stats_user,
             ),
             "\n".join(
@@ -69,7 +80,10 @@ class ConnectionPlan(models.Model):
                     *(statements.command(self._inputs(), name) for name in self.files if name.endswith(".sql")),
                 ]
             ),
-            self.env._("%s has a line for each user, and only PgBouncer's user can read it.", statements.USERLIST),
+            self.env._(
+                "psql reports no role without a SCRAM secret. Only PgBouncer's user can read %s.",
+                statements.USERLIST,
+            ),
         )
         if self.pgbouncers > 1:
             yield (
@@ -85,10 +99,10 @@ class ConnectionPlan(models.Model):
             "limits",
             self.env._("Raise the limits"),
             self.env._(
-                "PgBouncer needs a file descriptor for each client and each server: %s.",
+                "On each host of PgBouncer. It needs a file descriptor for each client and each server: %s.",
                 self.proposal["figures"]["file_descriptors"]["text"],
             ),
-            "install -D -m 644 pgbouncer.service /etc/systemd/system/pgbouncer.service.d/limits.conf\n"
+            "install -D -m 644 limits.conf /etc/systemd/system/pgbouncer.service.d/limits.conf\n"
             "systemctl daemon-reload",
             self.env._("“systemctl show -p LimitNOFILE pgbouncer” shows the limit."),
         )
@@ -97,7 +111,8 @@ class ConnectionPlan(models.Model):
         value = self.proposal["figures"]["max_connections"]["value"]
         if not value or value == self.max_connections:
             return
-        lines = f"ALTER SYSTEM SET max_connections = {value};"
+        psql = join(["psql", "-p", str(self.db_port), "-c", f"ALTER SYSTEM SET max_connections = {value}"])
+        lines = f"sudo -u postgres {psql} && systemctl restart postgresql"
         verify = self.env._("“SHOW max_connections” shows %s after the restart.", value)
         if self.has_replica:
             yield (
@@ -105,7 +120,7 @@ class ConnectionPlan(models.Model):
                 self.env._("Change max_connections of the replica"),
                 self.env._(
                     "A standby cannot run with a lower max_connections than its primary: it stops replaying. Run this "
-                    "on each standby and restart it before the primary."
+                    "on the host of each standby, before that of the primary."
                 ),
                 lines,
                 verify,
@@ -113,7 +128,7 @@ class ConnectionPlan(models.Model):
         yield (
             "max_connections",
             self.env._("Change max_connections"),
-            self.env._("PostgreSQL must be restarted for this, which ends all connections: choose a quiet time."),
+            self.env._("On PostgreSQL's host. The restart ends all connections: choose a quiet time."),
             lines,
             verify,
         )
@@ -127,20 +142,21 @@ class ConnectionPlan(models.Model):
                 "that connects to PostgreSQL directly is not affected."
             ),
             "systemctl restart pgbouncer",
-            self.env._("The log has no line with WARNING, ERROR or FATAL: “journalctl -u pgbouncer”."),
+            self.env._("The log has no line with WARNING, ERROR or FATAL: “journalctl -u pgbouncer --since -5min”."),
         )
         database = (self.db_names or "").strip().partition("\n")[0] or self.env.cr.dbname
         yield (
             "check",
             self.env._("Check it with psql"),
-            self.env._("From each Odoo server: the first line as Odoo's role, the second one on PgBouncer's console."),
+            self.env._("From each Odoo server: two lines as Odoo's role, and one on PgBouncer's console."),
             "\n".join(
                 [
                     self._psql(self.db_user, database, "SELECT 1"),
-                    self._psql(self.stats_user, "pgbouncer", "SHOW DATABASES", "SHOW CONFIG"),
+                    self._psql(self.db_user, "postgres", "SELECT 1"),
+                    self._psql(self.stats_user, "pgbouncer", "SHOW DATABASES"),
                 ]
             ),
-            self.env._("The first one prints 1. In SHOW DATABASES, postgres has the pool_mode session."),
+            self.env._("The first two print 1. In SHOW DATABASES, postgres has the pool_mode session."),
         )
 
     def _steps_of_bus(self):
@@ -165,11 +181,14 @@ class ConnectionPlan(models.Model):
                 "systemctl enable --now odoo-bus",
                 self.env._("“systemctl status odoo-bus” shows that the service is active."),
             )
-        if "nginx.conf" in self.files:
             yield (
                 "websocket",
-                self.env._("Prepare the reverse proxy"),
-                self.env._("Put the location of nginx.conf into nginx's server block for Odoo, then reload nginx."),
+                self.env._("Switch the reverse proxy"),
+                self.env._(
+                    "In nginx's location /websocket, change the port, or that of its upstream, to %s. If there is no "
+                    "such location, add the one of nginx.conf to Odoo's server block.",
+                    configuration.bus_port(self._inputs()),
+                ),
                 "nginx -t && systemctl reload nginx",
                 self.env._("In a browser, a page of Odoo opens /websocket with status 101."),
             )
@@ -178,14 +197,22 @@ class ConnectionPlan(models.Model):
         yield (
             "switch",
             self.env._("Switch db_host and db_port"),
-            self.env._("Keep a copy of odoo.conf. Then put the lines of the file into the odoo.conf of each server:"),
+            self.env._(
+                "On each Odoo server, keep a copy: “%s”. Then change these options. From now on, back up and restore "
+                "with pg_dump and pg_restore directly on PostgreSQL, not with Odoo's database manager: they change "
+                "settings of their session, and transaction pooling gives the session to others.",
+                f"cp -a {ODOO} {ODOO_BACKUP}",
+            ),
             self.files["odoo.conf"],
             self.env._("Nothing changes before the restart."),
         )
         yield (
             "restart",
             self.env._("Restart Odoo"),
-            self.env._("One server after the other. Go on when the first one serves pages."),
+            self.env._(
+                "One server after the other. Go on when the first one serves pages. If PostgreSQL has no connections "
+                "left for PgBouncer, stop all Odoo servers first."
+            ),
             "systemctl restart odoo",
             self.env._("SHOW CLIENTS in PgBouncer's console lists the server, and its pages load."),
         )
@@ -194,7 +221,10 @@ class ConnectionPlan(models.Model):
         yield (
             "listen",
             self.env._("Run the LISTEN check"),
-            self.env._("Open LISTEN Check and press Check Now: it proves that chat and triggered jobs still work."),
+            self.env._(
+                "Open LISTEN Check and press Check Now: it proves that chat and triggered jobs still work. It checks "
+                "the server that you are connected to; the others check themselves, see Earlier Checks."
+            ),
             "",
             self.env._("Bus and cron are OK, on each server."),
         )
@@ -202,20 +232,33 @@ class ConnectionPlan(models.Model):
             "watch",
             self.env._("Watch"),
             self.env._(
-                "Add each PgBouncer in Endpoints, then press Compare with Running. Watch the Overview in the busiest "
-                "hour of the next days."
+                "Add each PgBouncer in Endpoints, with the user “%s” and its password, then press Compare with "
+                "Running. Watch the Overview in the busiest hour of the next days.",
+                self.stats_user,
             ),
             "",
             self.env._("No alert opens, clients do not wait, and there are at most %s backends.", self.pooled_ceiling),
         )
+        yield from self._steps_back()
+
+    def _steps_back(self):
+        lines = [f"cp -a {ODOO_BACKUP} {ODOO} && systemctl restart odoo"]
+        if self.bus == "service":
+            lines.append("systemctl disable --now odoo-bus")
         yield (
             "back",
             self.env._("Roll back"),
             self.env._(
-                "At any step: restore the odoo.conf that you kept and restart Odoo, which then connects as before. If "
-                "a PgBouncer ran before, restore its files on each host and restart it. Otherwise PgBouncer can keep "
-                "running: without clients it closes its servers."
+                "At any step, on each Odoo server. Undo what was changed for the reverse proxy first. Without clients, "
+                "PgBouncer closes its server connections and can keep running."
             ),
-            f"cp -aT {BACKUP} {FOLDER} && systemctl restart pgbouncer\nsystemctl restart odoo",
-            self.env._("SHOW CLIENTS lists no client of Odoo, or the same ones as before."),
+            "\n".join(lines),
+            self.env._("Pages load, and SHOW CLIENTS in PgBouncer's console lists no client of Odoo."),
+        )
+        yield (
+            "restore",
+            self.env._("Restore an earlier PgBouncer"),
+            self.env._("Only if a PgBouncer ran before the rollout: also on each of its hosts."),
+            f"cp -aT {BACKUP} {FOLDER} && systemctl restart pgbouncer",
+            self.env._("Its clients connect as before."),
         )

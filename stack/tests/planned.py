@@ -111,7 +111,7 @@ class PlannedPgBouncer(PgBouncer):
 
     @property
     def limit(self):
-        return re.search(r"^LimitNOFILE=(\d+)$", self.texts["pgbouncer.service"], re.MULTILINE)[1]
+        return re.search(r"^LimitNOFILE=(\d+)$", self.texts["limits.conf"], re.MULTILINE)[1]
 
     def command(self):
         path = self.write("pgbouncer.ini", self.moved(self.texts["pgbouncer.ini"]))

@@ -3,7 +3,7 @@ from odoo.tests import TransactionCase, tagged
 from ...planner import statements
 from .common import CLASSIC
 
-ALWAYS = "install backup files limits start check switch restart listen watch back".split()
+ALWAYS = "install backup files limits start check switch restart listen watch back restore".split()
 
 
 @tagged("-at_install", "post_install")
@@ -27,15 +27,15 @@ class TestRollout(TransactionCase):
         """Each variant has the steps that it needs."""
         self.assertEqual(self.added(), [])
         self.assertEqual(self.added(pgbouncers=2), ["userlist"])
-        self.assertEqual(self.added(workers=20), ["websocket"])
-        self.assertEqual(self.added(bus="alt", workers=20), ["module", "websocket"])
+        self.assertEqual(self.added(workers=20), [], "the port of the bus stays")
+        self.assertEqual(self.added(bus="alt", workers=20), ["module"])
         self.assertEqual(self.added(bus="service"), ["bus", "websocket"])
         self.assertEqual(list(self.steps(bus="service", pgbouncers=2))[2:5], ["files", "userlist", "limits"])
 
     def test_standby(self):
         """A standby whose max_connections is lower than its primary's stops: it comes first."""
         values = {"max_connections": 60, "db_maxconn": 16, "workers": 20, "cores": 32}
-        self.assertEqual(self.added(**values), ["max_connections", "websocket"])
+        self.assertEqual(self.added(**values), ["max_connections"])
         names = list(self.steps(**values, has_replica=True))
         self.assertLess(names.index("standby"), names.index("max_connections"))
         self.assertNotIn("standby", self.steps(has_replica=True))
@@ -59,4 +59,13 @@ class TestRollout(TransactionCase):
         self.assertLess(list(steps).index("backup"), list(steps).index("files"))
         folder = statements.USERLIST.rpartition("/")[0]
         self.assertIn(f"cp -a {folder} {folder}.backup", steps["backup"]["lines"])
-        self.assertIn(f"cp -aT {folder}.backup {folder} &&", steps["back"]["lines"])
+        self.assertIn(f"cp -aT {folder}.backup {folder} &&", steps["restore"]["lines"])
+
+    def test_the_way_back(self):
+        """What the switch keeps is what the way back restores; a bus of its own is stopped."""
+        steps = self.steps(bus="service")
+        self.assertIn("cp -a /etc/odoo/odoo.conf /etc/odoo/odoo.conf.backup", steps["switch"]["text"])
+        self.assertIn("cp -a /etc/odoo/odoo.conf.backup /etc/odoo/odoo.conf &&", steps["back"]["lines"])
+        self.assertIn("disable --now odoo-bus", steps["back"]["lines"])
+        self.assertNotIn("odoo-bus", self.steps()["back"]["lines"])
+        self.assertIn("8073", steps["websocket"]["text"])
