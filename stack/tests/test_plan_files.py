@@ -182,6 +182,21 @@ def test_existing_role(pair, roles, new_planned):
     assert server.show_config("its own")
 
 
+def test_role_without_a_secret(pair, roles, new_planned):
+    """It is named: PgBouncer would reject it."""
+    pair.postgresql.execute("SET password_encryption = md5", "CREATE ROLE \"o'dd\" LOGIN PASSWORD 'its own'")
+    try:
+        server = new_planned("1.24", db_user="o'dd")
+        shown, _count = server.run_file("userlist.sql")
+        assert "No SCRAM secret: o'dd" in shown
+        assert "SET password_encryption = 'scram-sha-256'; then \\password ROLE." in shown
+        pair.postgresql.execute("SET password_encryption = 'scram-sha-256'", "ALTER ROLE \"o'dd\" PASSWORD 'its own'")
+        shown, _count = server.run_file("userlist.sql")
+        assert "SCRAM" not in shown
+    finally:
+        pair.postgresql.execute('DROP ROLE "o\'dd"')
+
+
 @pytest.mark.parametrize("version", ["1.18", "1.24"])
 def test_existing_function(pair, roles, new_planned, version):
     """The function of a common recipe stays, and so does who may call it."""
