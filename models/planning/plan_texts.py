@@ -195,7 +195,7 @@ FINDINGS = {
         "Connections to the replica: %(expected)s expected, at most %(ceiling)s. They count against its own "
         "max_connections."
     ),
-    "databases_open_exceeded": _lt(
+    "databases_open_full": _lt(
         "One more database: up to %(total)s connections, %(limit)s available. Enter “%(field)s”."
     ),
     "databases_open": _lt(
@@ -287,7 +287,7 @@ def _variant(reason):
     if reason.figures.get("input") == "max_connections" and reason.code == "pooled_exceeded":
         return "_raise"
     if reason.code == "databases_open" and sum(map(reason.figures.get, ("ceiling", "more"))) > reason.figures["limit"]:
-        return "_exceeded"
+        return "_full"
     if reason.code == "pool_least" and reason.figures["least"] <= JOB_CONNECTIONS:
         return "_no_cron"
     if reason.figures.get("pgbouncers", 1) > 1:
