@@ -7,10 +7,13 @@ The reasons, with their figures:
   not superusers
 - With PgBouncer, ``pooled_fits``: ceiling, pools, postgres, outside, monitoring: those of this addon among them,
   limit; or ``pooled_exceeded``: the same with the smallest pools, and max_connections, the value that is enough
-- ``databases_open``: databases, more: what each further database adds, as the line ``*`` serves all of them
+- ``databases_open``: databases, more: what each further database adds, as the line ``*`` serves all of them; ceiling,
+  limit: of the planned ones. A warning if there is no room for one more
 - ``pool_short``: size, wanted, max_connections: the pool is smaller than the work needs, so clients wait
 - ``cores_unknown``: size, wanted: the pool takes all that PostgreSQL has left, because it is unknown what it needs
 - ``pgbouncer_local``: servers, pgbouncers, host: the other servers cannot connect to it
+- ``clients_unencrypted``: host: Odoo connects to it without TLS. Not a warning: nearly every plan with several servers
+  has this finding
 - ``memory_exceeded`` with PgBouncer, ``direct_memory_exceeded`` without: needed, memory, in bytes; critical if it is
   exceeded even without work_mem
 - ``db_maxconn_low``: value, needed: a process fails with "The Connection Pool Is Full"
@@ -38,10 +41,10 @@ def findings(inputs, figures, direct, pooled, memory):
     :param dict figures: of the Proposal, as direct, pooled and memory
     """
     found = [_direct(inputs, direct), _pooled(inputs, figures, pooled)]
-    found += [_pool_short(inputs, figures), _pgbouncer_local(inputs)]
+    found += [_pool_short(inputs, figures), _pgbouncer_local(inputs), _clients_unencrypted(inputs)]
     found += [_memory(inputs, memory["pooled"], "memory_exceeded")]
     found += [_memory(inputs, memory["direct"], "direct_memory_exceeded")]
-    found += [*_db_maxconn(inputs, direct), _databases_open(inputs, figures), _replica(inputs)]
+    found += [*_db_maxconn(inputs, direct), _databases_open(inputs, figures, pooled), _replica(inputs)]
     return sorted(filter(None, found), key=lambda finding: LEVELS.index(finding.level))
 
 
@@ -107,6 +110,12 @@ def _pgbouncer_local(inputs):
     return _finding("warning", "pgbouncer_local", "pgbouncer_host", **figures)
 
 
+def _clients_unencrypted(inputs):
+    if is_local(inputs.pgbouncer_host):
+        return None
+    return _finding("ok", "clients_unencrypted", "pgbouncer_host", host=inputs.pgbouncer_host)
+
+
 def _memory(inputs, figure, code):
     if None in (inputs.memory, figure.value) or figure.value <= inputs.memory:
         return None
@@ -149,11 +158,14 @@ def _gevent_needs(inputs):
     return 2 + inputs.gevent_connections
 
 
-def _databases_open(inputs, figures):
+def _databases_open(inputs, figures, pooled):
     each = figures["max_db_connections"].value
     if inputs.named_databases or each is None:
         return None
-    return _finding("ok", "databases_open", "db_names", databases=inputs.databases, more=inputs.pgbouncers * each)
+    sizes = {"databases": inputs.databases, "more": inputs.pgbouncers * each}
+    sizes |= {"ceiling": pooled["ceiling"], "limit": pooled["limit"]}
+    level = "warning" if sizes["ceiling"] + sizes["more"] > sizes["limit"] else "ok"
+    return _finding(level, "databases_open", "db_names", **sizes)
 
 
 def _replica(inputs):

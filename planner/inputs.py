@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 # How the bus and the cron workers get a connection on which LISTEN works: the database postgres in session mode, the
-# OCA's bus_alt_connection, or a gevent service of its own that connects to PostgreSQL directly.
+# OCA's bus_alt_connection, or a separate gevent service that connects to PostgreSQL directly.
 BUS = ("session", "alt", "service")
 # Where PgBouncer finds the secrets of its users.
 AUTH = ("userlist", "auth_query")
@@ -55,7 +55,7 @@ class Inputs:
 
     :param int pgbouncers: its processes that connect to this PostgreSQL, on all hosts
     :param int version: the minor version, one of VERSIONS
-    :param float mean_busy: busy servers on average in the busiest hour of the last 7 days, over all pools
+    :param float mean_busy: busy server connections on average in the busiest hour of the last 7 days, over all pools
     :param int peak_busy: the highest sv_active + cl_waiting of that time
 
     Of the files:

@@ -27,13 +27,13 @@ class ConnectionPlan(models.Model):
     # Odoo
     servers = LargeInteger("Odoo Servers", required=True, default=Inputs.servers)
     workers = LargeInteger(
-        "HTTP Workers", required=True, default=Inputs.workers, help="Of each server. 0: the server uses threads."
+        "HTTP Workers", required=True, default=Inputs.workers, help="Of each server. 0: multi-threaded."
     )
     requests = LargeInteger(
-        "Parallel Requests",
+        "Concurrent Requests",
         required=True,
         default=Inputs.requests,
-        help="HTTP requests that a server with threads processes at the same time.",
+        help="HTTP requests that a multi-threaded server processes at the same time.",
     )
     max_cron_threads = LargeInteger(
         "Cron Workers", required=True, default=Inputs.max_cron_threads, help="max_cron_threads of each server."
@@ -108,12 +108,12 @@ class ConnectionPlan(models.Model):
         [
             ("session", "postgres in session mode"),
             ("alt", "bus_alt_connection"),
-            ("service", "A gevent service of its own"),
+            ("service", "Separate gevent service"),
         ],
         "LISTEN",
         required=True,
         default=Inputs.bus,
-        help="How the bus and the cron workers get a connection on which LISTEN works.",
+        help="How the bus listens. The cron workers always listen through the database postgres in session mode.",
     )
     auth = fields.Selection(
         [("userlist", "userlist.txt"), ("auth_query", "auth_query")],
@@ -125,12 +125,13 @@ class ConnectionPlan(models.Model):
 
     # History
     mean_busy = NullableFloat(
-        "Busy Servers (Mean)",
+        "Busy Server Connections (Mean)",
         digits=(16, 2),
         help="Server connections in use on average, in the busiest hour of the last 7 days, over all pools.",
     )
     peak_busy = NullableInteger(
-        "Busy Servers (Peak)", help="The highest sum of busy servers and waiting clients in the last 7 days."
+        "Busy Server Connections (Peak)",
+        help="The highest sum of busy server connections and waiting clients in the last 7 days.",
     )
 
     # Files

@@ -26,8 +26,8 @@ class ConnectionPlan(models.Model):
 
     @api.model
     def _busy(self, poolers):
-        """Return the mean of busy servers in the busiest hour, and the highest sv_active + cl_waiting, over the
-        pools of business databases of these PgBouncers; None for what is unknown.
+        """Return the mean of busy server connections in the busiest hour, and the highest sv_active + cl_waiting, over
+        the pools of business databases of these PgBouncers; None for what is unknown.
 
         The mean is the time that servers were busy, per second (Little's law).
 

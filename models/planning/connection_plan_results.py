@@ -39,7 +39,7 @@ class ConnectionPlan(models.Model):
     expected = NullableInteger(compute="_compute_results", help="Connections without PgBouncer on a busy day.")
     available = NullableInteger(compute="_compute_results", help="Connections that PostgreSQL has for ordinary roles.")
     pooled_ceiling = NullableInteger(
-        "With PgBouncer", compute="_compute_results", help="Backends that the plan cannot exceed."
+        "With PgBouncer", compute="_compute_results", help="Backends at most, for the planned databases."
     )
     chart = fields.Json(compute="_compute_results")
 

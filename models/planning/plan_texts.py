@@ -13,7 +13,7 @@ _lt = LazyTranslate(__name__)
 
 COMPONENTS = {
     "http": _lt("HTTP workers"),
-    "threaded": _lt("Odoo with threads"),
+    "threaded": _lt("Multi-threaded Odoo"),
     "cron": _lt("Cron workers"),
     "gevent": _lt("Gevent (longpolling)"),
     "bus": _lt("bus_alt_connection"),
@@ -65,13 +65,13 @@ DEMAND = {
 
 FIGURES = {
     "pool_measured": _lt(
-        "%(wanted)s by history: busy servers %(mean_busy)s on average, which should be at most %(busy_percent)s %% of "
-        "a pool, and %(peak_busy)s at the peak. PostgreSQL has %(room)s left."
+        "%(wanted)s by history: busy server connections %(mean_busy)s on average, which should be at most "
+        "%(busy_percent)s%% of a pool, and %(peak_busy)s at the peak. PostgreSQL has %(room)s left."
     ),
     "pool_measured_shared": _lt(
-        "%(wanted)s for each PgBouncer of %(pgbouncers)s, by history: busy servers %(mean_busy)s on average, which "
-        "should be at most %(busy_percent)s %% of the pools, and %(peak_busy)s at the peak. PostgreSQL has %(room)s "
-        "left for each pool."
+        "%(wanted)s for each PgBouncer of %(pgbouncers)s, by history: busy server connections %(mean_busy)s on "
+        "average, which should be at most %(busy_percent)s%% of the pools, and %(peak_busy)s at the peak. PostgreSQL "
+        "has %(room)s left for each pool."
     ),
     "pool_cores": _lt(
         "CPU cores %(cores)s x %(per_core)s + %(waiting)s = %(wanted)s, within the %(room)s that PostgreSQL has left."
@@ -100,13 +100,14 @@ FIGURES = {
     "pool_room": _lt("PostgreSQL has %(size)s left for a pool. Wanted: %(wanted)s."),
     "no_room": _lt("PostgreSQL has %(room)s left for a pool. Minimum: %(least)s."),
     "reserve": _lt(
-        "%(percent)s %% of default_pool_size %(size)s, for clients that wait longer than reserve_pool_timeout, within "
-        "the %(room)s that PostgreSQL has left."
+        "%(percent)s%% of default_pool_size %(size)s, for clients that wait longer than reserve_pool_timeout. Together "
+        "they fit into the %(room)s that PostgreSQL has left."
     ),
     "min_pool_measured": _lt(
-        "Kept open: busy servers on average %(mean_busy)s / PgBouncers %(pgbouncers)s / databases %(databases)s."
+        "Kept open: busy server connections on average %(mean_busy)s / PgBouncers %(pgbouncers)s / databases "
+        "%(databases)s."
     ),
-    "min_pool_share": _lt("Kept open: %(percent)s %% of default_pool_size %(size)s."),
+    "min_pool_share": _lt("Kept open: %(percent)s%% of default_pool_size %(size)s."),
     "database_pools": _lt(
         "Limit of all pools of a database: default_pool_size %(size)s + reserve_pool_size %(reserve)s + logins by "
         "auth_query %(login)s."
@@ -165,7 +166,7 @@ FINDINGS = {
     ),
     "cores_unknown": _lt(
         "default_pool_size takes the %(size)s that PostgreSQL has left, because the need is unknown. Enter the CPU "
-        "cores of PostgreSQL's host, or the busy servers of the history."
+        "cores of PostgreSQL's host, or the busy server connections of the history."
     ),
     "memory_exceeded": _lt(
         "With PgBouncer, PostgreSQL may need %(needed)s of memory, but its host has %(memory)s. Lower work_mem or "
@@ -178,17 +179,24 @@ FINDINGS = {
         "Only the host of PgBouncer can connect to %(host)s. Odoo servers: %(servers)s, PgBouncers: %(pgbouncers)s. "
         "Enter a host that all servers can connect to, or plan a PgBouncer for each."
     ),
+    "clients_unencrypted": _lt(
+        "Connections from Odoo to PgBouncer at %(host)s are not encrypted by these files. For TLS, set "
+        "client_tls_sslmode, client_tls_key_file and client_tls_cert_file in pgbouncer.ini."
+    ),
     "db_maxconn_low": _lt(
         "%(field)s is %(value)s, but a process may need %(needed)s at the same time, and then fails with “The "
         "Connection Pool Is Full”. Raise it."
     ),
     "db_maxconn_high": _lt(
-        "db_maxconn is per process, and %(value)s is more than a process uses. With db_maxconn = %(enough)s, at most "
-        "%(ceiling)s connections can be opened without PgBouncer."
+        "Optional: db_maxconn = %(enough)s in odoo.conf. It is per process, and a process needs no more; at most "
+        "%(ceiling)s connections can then be opened without PgBouncer."
     ),
     "replica": _lt(
         "Connections to the replica: %(expected)s expected, at most %(ceiling)s. They count against its own "
         "max_connections."
+    ),
+    "databases_open_full": _lt(
+        "One more database: up to %(total)s connections, %(limit)s available. Enter “%(field)s”."
     ),
     "databases_open": _lt(
         "Planned databases: %(databases)s. The line * also serves others, and PgBouncer may open %(more)s more "
@@ -268,6 +276,8 @@ def reason_text(env, reason, label):
     template = env._(TEXTS[variant if variant in TEXTS else reason.code])
     if reason.code == "direct_exceeded":
         figures["refused"] = figures["expected"] - figures["limit"]
+    if reason.code == "databases_open":
+        figures["total"] = figures["ceiling"] + figures["more"]
     if reason.code == "no_room":
         figures["room"] = max(figures["room"], 0)
     return template % {name: _figure_text(env, reason, name, value, label) for name, value in figures.items()}
@@ -276,6 +286,8 @@ def reason_text(env, reason, label):
 def _variant(reason):
     if reason.figures.get("input") == "max_connections" and reason.code == "pooled_exceeded":
         return "_raise"
+    if reason.code == "databases_open" and sum(map(reason.figures.get, ("ceiling", "more"))) > reason.figures["limit"]:
+        return "_full"
     if reason.code == "pool_least" and reason.figures["least"] <= JOB_CONNECTIONS:
         return "_no_cron"
     if reason.figures.get("pgbouncers", 1) > 1:

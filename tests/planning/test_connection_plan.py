@@ -35,6 +35,17 @@ class TestConnectionPlan(TransactionCase):
         self.assertEqual(inputs.db_names, ("shop", "my-shop"))
         self.assertEqual(inputs.others, (Other("Backup", 2), Other("BI", 1, is_pooled=True)))
 
+    def finding(self, code, **values):
+        """Return the text of a finding of the classic case."""
+        return next(found["text"] for found in self.plan(**values).proposal["findings"] if found["code"] == code)
+
+    def test_databases_open(self):
+        self.assertIn("Planned databases: 1. The line * also serves others", self.finding("databases_open", cores=8))
+        self.assertEqual(
+            self.finding("databases_open", cores=8, max_connections=87),
+            "One more database: up to 85 connections, 84 available. Enter “Database Names”.",
+        )
+
     def test_classic(self):
         """110 connections against 97: the figures of the planner, with their reasons in words."""
         plan, proposal = self.plan(), sizing.propose(CLASSIC_INPUTS)
@@ -86,7 +97,7 @@ class TestConnectionPlan(TransactionCase):
             ("workers", 10**12, "HTTP Workers: enter at most 1,000, not 1,000,000,000,000."),
             ("max_connections", 10**30, "max_connections: enter at most 262,143"),
             ("memory", 1, "RAM: enter at least 64 MB, not 1 B."),
-            ("mean_busy", 98, "Busy Servers (Mean): 98 is more than PostgreSQL has for clients. Enter at most 97."),
+            ("mean_busy", 98, "Connections (Mean): 98 is more than PostgreSQL has for clients. Enter at most 97."),
             ("db_user", "\t", "Role of Odoo"),
             ("db_names", "shop\npgbouncer", "Database Names: remove “pgbouncer”"),
             ("pgbouncer_port", 5432, "PgBouncer Port: PgBouncer and PostgreSQL would use the same port"),

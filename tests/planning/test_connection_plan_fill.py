@@ -83,8 +83,9 @@ class TestFill(FillCase):
         self.assertEqual(plan._inputs().db_names, (self.env.cr.dbname,))
         self.assertEqual(
             plan.missing_text,
-            "Parallel Requests: No server reports it.\nBusy Servers (Mean), Busy Servers (Peak): Not enough "
-            "samples in the last 7 days: 30 minutes of one hour are needed.",
+            "Concurrent Requests: No server reports it.\n"
+            "Busy Server Connections (Mean), Busy Server Connections (Peak): "
+            "Not enough samples in the last 7 days: 30 minutes of one hour are needed.",
         )
 
     def test_options_of_odoo(self):

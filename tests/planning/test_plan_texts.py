@@ -44,6 +44,7 @@ def many_inputs():
             peak_busy=mean and int(2 * mean),
             max_connections=limit,
             pgbouncers=pgbouncers,
+            pgbouncer_host="pgbouncer" if auth == "auth_query" else "127.0.0.1",
             has_replica=replica,
             has_queue_job=replica,
             db_maxconn=2 if cores else 20,
@@ -83,7 +84,7 @@ class TestPlanTexts(TransactionCase):
             reason = Reason(reason.code, reason.figures | {"field": "x"})
             self.assertNotRegex(self.words(reason), r"%\(|None", reason)
         made = plan_texts.DEMAND | plan_texts.FIGURES | plan_texts.FINDINGS
-        variants = {name for name in made if name.endswith(("_shared", "_typical", "_raise", "_no_cron"))}
+        variants = {name for name in made if name.endswith(("_shared", "_typical", "_raise", "_no_cron", "_full"))}
         codes = {code for code, *_others in seen}
         self.assertFalse(made.keys() - variants - codes, "never made")
 

@@ -67,11 +67,26 @@ class TestFindings(TestCase):
 
     def test_further_databases(self):
         """The line ``*`` serves any database; lines with names do not."""
-        plan = replace(CLASSIC, cores=8, pgbouncers=2)
-        self.assertEqual(findings(plan)["databases_open"], ("ok", "db_names", {"databases": 1, "more": 2 * (10 + 3)}))
+        plan = replace(CLASSIC, cores=8, pgbouncers=2, max_connections=150)
+        level, field, figures = findings(plan)["databases_open"]
+        self.assertEqual((level, field), ("ok", "db_names"))
+        self.assertEqual((figures["databases"], figures["more"]), (1, 2 * (10 + 3)))
         self.assertIn("databases_open", findings(replace(plan, db_names=("postgres",))))
         self.assertNotIn("databases_open", findings(replace(plan, db_names=("shop",))))
         self.assertNotIn("databases_open", findings(replace(plan, max_connections=15)), "there are no pools")
+
+    def test_no_room_for_a_further_database(self):
+        plan = replace(CLASSIC, cores=8, max_connections=60 + 25 + 3)
+        figures = {"databases": 1, "more": 25, "ceiling": 60, "limit": 85}
+        self.assertEqual(findings(plan)["databases_open"], ("ok", "db_names", figures))
+        full = findings(replace(plan, max_connections=87))
+        self.assertEqual(full["databases_open"], ("warning", "db_names", figures | {"limit": 84}))
+
+    def test_clients_of_another_host_are_not_encrypted(self):
+        found = findings(Inputs(pgbouncer_host="db.example.com"))
+        self.assertEqual(found["clients_unencrypted"], ("ok", "pgbouncer_host", {"host": "db.example.com"}))
+        for host in ("127.0.0.1", "localhost", "/run/pgbouncer"):
+            self.assertNotIn("clients_unencrypted", findings(Inputs(pgbouncer_host=host)), host)
 
     def test_pgbouncer_that_other_servers_cannot_reach(self):
         plan = Inputs(servers=3, cores=4, pgbouncer_host="127.0.0.1")

@@ -139,13 +139,13 @@ tours.add("pgbouncer_monitor_planner_fill_in", {
         { trigger: "button[name=action_fill_in]", run: "click" },
         { trigger: ".modal .btn-primary", run: "click" },
         {
-            trigger: "[name=missing_text]:contains('Busy Servers (Mean)')",
+            trigger: "[name=missing_text]:contains('Busy Server Connections (Mean)')",
         },
         page("inputs"),
         { trigger: "[name=other_ids]:not(:contains(Backup))" },
         input("mean_busy", 2),
         { trigger: ".o_form_button_save", run: "click" },
-        { trigger: "[name=missing_text]:not(:contains('Busy Servers (Mean)'))" },
+        { trigger: "[name=missing_text]:not(:contains('Busy Server Connections (Mean)'))" },
     ],
 });
 
