@@ -194,7 +194,7 @@ def test_each_way_of_reaching_it_is_another(folder, pair, address):
 
 def test_reader_who_waited_in_vain_does_not_call_it_dead(folder, address):
     """Each needs other commands: it waits for one reading, not for all of them in turn."""
-    with slow_console(0.4) as server, ThreadPoolExecutor(6) as executor:
+    with slow_console(0.3) as server, ThreadPoolExecutor(6) as executor:
         where = address(server.port)
         commands = [[f"SHOW {number}"] for number in range(6)]
         answers = list(executor.map(lambda of_reader: read(folder, where, of_reader), commands))
