@@ -95,9 +95,9 @@ class BrokenSite(Site):
             self.restart(self.odoo)
 
     def reject_role(self):
-        path = self.pair.postgresql.data / "pg_hba.conf"
+        path = self.postgresql.data / "pg_hba.conf"
         path.write_text(f"host postgres odoo all reject\n{path.read_text()}")
-        self.pair.postgresql.execute("SELECT pg_reload_conf()")
+        self.postgresql.execute("SELECT pg_reload_conf()")
 
     def break_pgbouncer(self, changes):
         self.inner.databases |= self.lines(changes.get("databases", {}))
@@ -202,16 +202,15 @@ class BrokenSite(Site):
 
     def apply_idle_timeout(self, title, lines):
         assert "as Odoo's role" in title
-        connection = self.pair.postgresql.connect(user="odoo", password=self.passwords["odoo"])
+        connection = self.postgresql.connect(user="odoo", password=self.passwords["odoo"])
         with closing(connection), connection.cursor() as cursor:
             cursor.execute(lines)
 
     def apply_role(self, title, lines):
         assert "in pg_hba.conf" in title
-        path = self.pair.postgresql.data / "pg_hba.conf"
+        path = self.postgresql.data / "pg_hba.conf"
         path.write_text(path.read_text().replace("host postgres odoo all reject\n", ""))
-        revoke = "REVOKE CONNECT ON DATABASE postgres FROM odoo"  # which everyone has; the role will be dropped
-        self.pair.postgresql.execute("SELECT pg_reload_conf()", lines, revoke)
+        self.postgresql.execute("SELECT pg_reload_conf()", lines)
 
     def apply_proxy(self, _title, lines):
         paste_location(self.proxy, lines)

@@ -208,6 +208,7 @@ CASES = [
     long(
         Case(
             "remedy idle_session_timeout",
+            is_alone=True,
             role_setting="idle_session_timeout = '50s'",
             options={"workers": 0},
             applied=("idle_timeout",),
@@ -220,7 +221,7 @@ CASES = [
             postgres=False,
             bus="direct",
             cron="direct",
-            role_setting="work_mem = '8MB'",
+            is_alone=True,
             broken={"is_running": True},
             applied=("role",),
             verdict="unreachable",
