@@ -19,7 +19,7 @@ The reasons of `errors`, with their figure ``text``, the value that cannot be wr
 from . import bus_lines, statements
 from .hosts import is_local, is_socket
 from .inputs import Finding, Reason
-from .quoting import database_error, host_error, role_error, stats_user_error, value_of
+from .quoting import database_error, host_error, literal, role_error, stats_user_error
 
 # Settings of `settings` that a running PgBouncer does not change on RELOAD: SHOW CONFIG has changeable = no.
 RESTART_SETTINGS = {"listen_addr", "listen_port", "unix_socket_dir", "pidfile"}
@@ -128,7 +128,7 @@ def _value(proposal, name):
 
 
 def _pgbouncer(inputs, proposal):
-    server = f"host={value_of(inputs.db_host)} port={inputs.db_port}"
+    server = f"host={literal(inputs.db_host)} port={inputs.db_port}"
     is_query = inputs.auth == "auth_query"
     return [
         f"; /etc/pgbouncer/pgbouncer.ini of PgBouncer 1.{inputs.version}",

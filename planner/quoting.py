@@ -12,13 +12,9 @@ NAME_BYTES = 63
 LONG_USERLIST_SINCE = 18
 
 
-def value_of(text):
-    """Return a value in a connection string of pgbouncer.ini."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def literal(text):
-    """Return a string constant in SQL, as standard_conforming_strings reads it."""
+    """Return a value in a connection string of pgbouncer.ini, or a string constant in SQL, as
+    standard_conforming_strings reads it."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -30,8 +30,8 @@ class ConnectionPlan(models.Model):
         """
         plan = self.sudo()
         reading = plan._read_servers()
-        values, missing = {}, []
-        for part in (
+        return plan._merged(
+            reading,
             plan._odoo_values,
             plan._postgresql_values,
             plan._host_values,
@@ -39,7 +39,13 @@ class ConnectionPlan(models.Model):
             plan._server_count,
             plan._program_values,
             plan._history_values,
-        ):
+        )
+
+    @api.model
+    def _merged(self, reading, *parts):
+        """Return what these methods find in a reading: see `_installation`."""
+        values, missing = {}, []
+        for part in parts:
             found, not_found = part(reading)
             values |= found
             missing += not_found

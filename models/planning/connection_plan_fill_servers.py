@@ -175,17 +175,15 @@ class ConnectionPlan(models.Model):
         values["stats_user"] = endpoint.user
         if not reading.is_pooled:
             values |= dict(zip(pgbouncer, (endpoint.host, endpoint.port), strict=True))
-        missing = []
-        for part in (
+        found, missing = self._merged(
+            reading,
             self._pgbouncer_count,
             self._pgbouncer_version,
             self._pgbouncer_bus,
             self._pgbouncer_auth,
             self._behind_pgbouncer,
-        ):
-            found, not_found = part(reading)
-            values |= found
-            missing += not_found
+        )
+        values |= found
         return values, [(name, facts) for name, facts in missing if name not in values]
 
     @api.model

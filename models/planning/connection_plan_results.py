@@ -53,7 +53,6 @@ class ConnectionPlan(models.Model):
             if not errors:
                 plan.update(plan._results(inputs, sizing.propose(inputs)))
 
-    @api.model
     def _results(self, inputs, proposal):
         components = demand.components(inputs)
         has_files = proposal.figures["default_pool_size"].value is not None
@@ -158,7 +157,6 @@ class ConnectionPlan(models.Model):
     def _number(self, value):
         return format_number(self.env, value)
 
-    @api.model
     def _chart(self, components, proposal):
         """Return what the chart shows: two bars of parts, and the limit. Its ``scale`` is what its width stands for."""
         direct, pooled = proposal.direct, proposal.pooled
