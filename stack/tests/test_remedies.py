@@ -1,7 +1,7 @@
 """Each remedy of the LISTEN check fixes what is broken: it is applied as its text says, and the verdict is OK, also
 after PgBouncer and Odoo are restarted once more.
 
-Most of them are marked as `long`: `make remedies` runs all.
+`make remedies` runs them. One more is in test_listen.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -43,10 +43,6 @@ def deaf(line="{server}", **values):
     return {"databases": {"postgres": line}} | values
 
 
-def long(case):
-    return pytest.param(case, marks=pytest.mark.long, id=case.name)
-
-
 FRONT = "{server} user=odoo password={password}"
 FRONT_CASE = {
     "passwords": {"odoo": FRONT_PASSWORD},
@@ -56,180 +52,148 @@ INNER = {"inner": SESSION, "postgres": "", "settings": {"pool_mode": "session"}}
 QUICK = {"query_wait_timeout": 5}
 CASES = [
     Case("remedy password in the line *", **FRONT_CASE, broken=deaf(None)),
-    long(
-        Case(
-            "remedy password lost",
-            **FRONT_CASE,
-            broken=deaf("{server} " + SESSION, is_running=True),
-            verdict="unreachable",
-        )
+    Case(
+        "remedy password lost",
+        **FRONT_CASE,
+        broken=deaf("{server} " + SESSION, is_running=True),
+        verdict="unreachable",
     ),
-    long(
-        Case(
-            "remedy auth_user in the line *",
-            passwords={"odoo": None},
-            databases={"*": "{server} auth_user=postgres", "postgres": "{server} auth_user=postgres " + SESSION},
-            broken=deaf(None),
-        )
+    Case(
+        "remedy auth_user in the line *",
+        passwords={"odoo": None},
+        databases={"*": "{server} auth_user=postgres", "postgres": "{server} auth_user=postgres " + SESSION},
+        broken=deaf(None),
     ),
     Case("remedy line of the user", broken={"users": {"odoo": "pool_mode=transaction"}}, applied=("user", "override")),
-    long(
-        Case(
-            "remedy line of the user, others in session mode",
-            settings={"pool_mode": "session"},
-            broken={"users": {"odoo": "max_user_connections=50 pool_mode=transaction"}},
-            applied=("user", "override"),
-        )
+    Case(
+        "remedy line of the user, others in session mode",
+        settings={"pool_mode": "session"},
+        broken={"users": {"odoo": "max_user_connections=50 pool_mode=transaction"}},
+        applied=("user", "override"),
     ),
-    long(
-        Case(
-            "remedy size of the user",
-            suite="trixie",
-            settings=QUICK,
-            broken={"users": {"odoo": "pool_size=2"}, "is_running": True},
-            applied=("user", "override"),
-            verdict="session",
-        )
+    Case(
+        "remedy size of the user",
+        suite="trixie",
+        settings=QUICK,
+        broken={"users": {"odoo": "pool_size=2"}, "is_running": True},
+        applied=("user", "override"),
+        verdict="session",
     ),
     Case("remedy inner pooler", **INNER, broken=deaf()),
-    long(Case("remedy unknown inner pooler", **INNER, is_inner_watched=False, broken=deaf(), applied=("behind",))),
-    long(
-        Case(
-            "remedy pool too small",
-            settings=QUICK,
-            broken=deaf("{server} pool_size=1 " + SESSION, is_running=True),
-            verdict="session",
-        )
+    Case("remedy unknown inner pooler", **INNER, is_inner_watched=False, broken=deaf(), applied=("behind",)),
+    Case(
+        "remedy pool too small",
+        settings=QUICK,
+        broken=deaf("{server} pool_size=1 " + SESSION, is_running=True),
+        verdict="session",
     ),
-    long(Case("remedy deaf PgBouncer 1.15", suite="bullseye", broken=deaf())),
-    long(Case("remedy deaf PgBouncer 1.26", suite="unstable", broken=deaf(None))),
-    long(
-        Case(
-            "remedy no database postgres",
-            broken={"databases": {"postgres": None, "*": None, "{own}": "{server}"}, "is_running": True},
-            verdict="unreachable",
-        )
+    Case("remedy deaf PgBouncer 1.15", suite="bullseye", broken=deaf()),
+    Case("remedy deaf PgBouncer 1.26", suite="unstable", broken=deaf(None)),
+    Case(
+        "remedy no database postgres",
+        broken={"databases": {"postgres": None, "*": None, "{own}": "{server}"}, "is_running": True},
+        verdict="unreachable",
     ),
     *(
-        long(
-            Case(
-                f"remedy {command}",
-                broken={"console": f"{command} postgres", "is_running": True},
-                applied=("enable" if command == "DISABLE" else "resume",),
-                verdict=None,
-            )
+        Case(
+            f"remedy {command}",
+            broken={"console": f"{command} postgres", "is_running": True},
+            applied=("enable" if command == "DISABLE" else "resume",),
+            verdict=None,
         )
         for command in ("PAUSE", "KILL", "DISABLE")
     ),
     *(
-        long(
-            Case(
-                f"remedy bus_alt_connection at {name}",
-                bus="direct",
-                alt="direct",
-                broken={"options": {"imdispatcher_db_port": f"{{{port}}}"}, "databases": {"postgres": "{server}"}},
-                applied=("alt_connection",),
-                fixed=("bus",),
-                verdict=verdict,
-            )
+        Case(
+            f"remedy bus_alt_connection at {name}",
+            bus="direct",
+            alt="direct",
+            broken={"options": {"imdispatcher_db_port": f"{{{port}}}"}, "databases": {"postgres": "{server}"}},
+            applied=("alt_connection",),
+            fixed=("bus",),
+            verdict=verdict,
         )
         for name, port, verdict in (("the pooler", "pooler", "deaf"), ("nothing", "closed", "unreachable"))
     ),
     *(
-        long(
-            Case(
-                f"remedy {applied[0]}, TLS in PgBouncer only",
-                bus="direct",
-                is_tls=True,
-                broken=deaf(),
-                applied=applied,
-                fixed=("bus",),
-            )
+        Case(
+            f"remedy {applied[0]}, TLS in PgBouncer only",
+            bus="direct",
+            is_tls=True,
+            broken=deaf(),
+            applied=applied,
+            fixed=("bus",),
         )
         for applied in (("alt_connection",), ("service", "service_proxy"))
     ),
-    long(
-        Case(
-            "remedy limit of the database",
-            settings=QUICK,
-            broken=deaf("{server} max_db_connections=1 " + SESSION, is_running=True),
-            verdict="session",
-        )
+    Case(
+        "remedy limit of the database",
+        settings=QUICK,
+        broken=deaf("{server} max_db_connections=1 " + SESSION, is_running=True),
+        verdict="session",
     ),
-    long(
-        Case(
-            "remedy alias",
-            bus="direct",
-            alt="direct",
-            broken=deaf("{server} dbname={own} " + SESSION),
-            applied=("alias",),
-            fixed=("bus",),
-        )
+    Case(
+        "remedy alias",
+        bus="direct",
+        alt="direct",
+        broken=deaf("{server} dbname={own} " + SESSION),
+        applied=("alias",),
+        fixed=("bus",),
     ),
-    long(Case("remedy nginx", is_misled=True, applied=("proxy",), fixed=("bus",), verdict="session")),
-    long(
-        Case(
-            "remedy nginx in front of a service",
-            bus="direct",
-            buses=("direct",),
-            nginx={"connection": ""},
-            applied=("proxy",),
-            fixed=("bus",),
-            verdict="direct",
-        )
+    Case("remedy nginx", is_misled=True, applied=("proxy",), fixed=("bus",), verdict="session"),
+    Case(
+        "remedy nginx in front of a service",
+        bus="direct",
+        buses=("direct",),
+        nginx={"connection": ""},
+        applied=("proxy",),
+        fixed=("bus",),
+        verdict="direct",
     ),
-    long(
-        Case(
-            "remedy service at a deaf pooler",
-            bus="direct",
-            **INNER,
-            buses=("direct",),
-            broken=deaf() | {"service": "--db_port={pooler}", "is_running": True},
-            applied=("service_options",),
-            fixed=("bus",),
-        )
+    Case(
+        "remedy service at a deaf pooler",
+        bus="direct",
+        **INNER,
+        buses=("direct",),
+        broken=deaf() | {"service": "--db_port={pooler}", "is_running": True},
+        applied=("service_options",),
+        fixed=("bus",),
     ),
     *(
-        long(
-            Case(
-                f"remedy variables of bus_alt_connection{suffix}",
-                bus="direct",
-                broken=deaf() | {"variables": {"ODOO_IMDISPATCHER_DB_PORT": "{pooler}"}},
-                applied=applied,
-                fixed=("bus",),
-                **values,
-            )
+        Case(
+            f"remedy variables of bus_alt_connection{suffix}",
+            bus="direct",
+            broken=deaf() | {"variables": {"ODOO_IMDISPATCHER_DB_PORT": "{pooler}"}},
+            applied=applied,
+            fixed=("bus",),
+            **values,
         )
         for suffix, applied, values in (
             ("", ("alt_variables",), {"alt": "direct"}),
             (", not loaded, TLS", ("alt_connection", "alt_variables"), {"is_tls": True}),
         )
     ),
-    long(
-        Case(
-            "remedy idle_session_timeout",
-            is_alone=True,
-            role_setting="idle_session_timeout = '50s'",
-            options={"workers": 0},
-            applied=("idle_timeout",),
-            verdict="session",
-        )
+    Case(
+        "remedy idle_session_timeout",
+        is_alone=True,
+        role_setting="idle_session_timeout = '50s'",
+        options={"workers": 0},
+        applied=("idle_timeout",),
+        verdict="session",
     ),
-    long(
-        Case(
-            "remedy rejected role",
-            postgres=False,
-            bus="direct",
-            cron="direct",
-            is_alone=True,
-            broken={"is_running": True},
-            applied=("role",),
-            verdict="unreachable",
-        )
+    Case(
+        "remedy rejected role",
+        postgres=False,
+        bus="direct",
+        cron="direct",
+        is_alone=True,
+        broken={"is_running": True},
+        applied=("role",),
+        verdict="unreachable",
     ),
-    long(Case("remedy unwatched pool", is_watched=False, applied=("watch",), fixed=("bus",), verdict="session")),
+    Case("remedy unwatched pool", is_watched=False, applied=("watch",), fixed=("bus",), verdict="session"),
 ]
-CASES = [case if isinstance(case, type(long(CASES[0]))) else pytest.param(case, id=case.name) for case in CASES]
+CASES = [case if isinstance(case, type(CASES[0])) else pytest.param(case, id=case.name) for case in CASES]
 
 
 def verdicts(checks, case):
@@ -277,8 +241,9 @@ def results(request, pair, installed):
         yield futures
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_remedy(results, case):
     before, after, again, chat, job = results[case].result()
     if case.verdict:
