@@ -126,7 +126,7 @@ def _memory(inputs, figure, code):
 
 def _db_maxconn(inputs, direct):
     """Yield what is wrong with the size of Odoo's pools."""
-    needs = _needs(inputs)
+    needs = pools_needed(inputs)
     for field, needed in needs.items():
         if getattr(inputs, field) < needed:
             yield _finding("warning", "db_maxconn_low", field, value=getattr(inputs, field), needed=needed)
@@ -136,7 +136,7 @@ def _db_maxconn(inputs, direct):
         yield _finding("ok", "db_maxconn_high", "db_maxconn", value=inputs.db_maxconn, enough=enough, ceiling=ceiling)
 
 
-def _needs(inputs):
+def pools_needed(inputs):
     """Return field -> the connections that a process needs at the same time: for a request or a job, one more each for
     a NOTIFY, and the listeners.
 

@@ -87,6 +87,11 @@ def most_servers(inputs):
     return ceil(inputs.servers / max(inputs.pgbouncers - 1, 1))
 
 
+def least_servers(cron_workers):
+    """Return ``least`` of the Room."""
+    return cron_workers * demand.JOB_CONNECTIONS + 2
+
+
 def divide(inputs):
     """Return the Room of a plan. What the pools of business databases do not aim at is for NOTIFYs.
 
@@ -99,7 +104,7 @@ def divide(inputs):
     total, code = demand.servers(inputs)
     target = ceil(total / inputs.pgbouncers)
     cron_workers = ceil(inputs.servers / inputs.pgbouncers) * inputs.max_cron_threads
-    least = cron_workers * demand.JOB_CONNECTIONS + 2
+    least = least_servers(cron_workers)
     most = most_at_once(inputs)
     listeners = sum(part.listeners for part in parts if part.is_pooled) // inputs.servers
     is_query = inputs.auth == "auth_query"

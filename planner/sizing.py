@@ -42,7 +42,7 @@ from .findings import findings
 from .inputs import Figure, Proposal, Reason
 from .room import CHECKS, MONITORING, divide, most_at_once, most_servers
 
-__all__ = ["errors", "propose"]
+__all__ = ["errors", "memory_figure", "propose"]
 
 # Of default_pool_size: for bursts that last longer than reserve_pool_timeout, and to keep open. A judgement.
 RESERVE_PERCENT = MIN_PERCENT = 25
@@ -175,12 +175,12 @@ def _memories(inputs, parts, direct, pooled):
     listeners = sum(part.listeners for part in parts)
     connections = min(direct["expected"], direct["limit"])
     return {
-        "direct": _memory(inputs, connections, max(connections - listeners, 0)),
-        "pooled": _memory(inputs, pooled["ceiling"], pooled["pools"] + pooled["outside"]),
+        "direct": memory_figure(inputs, connections, max(connections - listeners, 0)),
+        "pooled": memory_figure(inputs, pooled["ceiling"], pooled["pools"] + pooled["outside"]),
     }
 
 
-def _memory(inputs, connections, active):
+def memory_figure(inputs, connections, active):
     """Return the Figure of what PostgreSQL needs, in bytes: connections x private memory of a backend +
     shared_buffers + active x work_mem, one sort or hash each.
 
