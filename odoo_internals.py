@@ -58,9 +58,19 @@ def system_database():
     return "postgres"
 
 
+def database_info(dbname):
+    """Return psycopg2's parameters of this Odoo's connections to a database."""
+    return connection_info_for(dbname)[1]
+
+
+def replica_info(dbname):
+    """Return psycopg2's parameters of this Odoo's read-only connections to a database, None without a replica."""
+    return connection_info_for(dbname, readonly=True)[1] if config["db_replica_host"] else None
+
+
 def listener_info():
     """Return psycopg2's parameters of the connection on which the cron workers listen."""
-    return connection_info_for(system_database())[1]
+    return database_info(system_database())
 
 
 def alt_connection():
@@ -74,6 +84,20 @@ def bus_info():
     return alt._connection_info_for(system_database()) if alt else listener_info()
 
 
+def has_alt_options():
+    """Return whether bus_alt_connection finds an address of its own."""
+    return any(
+        os.environ.get(f"ODOO_IMDISPATCHER_DB_{name.upper()}") or config.get(f"imdispatcher_db_{name}")
+        for name in ("host", "port")
+    )
+
+
+def unread_alt_variables():
+    """Return the variables that are set as the documentation of bus_alt_connection names them, which it does not
+    read: name -> value."""
+    return {name: os.environ[name] for name in ("IMDISPATCHER_DB_HOST", "IMDISPATCHER_DB_PORT") if os.environ.get(name)}
+
+
 def needs_job_runner(env):
     """Return whether the jobs of this database need queue_job's runner. With queue_job_cron_jobrunner, the cron workers
     start them."""
@@ -83,6 +107,12 @@ def needs_job_runner(env):
 def job_runner():
     """Return the module of queue_job's runner."""
     return sys.modules["odoo.addons.queue_job.jobrunner.runner"]
+
+
+def job_runner_address(dbname):
+    """Return the host and port to which queue_job's runner connects, None for those of Odoo."""
+    address, own = map(listen.route, (job_runner()._connection_info_for(dbname), database_info(dbname)))
+    return None if address == own else address
 
 
 def has_job_runner():

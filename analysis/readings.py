@@ -24,6 +24,8 @@ LATE_SECONDS = 60
 IDENTIFIER_BYTES = 63
 # The longest argument of a console command, quotes included (char arg[64] in admin.c).
 ARGUMENT_BYTES = 63
+# The units of pg_settings, as bytes or seconds. A number may precede them, as in 8kB.
+UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 # Daylight saving time is one hour, in few places two.
 CLOCK_CHANGE = timedelta(hours=2)
 
@@ -303,3 +305,22 @@ def _postgresql_value(name, value):
     if name in ("started_at", "stats_reset", "notification_queue_usage") or name.endswith("_age"):
         return number(value)
     return whole(value)
+
+
+def postgresql_setting(value, kind, unit):
+    """Return a value of pg_settings as a bool, a number of bytes or seconds, another number, or a text. None if it is
+    unknown.
+
+    :param str value: as text
+    :param str kind: ``vartype``
+    :param str unit: such as 8kB, None if it has none
+    """
+    if kind == "bool":
+        return {"on": True, "off": False}.get(value)
+    if kind not in ("integer", "real"):
+        return value
+    count, name = re.fullmatch(r"(\d*)(.*)", unit or "").groups()
+    found = number(value, low=-float(INT8_MAX)) if kind == "real" else whole(value)
+    if found is None or not unit:
+        return found
+    return found * int(count or 1) * UNITS[name] if name in UNITS else None

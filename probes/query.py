@@ -21,7 +21,7 @@ from .address import resolve
 from .budget import BUDGET, MAX_BYTES
 from .console import kept_rows
 from .errors import QueryError, query_error
-from .reading import Reading, text
+from .reading import Reading, Texts
 
 # A thread that has met its own deadline needs a moment to return.
 HAND_OVER_SECONDS = 0.2
@@ -122,8 +122,8 @@ def _query(address, commands, hosts, deadline):
             answers[command] = answer = _execute(connection, console_user, command, deadline, room)
             if not isinstance(answer, QueryError):
                 room -= sum(map(_values, answer))
-        started_at = _process_start(connection) if address.is_console else None
-        return Reading(version, started_at, answers, time.time())
+        pid, started_at = (_process(connection) if address.is_console else None) or (None, None)
+        return Reading(version, started_at, answers, time.time(), pid)
     except psycopg2.Error as error:
         raise query_error(error, console_user, connection and connection.info.needs_password) from error
     finally:
@@ -188,20 +188,20 @@ def _execute(connection, console_user, command, deadline, room, is_repeated=Fals
 
 
 def _rows(cursor, columns, command, deadline):
-    rows, size = [], 0
+    rows, size, texts = [], 0, Texts()
     for values in cursor:
         size += sum(map(len, filter(None, values)))
         if size > MAX_BYTES:
             raise QueryError("too_large", command)
         if time.monotonic() > deadline:
             raise QueryError("timeout")
-        rows.append(dict(zip(columns, map(text, values), strict=True)))
+        rows.append(dict(zip(columns, map(texts.__getitem__, values), strict=True)))
     return rows
 
 
-def _process_start(connection):
-    """Return when the PgBouncer at the other end of a unix socket started, in seconds since the epoch; None if that
-    is unknown."""
+def _process(connection):
+    """Return the PID of the PgBouncer at the other end of a unix socket, and when it started, in seconds since the
+    epoch; None if that is unknown."""
     with socket.socket(fileno=os.dup(connection.fileno())) as peer:
         if peer.family != socket.AF_UNIX:
             return None
@@ -209,6 +209,6 @@ def _process_start(connection):
     try:
         process = psutil.Process(pid)
         # The socket may have been made by systemd, or by a PgBouncer that handed it on.
-        return process.create_time() if any("pgbouncer" in word for word in process.cmdline()) else None
+        return (pid, process.create_time()) if any("pgbouncer" in word for word in process.cmdline()) else None
     except (psutil.Error, ValueError):
         return None

@@ -6,21 +6,25 @@ from .errors import QueryError, printable
 
 # A longer value is cut: the longest ones are lists of users in SHOW CONFIG.
 MAX_VALUE_BYTES = 1 << 16
+# How many different values of an answer are kept as texts: those of 1,000 pools.
+MAX_TEXTS = 10_000
 
 
 class Reading(NamedTuple):
     """What a server returned.
 
     ``version`` is like ``1.24.1``. ``started_at`` is when PgBouncer's process started, in seconds since the epoch,
-    or None where that is unknown: only a unix socket identifies the process. ``answers`` has for each command its
-    rows, or the QueryError that it was rejected with. Rows are dictionaries with this server's own column names;
-    every value is a text or None. ``read_at`` is when that was, in seconds since the epoch.
+    and ``pid`` its PID on this host, or None where that is unknown: only a unix socket identifies the process.
+    ``answers`` has for each command its rows, or the QueryError that it was rejected with. Rows are dictionaries with
+    this server's own column names; every value is a text or None. ``read_at`` is when that was, in seconds since the
+    epoch.
     """
 
     version: str
     started_at: float | None
     answers: dict
     read_at: float
+    pid: int | None = None
 
 
 def checked(reading):
@@ -49,6 +53,16 @@ def text(value):
         return None
     decoded = value[:MAX_VALUE_BYTES].decode(errors="backslashreplace")
     return decoded if decoded.isprintable() else printable(decoded)
+
+
+class Texts(dict):
+    """Bytes -> text. Most cells of an answer hold one of a few values; of many different ones, the first are kept."""
+
+    def __missing__(self, value):
+        found = text(value)
+        if len(self) < MAX_TEXTS:
+            self[value] = found
+        return found
 
 
 def pack(result):

@@ -58,10 +58,10 @@ class ConnectionEndpoint(models.Model):
             known[endpoint_id] = reading
         return {endpoint: known[endpoint.id] for endpoint in self if endpoint.id in known}
 
-    def _start_measuring(self, *more_commands, is_forced=False):
+    def _start_measuring(self, commands=SAMPLE_COMMANDS, is_forced=False):
         """Start to query these servers for a sample, in parallel, within CONSOLE_TIMEOUT.
 
-        :param more_commands: additional commands for PgBouncers. Later queries in this transaction use their answers.
+        :param commands: for PgBouncers. Later queries in this transaction use their answers.
         :param bool is_forced: whether to query servers that did not answer a few seconds ago
         :return: a function that waits for the answers and returns endpoint -> (answer, error): a Reading, or None if
             there was no answer, and a QueryError, or None. A PostgreSQL whose address failed has both: the answer then
@@ -70,7 +70,7 @@ class ConnectionEndpoint(models.Model):
         questions = {}
         for endpoint in self:
             if endpoint.kind == "pgbouncer":
-                questions[endpoint.id] = endpoint._address(), [*SAMPLE_COMMANDS, *more_commands]
+                questions[endpoint.id] = endpoint._address(), list(commands)
             elif endpoint.host:
                 questions[endpoint.id] = endpoint._address(), self._postgresql_queries(CONSOLE_TIMEOUT)
         executor = ThreadPoolExecutor(max_workers=1)

@@ -18,6 +18,7 @@ from ...analysis.postgresql_samples import postgresql_samples
 from ...analysis.samples import Samples, known
 from ...odoo_internals import system_database
 from ...probes import postgres
+from ...probes.console import SAMPLE_COMMANDS
 from ...probes.errors import QueryError
 from ...tools import EPOCH
 from ..alerts.connection_rule import LISTENERS
@@ -106,10 +107,10 @@ class ConnectionSample(models.Model):
     def _snapshots(self, endpoints, *more_commands):
         """Return the samples of this moment, without storing them.
 
-        :param more_commands: see `connection.endpoint._start_measuring`
+        :param more_commands: for PgBouncers, beside those of a sample
         :return: endpoint -> Snapshot
         """
-        get_measured = endpoints._start_measuring(*more_commands)
+        get_measured = endpoints._start_measuring([*SAMPLE_COMMANDS, *more_commands])
         rules, clock = self.env["connection.rule"]._in_force(endpoints), self._clock()
         measured = get_measured()
         return {

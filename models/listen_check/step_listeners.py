@@ -98,10 +98,8 @@ class ConnectionCheckRun(models.TransientModel):
 
     @api.model
     def _is_odoo(self, name):
-        """Return whether the name of a client may be one of Odoo's: it is empty before PgBouncer 1.18."""
-        names = (components.ODOO_NAME, config["db_app_name"] or "")
-        patterns = [re.escape(known).replace(re.escape("{pid}"), ".*") for known in names if known]
-        return not name or any(re.match(pattern, name) for pattern in patterns)
+        """Return whether the name of a client may be one of Odoo's."""
+        return components.is_odoo_name(name, config["db_app_name"])
 
     @api.model
     def _of_client(self, client):
