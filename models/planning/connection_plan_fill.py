@@ -84,16 +84,43 @@ class ConnectionPlan(models.Model):
         """
         if reason := self._unseen(reading):
             return {}, [(name, reason) for name in ("servers", "databases")]
-        clients = [(endpoint, row) for endpoint, row in self._clients(reading) if self._is_odoo(reading, row)]
-        sessions = [session for session in reading.sessions if session["component"] in ODOO]
-        connections = [(row.get("addr"), endpoint.host) for endpoint, row in clients]
-        connections += [(session["client_addr"] or None, reading.host) for session in sessions]
+        connections = self._odoo_connections(reading)
+        used = {database for database, _address, _host in connections}
+        databases = len(configured_databases()) or len((used | {self.env.cr.dbname}) - {system_database()})
+        return {"servers": len(self._hosts(reading, connections)), "databases": databases}, []
+
+    @api.model
+    def _odoo_connections(self, reading):
+        """Return (database, address of the client, host of its server) of all connections of Odoo servers."""
+        return [
+            *(
+                (row["database"], row.get("addr"), endpoint.host)
+                for endpoint, row in self._clients(reading)
+                if self._is_odoo(reading, row)
+            ),
+            *(
+                (session["datname"], session["client_addr"] or None, reading.host)
+                for session in reading.sessions
+                if session["component"] in ODOO
+            ),
+        ]
+
+    @api.model
+    def _hosts(self, reading, connections):
+        """Return the hosts of some connections, see `_odoo_connections`, and this one.
+
+        In a container or behind NAT, servers see this host by an address that it does not have: that of Odoo's own
+        connection.
+        """
+        pid = reading.server["pid"]
         own = {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
         own.add(socket.gethostname())
-        used = {row["database"] for _endpoint, row in clients} | {session["datname"] for session in sessions}
-        databases = len(configured_databases()) or len((used | {self.env.cr.dbname}) - {system_database()})
-        hosts = installation.hosts(connections, own) | {installation.HERE}
-        return {"servers": len(hosts), "databases": databases}, []
+        if reading.is_pooled:
+            own |= installation.client_addresses(pid, [reading.consoles[pooler.key] for pooler in reading.poolers])
+        else:
+            own |= {session["client_addr"] for session in reading.sessions if session["pid"] == pid}
+        ends = [(address, host) for _database, address, host in connections]
+        return installation.hosts(ends, own) | {installation.HERE}
 
     @api.model
     def _clients(self, reading):
@@ -118,8 +145,8 @@ class ConnectionPlan(models.Model):
     def _is_odoo(self, reading, client):
         """Return whether a client of a PgBouncer is an Odoo: PgBouncer forgets the name of one that resets its
         connection, but not its role."""
-        is_named = self.env["connection.check.run"]._is_odoo(client.get("application_name"))
-        return is_named and client.get("user") == reading.user
+        is_own = client.get("user") == reading.user
+        return is_own and self.env["connection.check.run"]._is_odoo(client.get("application_name"))
 
     @api.model
     def _program_values(self, reading):

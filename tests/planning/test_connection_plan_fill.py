@@ -141,6 +141,18 @@ class TestFill(FillCase):
         self.assertEqual(missing.keys(), PGBOUNCER | CLIENTS | {"db_host", "db_port"})
         self.assertIn("max_connections", values)
 
+    def test_host_behind_nat(self):
+        """Servers see this Odoo by an address that its host does not have, directly or at a PgBouncer."""
+        sessions = [{"pid": 7, "client_addr": "172.17.0.9"}, {"pid": 8, "client_addr": "10.0.0.4"}]
+        client = {"ptr": "0x1", "link": "0x2", "addr": "172.17.0.9", "port": 5001}
+        server = {"ptr": "0x2", "link": "0x1", "remote_pid": 7}
+        consoles = {self.endpoint: {"SHOW SERVERS": [server], "SHOW CLIENTS": [client]}}
+        pooler = SimpleNamespace(key=self.endpoint)
+        reading = SimpleNamespace(server={"pid": 7}, sessions=sessions, consoles=consoles, poolers=[pooler])
+        connections = [("shop", address, "10.0.0.1") for address in ("172.17.0.9", "10.0.0.4")]
+        for reading.is_pooled in (True, False):
+            self.assertEqual(self.Plan._hosts(reading, connections), {"", "10.0.0.4"})
+
     def test_odoo_beside_a_pgbouncer(self):
         """It is connected to PostgreSQL directly."""
         with self.direct():
