@@ -5,6 +5,7 @@ from datetime import timedelta
 from odoo import api, models
 from odoo.tools import SQL
 
+from ...advice.vulnerabilities import describe, vulnerabilities
 from ...analysis import readings
 from ...probes.address import is_unix_socket
 from ...probes.errors import QueryError
@@ -34,7 +35,7 @@ class ConnectionEndpoint(models.Model):
                 settings = readings.by_key(reading.answers["SHOW CONFIG"])
                 endpoint.update({name: lists[name] for name in nothing.keys() & lists.keys()})
                 endpoint.version = reading.version
-                endpoint.version_warning = endpoint._version_warning(reading.version)
+                endpoint.version_warning = endpoint._version_warning(reading.version, settings)
                 endpoint.state = readings.console_state(reading.answers["SHOW STATE"])
                 endpoint.started_at = reading.started_at and EPOCH + timedelta(seconds=reading.started_at)
                 endpoint.is_admin = endpoint._is_admin(settings)
@@ -54,12 +55,15 @@ class ConnectionEndpoint(models.Model):
         return is_listed or settings.get("auth_type") == "any" or is_owner
 
     @api.model
-    def _version_warning(self, version):
-        if (1, 24) <= readings.version_tuple(version) < (1, 25, 2):
-            return self.env._(
-                "PgBouncer %s has a known vulnerability (CVE-2026-6667): every user of the console can also close "
-                "client connections (KILL_CLIENT). It is fixed in 1.25.2. Distributions fix it without a new version "
-                "number: check the changelog of your package.",
-                version,
-            )
-        return False
+    def _version_warning(self, version, settings):
+        found = vulnerabilities(readings.version_tuple(version), settings)
+        if not found:
+            return False
+        names, fixed = describe(found)
+        return self.env._(
+            "PgBouncer %(version)s has known vulnerabilities: %(names)s. They are fixed in %(fixed)s. Distributions "
+            "fix them without a new version number: check the changelog of your package.",
+            version=version,
+            names=names,
+            fixed=fixed,
+        )

@@ -32,6 +32,24 @@ def test_programs(name, component):
     assert found == ([component] if component else [])
 
 
+@pytest.mark.parametrize(
+    "name, app_name, is_odoo",
+    [
+        ("odoo-4711", "", True),
+        ("odoo-4711", None, True),
+        ("", "", True),
+        (None, "", True),
+        ("psql", "", False),
+        ("my odoo-4711", "", False),
+        ("shop.4711", "shop.{pid}", True),
+        ("shop-4711", "shop.{pid}", False),
+        ("shop-4711", "", False),
+    ],
+)
+def test_names_of_clients(name, app_name, is_odoo):
+    assert components.is_odoo_name(name, app_name) is is_odoo
+
+
 def test_names_of_odoo():
     assert components.odoo_patterns("") == ["odoo-%"]
     assert components.odoo_patterns(None) == ["odoo-%"]

@@ -1,5 +1,6 @@
-"""Links of the documentation point to files and headings that exist, and no picture is unused."""
+"""Links of the documentation point to files and headings that exist; no picture is unused, and no finding missing."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -37,3 +38,20 @@ def test_every_page_and_picture_is_linked():
 
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 150
+
+
+def titles():
+    """Return the titles of all findings. Their files cannot be imported without Odoo."""
+    trees = [ast.parse(path.read_text()) for path in ROOT.glob("models/advice/texts_*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    titles = [call.args[0] for call in calls if getattr(call.func, "id", "") == "Text"]
+    return {ast.literal_eval(title.args[0]) for title in titles}
+
+
+def test_the_tables_of_what_is_checked_have_all_findings():
+    text = (ROOT / "docs/advice.md").read_text()
+    section = text.partition("\n## What is checked\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (.*?) \|", section, re.MULTILINE)
+    named = [cell for cell in cells if cell not in ("Finding", "---")]
+    assert set(named) == titles()
+    assert len(named) == len(set(named)) > 50

@@ -1,6 +1,19 @@
 """PgBouncers, hosts and programs of an installation."""
 
-from analysis.installation import HERE, Pooler, by_name, hosts, minor_version, mode, poolers, programs
+from analysis.installation import (
+    HERE,
+    Pooler,
+    by_name,
+    client_addresses,
+    databases_at,
+    hosts,
+    is_located,
+    minor_version,
+    mode,
+    poolers,
+    programs,
+    twins,
+)
 
 BACKENDS = {11: (4011, "shop"), 12: (4012, "shop"), 13: (-1, "shop"), 14: (None, "shop")}
 
@@ -98,5 +111,59 @@ def test_hosts():
     assert hosts([], own) == set()
 
 
+def linked(pid, addr, port=5001, local_addr="10.9.9.9", local_port=7001):
+    """The answers of a console whose server, a backend or the next PgBouncer, works for a client."""
+    server = {"ptr": f"s{pid}", "link": f"c{pid}", "remote_pid": pid}
+    return {
+        "SHOW SERVERS": [server | {"local_addr": local_addr, "local_port": local_port}, {"ptr": "s0", "remote_pid": 0}],
+        "SHOW CLIENTS": [{"ptr": f"c{pid}", "link": f"s{pid}", "addr": addr, "port": port}, {"ptr": "c0", "addr": "x"}],
+    }
+
+
+def test_addresses_of_a_client():
+    assert client_addresses(11, [linked(11, "172.17.0.2"), linked(12, "10.0.0.3")]) == {"172.17.0.2"}
+    assert client_addresses(11, [linked(11, "unix")]) == set()
+    assert client_addresses(13, [linked(11, "172.17.0.2")]) == set()
+    first, last = linked(900, "172.17.0.2", local_addr="10.0.0.7", local_port=41), linked(11, "10.0.0.7", 41)
+    assert client_addresses(11, [first, last]) == {"172.17.0.2"}, "at the first of two in a row"
+
+
 def test_programs():
     assert programs(["psql", "pg_dump", "psql", "bi"]) == [("psql", 2), ("bi", 1), ("pg_dump", 1)]
+
+
+def test_databases_at_addresses():
+    answers = console(databases=["10.0.0.5", "127.0.0.1", None, "10.0.0.5"])
+    answers["SHOW DATABASES"][3]["port"] = None
+    assert databases_at(answers, {("10.0.0.5", 5432)}) == {"shop"}
+    assert databases_at(answers, {("", 5432)}) == {"shop1", "shop2"}, "a unix socket, too"
+    assert databases_at(answers, {("10.0.0.5", 5433), ("", None)}) == set()
+    assert databases_at(answers, {("", 6432)}) == set(), "the console itself"
+
+
+def process(*pointers, **columns):
+    """The answers of a process with connections at these pointers."""
+    return {"SHOW SERVERS": [{"ptr": name} | columns for name in pointers[1:]], "SHOW CLIENTS": [{"ptr": pointers[0]}]}
+
+
+def test_whether_the_databases_are_located():
+    """A name may be another one of this PostgreSQL, as long as no connection shows where it leads."""
+    assert is_located(console(databases=("db.example",)), {"shop"})
+    assert not is_located(console(databases=("db.example",)), set())
+    assert not is_located(console(databases=()), set()), "a line * shows no database before its first client"
+    assert is_located(console(99, databases=("10.0.0.9",)), set())
+    assert is_located(console(99, databases=("10.0.0.9", "10.0.0.9")), set())
+    assert not is_located(console(99, databases=("10.0.0.9", "db.example")), set())
+
+
+def test_twins():
+    assert twins({1: process("a", "b"), 2: process("c", "b"), 3: process("d")}, {}) == [[1, 2]]
+    assert twins({1: process("a"), 2: process("b"), 3: process("c")}, {1: 77, 2: None, 3: 77}) == [[1, 3]]
+    other = process("x", "b", connect_time="later")
+    assert twins({1: process("a", "b"), 2: other}, {}) == [], "a pointer is used again"
+
+
+def test_three_endpoints_of_one_process():
+    """The third one connects the first two."""
+    assert twins({1: process("a"), 2: process("b"), 3: process("a")}, {2: 77, 3: 77}) == [[1, 2, 3]]
+    assert twins({1: process("a"), 2: process("a"), 3: process("a")}, {}) == [[1, 2, 3]]

@@ -11,15 +11,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ADDON = "odoo.addons.pgbouncer_monitor."
-ROOMS = ("endpoint", "live", "listen_check", "alerts", "history", "overview", "planning", "settings")
+ROOMS = ("endpoint", "live", "listen_check", "alerts", "history", "overview", "planning", "advice", "settings")
 # The lowest first. `models` without a room is its `__init__`.
 LAYERS = (
-    *("analysis", "planner", "probes", "fields", "tools", "odoo_internals"),
+    *("analysis", "planner", "advice", "probes", "fields", "tools", "odoo_internals"),
     *(f"models.{room}" for room in ROOMS),
     *("models", "controllers"),
 )
 # These import nothing but themselves, the standard library, and:
-LIBRARIES = {"analysis": set(), "planner": set(), "probes": {"psutil", "psycopg2", "requests"}}
+LIBRARIES = {"analysis": set(), "planner": set(), "advice": set(), "probes": {"psutil", "psycopg2", "requests"}}
+# Advice is the distance between what runs and what a plan would propose.
+SHARED = {"advice": {"planner"}}
 MAX_LINES = {"file": 400, "ClassDef": 300, "FunctionDef": 40, "AsyncFunctionDef": 40}
 
 
@@ -84,7 +86,9 @@ def violations(files):
         names += [(f"names {name}", "", homes.get(name)) for name in models_named(tree)]
         for what, name, other in names if room else ():
             is_foreign = room in LIBRARIES and (
-                other != room if name.startswith(".") else name.partition(".")[0] not in allowed(room)
+                other not in {room, *SHARED.get(room, ())}
+                if name.startswith(".")
+                else name.partition(".")[0] not in allowed(room)
             )
             if is_foreign or (other and LAYERS.index(other) > LAYERS.index(room)):
                 found.append(f"{path} ({room}) {what}" + (f" ({other})" if other else ""))
@@ -137,6 +141,8 @@ def test_the_guard_sees_every_way_to_name_a_room():
         ("analysis/y.py", "from ..probes import query"),
         ("probes/y.py", "from odoo import fields"),
         ("probes/y.py", "from ..analysis.pressure import LEVELS"),
+        ("advice/y.py", "from ..analysis import joins"),
+        ("planner/y.py", "from ..advice import findings"),
     ):
         assert len(violations([home, (Path(path), source)])) == 1, source
     for path, source in (
@@ -144,6 +150,7 @@ def test_the_guard_sees_every_way_to_name_a_room():
         ("models/alerts/y.py", "from . import x"),
         ("models/endpoint/y.py", "from ...analysis import joins\nfrom ... import tools"),
         ("models/__init__.py", "from . import settings"),
+        ("advice/y.py", "from ..planner import room"),
         ("probes/y.py", "import psycopg2.errors\nfrom . import query\nfrom pathlib import Path"),
     ):
         assert violations([home, (Path(path), source)]) == [], source

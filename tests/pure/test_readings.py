@@ -212,6 +212,27 @@ def test_postgresql():
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "unit", "expected"),
+    (
+        ("on", "bool", None, True),
+        ("off", "bool", None, False),
+        ("maybe", "bool", None, None),
+        ("100", "integer", None, 100),
+        ("16384", "integer", "8kB", 128 << 20),
+        ("4096", "integer", "kB", 4 << 20),
+        ("1500", "integer", "ms", 1.5),
+        ("2", "integer", "min", 120),
+        ("7", "integer", "parsecs", None),
+        ("many", "integer", "kB", None),
+        ("-0.5", "real", None, -0.5),
+        ("scram-sha-256", "enum", None, "scram-sha-256"),
+    ),
+)
+def test_postgresql_setting(value, kind, unit, expected):
+    assert readings.postgresql_setting(value, kind, unit) == expected
+
+
 def test_addresses():
     assert network_address("10.0.0.5", 6432) == "10.0.0.5:6432"
     assert network_address("::1", 6432) == "[::1]:6432"

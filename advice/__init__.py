@@ -1,0 +1,1 @@
+"""What is wrong with an installation that runs: a snapshot in, findings out."""
