@@ -31,6 +31,7 @@
         "views/connection_rule_views.xml",
         "views/connection_endpoint_views.xml",
         "views/connection_overview_views.xml",
+        "views/connection_advice_views.xml",
         "views/connection_plan_views.xml",
         "views/res_config_settings_views.xml",
         "views/pgbouncer_monitor_menus.xml",
@@ -38,6 +39,7 @@
     "demo": ["demo/connection_plan_demo.xml"],
     "assets": {
         "web.assets_backend": [
+            "pgbouncer_monitor/static/src/advice/**/*",
             "pgbouncer_monitor/static/src/live/**/*",
             "pgbouncer_monitor/static/src/listen_check/**/*",
             "pgbouncer_monitor/static/src/live_list/**/*",

@@ -12,3 +12,6 @@ UPDATE connection_alert
  WHERE closed_at IS NULL;
 DELETE FROM mail_activity WHERE res_model = 'connection.endpoint';
 DELETE FROM ir_config_parameter WHERE key = 'pgbouncer_monitor.alert_channel_id';
+-- What was found concerns the production system.
+DELETE FROM connection_advice;
+DELETE FROM ir_config_parameter WHERE key = 'pgbouncer_monitor.advice';

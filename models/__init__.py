@@ -5,4 +5,5 @@ from . import alerts
 from . import history
 from . import overview
 from . import planning
+from . import advice
 from . import settings

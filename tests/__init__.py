@@ -37,3 +37,10 @@ from .planning import test_compare
 from .planning import test_plan_texts
 from .planning import test_planner_tours
 from .planning import test_rollout
+from .advice import test_acceptance
+from .advice import test_advice_rights
+from .advice import test_advice_tours
+from .advice import test_advised_endpoints
+from .advice import test_connection_advice
+from .advice import test_snapshot
+from .advice import test_snapshot_watch

@@ -24,6 +24,7 @@ STORED_MODELS = (
     "connection.rule",
     "connection.alert",
     "connection.check",
+    "connection.advice",
     "connection.plan",
     "connection.plan.other",
 )

@@ -26,6 +26,7 @@ RULES = {
     "deaf_bus_samples": (("postgresql",), "samples"),
     "deaf_cron_samples": (("postgresql",), "samples"),
     "deaf_queue_job_samples": (("postgresql",), "samples"),
+    "critical_advice": (("postgresql", "pgbouncer"), "findings"),
 }
 # The rules about the last LISTEN check -> the listener that was checked.
 LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron", "deaf_queue_job_samples": "queue_job"}
@@ -55,7 +56,8 @@ class ConnectionRule(models.Model):
     warning = NullableFloat("Warning From", help="Empty: never reached. 0: reached by any value above 0.")
     critical = NullableFloat("Critical From", help="Empty: never reached. 0: reached by any value above 0.")
     unit = fields.Selection(
-        [("percent", "%"), ("seconds", "s"), ("samples", "samples in a row")], compute="_compute_unit"
+        [("percent", "%"), ("seconds", "s"), ("samples", "samples in a row"), ("findings", "findings")],
+        compute="_compute_unit",
     )
     samples = fields.Integer(
         "In Samples", default=1, required=True, help="An alert opens when this many samples reach a threshold …"
@@ -171,6 +173,8 @@ class ConnectionRule(models.Model):
             return f"{number} %"
         if unit == "seconds":
             return format_duration(value) if value >= 60 else f"{number} s"
+        if unit == "findings":
+            return self.env._("1 finding") if value == 1 else self.env._("%s findings", number)
         return self.env._("1 sample") if value == 1 else self.env._("%s samples in a row", number)
 
     def _thresholds(self):

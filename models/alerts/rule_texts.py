@@ -21,6 +21,7 @@ RULE_LABELS = [
     ("deaf_bus_samples", "Deaf Bus"),
     ("deaf_cron_samples", "Deaf Cron"),
     ("deaf_queue_job_samples", "Deaf Job Queue"),
+    ("critical_advice", "Critical Advice"),
 ]
 
 DESCRIPTIONS = {
@@ -66,6 +67,10 @@ DESCRIPTIONS = {
     "deaf_queue_job_samples": _lt(
         "In the last LISTEN check, queue_job's runner received no notifications, or there was none: its jobs do not "
         "start."
+    ),
+    "critical_advice": _lt(
+        "The configuration that runs has critical faults. The value is how many findings of the last reading, in "
+        "Advice, are critical and not accepted."
     ),
 }
 
@@ -117,6 +122,7 @@ ADVICE = {
     "deaf_bus_samples": _APPLY,
     "deaf_cron_samples": _APPLY,
     "deaf_queue_job_samples": _APPLY,
+    "critical_advice": _lt("Open Advice and follow the remedies, or accept what is intended."),
 }
 
 # For the rules about a queue: bottleneck of `pgbouncer.pool` -> what to do instead.

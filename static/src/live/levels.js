@@ -23,6 +23,12 @@ export const LEVELS = {
         icon: "fa-times-circle",
         label: _t("Critical"),
     },
+    hint: {
+        color: "info",
+        badge: "text-bg-info",
+        icon: "fa-lightbulb-o",
+        label: _t("Hint"),
+    },
     unknown: {
         color: "secondary",
         badge: "text-bg-secondary",
