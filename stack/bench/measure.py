@@ -46,12 +46,12 @@ def list_specification(model):
     return {name: relational if env[model]._fields[name].type == "many2one" else {} for name in names}
 
 
-def bare_queries(*more_commands):
-    """Run the queries of a sample, and more console commands."""
+def bare_queries(commands=SAMPLE_COMMANDS):
+    """Run console commands, and the other queries of a sample."""
     console = psycopg2.connect(**parameters["console"])
     console.autocommit = True
     with closing(console), console.cursor() as cursor:
-        for command in (*SAMPLE_COMMANDS, *more_commands):
+        for command in commands:
             with suppress(psycopg2.errors.ProtocolViolation):  # not in this version
                 cursor.execute(command)
                 cursor.fetchall()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from measure import PAGE, RUNS, bare_queries, env, finish, list_specification, measure, parameters, watch
 
+from odoo.addons.pgbouncer_monitor.probes.console import SAMPLE_COMMANDS
+
 
 def bare():
-    bare_queries("SHOW CLIENTS")
+    bare_queries([*SAMPLE_COMMANDS, "SHOW CLIENTS"])
     env.cr.execute("SELECT * FROM pg_stat_activity")
     env.cr.fetchall()
 

@@ -23,15 +23,14 @@ from servers import LOCALHOST, STACK, free_port, step
 SIZES = ((1, 1), (3, 20), (20, 20), (100, 100), (1000, 1000))
 POOLS = 1000
 SCRAPES = 20
-# Each endpoint's own sample comes on top of those of its pools.
-SERIES = 20 + 2
+FEW_POOLS = 20
 DAYS = 365
 
 
 def main():
     with crowd(POOLS) as servers:
         costs(servers)
-        for client in servers.clients[20:]:
+        for client in servers.clients[FEW_POOLS:]:
             client.close()
         fill(servers, 1)
         day = measure(servers, "history")
@@ -71,7 +70,7 @@ def measure(servers, what):
     return servers.run_in_odoo("samples_in_odoo.py", parameters)
 
 
-def fill(servers, days):
+def fill(servers, days, pools=FEW_POOLS):
     """Samples of every minute of so many days up to now."""
     step(f"Filling a history of {days} days")
     with closing(servers.pair.postgresql.connect(DATABASE)) as connection, connection.cursor() as cursor:
@@ -95,7 +94,7 @@ def fill(servers, days):
                    LATERAL (SELECT id FROM connection_endpoint
                              WHERE kind = CASE series WHEN 1 THEN 'postgresql' ELSE 'pgbouncer' END) AS endpoint
             """,
-            [days, SERIES],
+            [days, pools + 2],  # each endpoint's own sample comes on top of those of its pools
         )
         cursor.execute("VACUUM ANALYZE connection_sample")
 
