@@ -25,7 +25,7 @@ ODOO = STACK / "test-odoo"
 # The files on which an installation, an update and the pages' assets depend.
 PARTS = {
     "installation": ["__manifest__.py", "data", "security", "stack/requirements.txt"],
-    "update": ["*.py", "analysis", "controllers", "i18n", "models", "probes", "views"],
+    "update": ["*.py", "advice", "analysis", "controllers", "i18n", "models", "planner", "probes", "views"],
     "pages": ["__manifest__.py", "static"],
 }
 # Debian's package of Odoo lacks this file. Without this record each page would log an error, which fails a tour.

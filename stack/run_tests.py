@@ -4,7 +4,7 @@
 2. Installation into an empty database. A warning in Odoo's log fails the run.
 3. tests: the module's tests in that database, with HTTP and Chromium (pytest-odoo).
 4. stack/tests: tests that start, break and stop servers (pytest).
-5. The coverage of `analysis/`, `planner/` and `probes/` by 1 and 4, branches included.
+5. The coverage of `advice/`, `analysis/`, `planner/` and `probes/` by 1 and 4, branches included.
 
 `make test ARGS="…"`: run some tests, within seconds. ARGS are pytest's arguments. Paths are relative to the checkout,
 and select which of 1, 3 and 4 run:
@@ -29,7 +29,7 @@ from installed import DATABASE, Installed
 from servers import CHECKOUT, MODULE, STACK, ServerError, step
 
 # The required coverage in percent: by the pure tests alone, and together with the stack's tests.
-PURE_COVERAGE = {"analysis": 100, "planner": 100}
+PURE_COVERAGE = {"advice": 100, "analysis": 100, "planner": 100}
 COVERAGE = PURE_COVERAGE | {"probes": 0}
 COVERAGE_FILE = STACK / "coverage"
 NO_TESTS = 5

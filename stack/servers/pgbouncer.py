@@ -37,12 +37,16 @@ class PgBouncer(Server):
         self.settings = settings or {}
         self.users = users or {}
 
+    def lines(self):
+        """Return the lines of ``[databases]``: name -> connection string."""
+        server = f"host={LOCALHOST} port={self.postgresql.port}"
+        lines = {"postgres": f"{server} pool_mode=session", "*": server} | self.databases
+        return {name: line for name, line in lines.items() if line}
+
     def command(self):
         users = self.write(
             "userlist.txt", "".join(f'"{name}" "{password}"\n' for name, password in self.passwords.items())
         )
-        server = f"host={LOCALHOST} port={self.postgresql.port}"
-        databases = {"postgres": f"{server} pool_mode=session", "*": server} | self.databases
         settings = {
             "listen_addr": LOCALHOST,
             "listen_port": self.port,
@@ -58,7 +62,7 @@ class PgBouncer(Server):
         configuration = self.write(
             "pgbouncer.ini",
             "[databases]\n"
-            + "".join(f"{name} = {line}\n" for name, line in databases.items() if line)
+            + "".join(f"{name} = {line}\n" for name, line in self.lines().items())
             + "\n[users]\n"
             + "".join(f"{name} = {line}\n" for name, line in self.users.items())
             + "\n[pgbouncer]\n"

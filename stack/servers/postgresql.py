@@ -23,6 +23,7 @@ def postgresql_program(name, root=Path("/")):
 class PostgreSQL(Server):
     """A cluster whose superuser is ``postgres``. It runs without fsync.
 
+    :param int max_connections: None for that of its configuration files, which ALTER SYSTEM can change
     :param str suite: the Debian suite whose PostgreSQL it runs; by default the installed one
     """
 
@@ -48,7 +49,7 @@ class PostgreSQL(Server):
             "wal_keep_size": "1GB",  # `copy` needs the WAL that is written meanwhile
             "log_lock_waits": "on",
         }
-        options = [f"-c{key}={value}" for key, value in settings.items()]
+        options = [f"-c{key}={value}" for key, value in settings.items() if value is not None]
         return [postgresql_program("postgres", self.root), "-D", str(self.data), *options]
 
     def _initdb(self):

@@ -1,5 +1,6 @@
 """A server process: start it, wait until it responds, suspend it, stop it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -148,7 +149,8 @@ class Server:
         if process := self.process():
             processes = [process, *process.children(recursive=True)]
             for process in processes:
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # a child that has just ended
+                    process.kill()
             still_running(processes, 5)
 
     def freeze(self):

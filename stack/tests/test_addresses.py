@@ -1,8 +1,10 @@
 """Addresses of consoles, and the environment variables of libpq that apply to them."""
 
+import resource
+
 import pytest
 
-from probes import query
+from probes import process, query
 from probes.reading import Reading
 from servers import free_port
 
@@ -37,3 +39,17 @@ def test_abstract_socket(new_pgbouncer, address):
     reading = query.run({1: (address(server, host=server.settings["unix_socket_dir"]), ["SHOW CLIENTS"])}, 3)[1]
     assert reading.answers["SHOW CLIENTS"][0]["addr"] == "unix"
     assert reading.started_at == pytest.approx(server.process().create_time(), abs=0.1)
+
+
+def test_process(new_pgbouncer, address):
+    """Known over a unix socket, or by the configuration file that it was started with."""
+    server = new_pgbouncer(unix_socket_dir=f"@pgbouncer_monitor_{free_port()}")
+    where = address(server, host=server.settings["unix_socket_dir"])
+    reading = query.run({1: (where, ["SHOW CONFIG"])}, 3)[1]
+    [conffile] = [row["value"] for row in reading.answers["SHOW CONFIG"] if row["key"] == "conffile"]
+    assert reading.pid == process.find_pgbouncer(conffile) == server.process().pid
+    limit, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert process.open_files(reading.pid) == limit
+    server.stop()
+    assert process.find_pgbouncer(conffile) is None
+    assert process.open_files(2**31 - 1) is None

@@ -211,9 +211,12 @@ def test_neutralized_copy_connects_to_nothing(run_odoo, pair):
         "VALUES ('Production', 'pgbouncer', 'production', 6432, 'stats', 'prefer', true, 'secret')",
         "INSERT INTO connection_alert (endpoint_id, rule, level, opened_at) "
         "SELECT id, 'maxwait', 'critical', now() AT TIME ZONE 'UTC' FROM connection_endpoint",
+        "INSERT INTO connection_advice (code, level, endpoint_id, active, found_at, read_at) "
+        "SELECT 'endless_queue', 'critical', id, true, now(), now() FROM connection_endpoint",
         dbname="life",
     )
     run_odoo("neutralize", "-d", "life")
+    assert pair.postgresql.execute("SELECT FROM connection_advice", dbname="life") == []
     assert pair.postgresql.execute("SELECT closed_at IS NULL FROM connection_alert", dbname="life") == [(False,)] * 2
     query = "SELECT active, stored_password FROM connection_endpoint WHERE kind = 'pgbouncer'"
     assert pair.postgresql.execute(query, dbname="life") == [(False, None)]

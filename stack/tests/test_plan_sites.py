@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, replace
 import pytest
 import requests
 
+import advice_read
 from planned import PASSWORD, PlannedSite, minor, remove_statements
 from planner import configuration, sizing, statements
 from planner.inputs import BUS, Inputs
-from servers import VERSIONS, free_port
+from servers import LOCALHOST, VERSIONS, free_port
 from topology import LIVE, Topology
 from users import ATTEMPTS
 
@@ -42,13 +43,15 @@ class Case(Topology):
     """A site with the files of a plan."""
 
     plan: object = None
+    version: str = ""
 
     @classmethod
     def of(cls, version, bus, **values):
         name = f"plan {version} {bus}"
         verdict = "session" if bus == "session" else "direct"
         plan = plan_of(version, bus=bus, **values)
-        return cls(name, LIVE, LIVE, verdict, "session", suite=VERSIONS[version], plan=plan)
+        case = cls(name, LIVE, LIVE, verdict, "session", suite=VERSIONS[version], is_alone=True)
+        return replace(case, plan=plan, version=version)
 
 
 def check_by_rollout(site):
@@ -75,10 +78,21 @@ def check_by_rollout(site):
     ]
 
 
+def read_advice(site):
+    """Return the Advice about a site: what is None there is all of it. PostgreSQL is not read through the pool."""
+    call = site.page.call
+    site.postgresql.execute("GRANT pg_monitor TO odoo")
+    address = {"host": LOCALHOST, "port": site.postgresql.port, "user": "odoo", "password": site.passwords["odoo"]}
+    [own] = call("connection.endpoint", "search", [["kind", "=", "postgresql"]])
+    call("connection.endpoint", "write", [own], address)
+    call("connection.endpoint", "action_sample", [own])
+    return advice_read.read(call, {})
+
+
 def see(case, pair, template):
     """Return what is seen of a site: the status of pages, the checks, the delays of a chat message and of a job, the
-    settings that are not as promised, the warnings, whether there are enough file descriptors, and what the check of
-    the rollout prints."""
+    settings that are not as promised, the warnings, whether there are enough file descriptors, what the check of the
+    rollout prints, and the Advice."""
     site = PlannedSite(case, pair, template, PASSWORD)
     try:
         site.start()
@@ -97,7 +111,8 @@ def see(case, pair, template):
         }
         server = site.pgbouncer
         is_enough = int(server.limit) >= server.expected_descriptors()
-        return pages, checks, delays, wrong, server.warnings(), is_enough, check_by_rollout(site)
+        printed, advice = check_by_rollout(site), read_advice(site)
+        return pages, checks, delays, wrong, server.warnings(), is_enough, printed, advice
     finally:
         site.stop()
         if hasattr(site, "inputs"):
@@ -123,7 +138,7 @@ def seen(request, pair, installed):
     [pytest.param(case, marks=pytest.mark.long if case in LONG else (), id=case.name) for case in QUICK + LONG],
 )
 def test_odoo(seen, case):
-    pages, checks, delays, wrong, warnings, is_enough, printed = seen[case].result()
+    pages, checks, delays, wrong, warnings, is_enough, printed, advice = seen[case].result()
     assert pages == [200, 200]
     for name in ("bus", "cron"):
         assert (checks[name]["verdict"], checks[name]["level"]) == (getattr(case, name), "ok"), checks[name]["summary"]
@@ -135,3 +150,5 @@ def test_odoo(seen, case):
     *selected, shown = printed
     assert ["(1 row)" in text for text in selected] == [True, True]
     assert re.search(r"^ postgres .*\| session +\|", shown, re.MULTILINE)
+    assert advice.levels() == advice_read.expected(case.version, {})
+    assert advice.gaps_of() <= advice_read.NO_SOCKET

@@ -55,6 +55,8 @@ SETTINGS = {
     "check_hours": 48,
     "reminder_hours": 2.5,
 }
+# The rule that the upgrade adds.
+NEW_RULE = "critical_advice"
 # What others refer to by external id, or by address.
 REFERRED_TO = ("res.groups", "res.groups.privilege", "ir.cron", "connection.endpoint", "connection.rule")
 REFERRED_TO += ("mail.message.subtype", "mail.activity.type")
@@ -120,6 +122,7 @@ def snapshot(client):
     rows = {}
     for model, names in FIELDS.items():
         domain = {
+            "connection.rule": [["rule", "!=", NEW_RULE]],
             "mail.message": [["model", "=", "connection.endpoint"]],
             "mail.followers": [["res_model", "=", "connection.endpoint"]],
         }.get(model, [])
@@ -294,6 +297,11 @@ def test_the_data_before_are_what_is_tested(upgraded):
 @pytest.mark.parametrize("name", [*FIELDS, "settings"])
 def test_as_it_was(upgraded, name):
     assert upgraded.after[name] == upgraded.before[name]
+
+
+def test_a_rule_is_added(upgraded):
+    rows = upgraded.client.call("connection.rule", "search_read", [["rule", "=", NEW_RULE]], ["critical", "is_on"])
+    assert [(row["critical"], row["is_on"]) for row in rows] == [(1, True)]
 
 
 @pytest.mark.parametrize("name", ["external ids", "addresses"])

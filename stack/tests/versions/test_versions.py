@@ -172,7 +172,8 @@ def test_endpoint(odoo, busy):
     version = next(version for version, suite in VERSIONS.items() if suite == busy.suite)
     assert endpoint["version"].startswith(version)
     assert endpoint["state"] == ("unknown" if version in ("1.15", "1.18") else "active")
-    assert bool(endpoint["version_warning"]) == (version == "1.24"), "1.24.0 to 1.25.1 have the hole"
+    assert ("CVE-2026-6667" in (endpoint["version_warning"] or "")) == (version == "1.24"), "1.24.0 to 1.25.1 have it"
+    assert ("CVE-2026-6664" in (endpoint["version_warning"] or "")) == (version != "1.26"), "fixed in 1.25.2"
     assert endpoint["is_admin"] is False
     assert endpoint["started_at"] is False, "unknown over TCP"
     odoo.call("connection.endpoint", "write", [busy.endpoint_id], {"host": str(busy.socket_folder)})
