@@ -1,14 +1,14 @@
 # The commands of this repository. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: help demo stop clean load block test topologies remedies plan-check long lint bench lock
+.PHONY: help demo stop clean load block test topologies remedies plan-check advice long lint bench lock
 
 help: # this list
 	@grep -E '^[a-z -]+:.*#' Makefile | sed 's/:.*#/:/'
 
-demo: # start an Odoo behind PgBouncer, monitored by this module
+demo: # start an Odoo behind PgBouncer, monitored by this module: make demo ADVICE=bad configures it badly
 	@stack/install.sh demo
-	@$(PYTHON) stack/demo.py start
+	@$(PYTHON) stack/demo.py start $(ADVICE)
 
 stop clean load block: # stop the demo, remove its data, put it under load, block its clients
 	@test -x $(PYTHON) || { echo "There is no demo here: run \`make demo\` first."; exit 1; }
@@ -30,6 +30,10 @@ plan-check: # compare the planner's figures with real servers: make plan-check A
 	@stack/install.sh test
 	@$(PYTHON) stack/plan_check.py $(ARGS)
 
+advice: # compare the findings with real servers, apply their remedies, and compare the findings with the planner's files
+	@stack/install.sh test
+	@$(PYTHON) stack/run_tests.py stack/tests/test_advice.py stack/tests/test_plan_sites.py -m ""
+
 long: # run the tests that `make test` leaves out because they take minutes, those of `make remedies` among them
 	@stack/install.sh test
 	@$(PYTHON) stack/run_tests.py stack/tests -m long
@@ -38,11 +42,12 @@ lint: # check the style; `stack/lint/run fix` fixes what it can
 	@stack/install.sh lint
 	@stack/lint/run
 
-bench: # measure the Overview, live lists, the sampler and an endpoint that hangs, and compare with other tools
+bench: # measure the Overview, the advice, live lists, the sampler and an endpoint that hangs, and compare with other tools
 	@stack/install.sh bench
 	@$(PYTHON) stack/bench/lists.py
 	@$(PYTHON) stack/bench/samples.py
 	@$(PYTHON) stack/bench/overview.py
+	@$(PYTHON) stack/bench/advice.py
 	@$(PYTHON) stack/bench/silent.py
 
 lock: # lock the newest versions of the packages in requirements.in, for Debian 12's Python and later

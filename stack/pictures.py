@@ -51,6 +51,10 @@ PICTURES = {
     "planner-proposal": Picture(
         "connection-planner/{plan}", 1300, 800, ".o_plan_proposal td", PROPOSAL_PAGE, "docs/images"
     ),
+    "advice": Picture("connection-advice", 1300, 640, ".o_data_row", folder="docs/images"),
+    "advice-finding": Picture(
+        "connection-advice/{finding}", 1300, 760, ".o_form_view .o_advice_steps pre", folder="docs/images"
+    ),
     "rules": Picture("connection-rules", 1300, 530, ".o_data_row", folder="docs/images"),
     "no-answer": Picture("pgbouncer-pools", 1300, 400, ".o_data_row", folder="docs/images"),
     "rights": Picture("action-base.action_res_users/{user}", 1300, 940, ".o_form_view", folder="docs/images"),
@@ -115,11 +119,12 @@ class Demo:
         """Return the ids that an address may name."""
         endpoint = self.search("connection.endpoint", [["name", "=", "Demo PgBouncer"]])
         plan = self.search("connection.plan", [["name", "=like", "Classic%"]])
-        return {"endpoint": endpoint, "plan": plan, "user": 2}
+        finding = self.search("connection.advice", [["code", "=", "short_timeout"]])
+        return {"endpoint": endpoint, "plan": plan, "user": 2, "finding": finding}
 
     def search(self, model, domain):
         params = {"model": model, "method": "search", "args": [domain], "kwargs": {"limit": 1, "order": "id"}}
-        return self.post("/web/dataset/call_kw", params)[0]
+        return next(iter(self.post("/web/dataset/call_kw", params)), None)
 
 
 def wait_until(condition, what):
