@@ -86,13 +86,16 @@ class Server:
         return None
 
     def write(self, name, text):
-        """Write a configuration file that only the server can read. Return its path."""
-        path = self.folder / name
-        path.touch(mode=0o600)
-        path.write_text(text)
+        """Write a configuration file that only the server can read. Return its path.
+
+        The file is there in one step: PgBouncer 1.15 reads auth_file whenever it has changed, also half of it.
+        """
+        path, new = self.folder / name, self.folder / f"{name}.new"
+        new.touch(mode=0o600)
+        new.write_text(text)
         if self.user:
-            shutil.chown(path, self.user, self.user)
-        return path
+            shutil.chown(new, self.user, self.user)
+        return new.replace(path)
 
     def start(self):
         """Start it, wait until it responds, and return it.
