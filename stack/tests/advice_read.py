@@ -7,6 +7,8 @@ FIELDS = ("code", "level", "endpoint_id", "databases", "evidence_facts", "figure
 SAFE = ("1.26",)
 # What is not known of a PgBouncer: see `Case.gaps`.
 NO_SOCKET = {("descriptors", "unix_socket")}
+# Of one with pools that were not sampled for a day.
+NEW = {("pool_full", "history")}
 # Of one behind whose port there are several, whose clients may be Odoo's.
 SHARED = {(rule, "processes") for rule in ("disabled_databases", "pool_mode_postgres", "postgres_missing")}
 # PgBouncers without a server connection may lead to this PostgreSQL by another name.
