@@ -56,7 +56,8 @@ def installations(pair, installed):
 @pytest.fixture(scope="module")
 def seen(request, installations):
     """What was read of all PgBouncers: ``before`` and ``after`` the remedies were applied."""
-    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    items = [item for item in request.session.items if item.module is request.module]
+    chosen = [item.callspec.params for item in items if hasattr(item, "callspec")]
     chosen = [next(iter(params.values())) for params in chosen if params.keys() <= {"case", "plan"}]
     chosen, seen = list(dict.fromkeys(chosen)), {}
     site = installations.start()
