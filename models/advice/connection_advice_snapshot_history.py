@@ -1,13 +1,11 @@
 """What a snapshot has of the history. Reads stored samples only."""
 
-from datetime import timedelta
-
 from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ...advice.snapshot import History
+from ..planning.connection_plan_fill_history import HISTORY
 
-HISTORY = timedelta(days=7)
 # How many samples of pools are read at most, twice: of every nth minute, and of those in which most clients waited.
 MAX_SAMPLES = 400_000
 
