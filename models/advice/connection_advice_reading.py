@@ -9,7 +9,7 @@ from datetime import timedelta
 from psycopg2.extensions import TransactionRollbackError
 
 from odoo import api, fields, models
-from odoo.tools import SQL, config
+from odoo.tools import SQL
 
 from ...advice import judge
 from ...advice.findings import LEVELS
@@ -70,7 +70,8 @@ class ConnectionAdvice(models.Model):
                     advice._rename_host()
                 found = [*map(self._finding_values, findings), *self._gap_values(gaps)]
                 advice._store(found, self._unjudged(gaps), now)
-                advice._keep_reading({"read_at": now, "server": self._server(), "endpoints": self._answered(snapshot)})
+                server = self.env["connection.check"]._own_server()
+                advice._keep_reading({"read_at": now, "server": server, "endpoints": self._answered(snapshot)})
         except TransactionRollbackError:  # a Manager accepted a finding at the same time: `retrying` reads again
             raise
         except Exception as error:  # the earlier findings stay
@@ -89,7 +90,7 @@ class ConnectionAdvice(models.Model):
             "level": finding.level,
             "endpoint_id": finding.console or self._postgresql().id,
             "setting": finding.setting or False,
-            "server": judge.rule_of(finding.code) in judge.OF_SERVER and self._server(),
+            "server": judge.rule_of(finding.code) in judge.OF_SERVER and self.env["connection.check"]._own_server(),
             "databases": sorted(finding.databases),
             "evidence_facts": _as_json(finding.evidence),
             "figure_facts": _as_json(finding.figures),
@@ -168,14 +169,9 @@ class ConnectionAdvice(models.Model):
 
     def _is_gone(self, is_unjudged, now):
         """Return whether what this reading did not find applies no more. See `_store`."""
-        if self.server not in (False, self._server()):
+        if self.server not in (False, self.env["connection.check"]._own_server()):
             return self.read_at < now - SERVER_PATIENCE
         return not self.active or not is_unjudged(self)
-
-    @api.model
-    def _server(self):
-        """Return the name of this Odoo server: see `connection.check`."""
-        return f"{socket.gethostname()}:{config['http_port']}"
 
     @api.model
     def _rename_host(self):

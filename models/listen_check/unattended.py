@@ -131,8 +131,13 @@ class ConnectionCheck(models.Model):
         return any(checked_at < time <= now for time in due if time)
 
     @api.model
+    def _own_server(self):
+        """Return the name of this Odoo server, the same in all of its processes."""
+        return f"{socket.gethostname()}:{config['http_port']}"
+
+    @api.model
     def _own_parameter(self):
-        return f"{CHECKED}{socket.gethostname()}:{config['http_port']}"
+        return f"{CHECKED}{self._own_server()}"
 
     @api.autovacuum
     def _gc_checked(self):
