@@ -1,9 +1,19 @@
 """The rules and alerts of an endpoint, its activity, and the recipients of its messages.
 May use rules, alerts and mail."""
 
+from typing import NamedTuple
+
 from odoo import api, fields, models
+from odoo.models import BaseModel
 
 from ...tools import notification
+
+
+class Recipient(NamedTuple):
+    """Who is notified of an alert."""
+
+    user: BaseModel  # of res.users
+    way: str  # inbox or email: the user's preference; no_address: by e-mail, but the user has none
 
 
 class ConnectionEndpoint(models.Model):
@@ -30,13 +40,38 @@ class ConnectionEndpoint(models.Model):
         if planned := self.activity_search(kind):
             planned.summary = summary
             return
-        responsible = self.responsible_id
-        if not responsible.active or not responsible.has_group("pgbouncer_monitor.group_viewer"):
-            responsible = self._managers()[:1]
-        if responsible:
+        if responsible := self._activity_user():
             # The message about the alert is enough: no second one about the activity.
             quiet = self.with_context(mail_activity_quick_update=True)
             quiet.activity_schedule(*kind, user_id=responsible.id, summary=summary)
+
+    def _activity_user(self):
+        """Return the user who gets an activity while alerts are open, empty if there is none."""
+        responsible = self.responsible_id
+        if responsible.active and responsible.has_group("pgbouncer_monitor.group_viewer"):
+            return responsible
+        return self._managers()[:1]
+
+    def _alert_recipients(self):
+        """Return whom an alert that opens now would be sent to: a list of Recipients."""
+        self.ensure_one()
+        endpoint, subtype = self.sudo(), self.env.ref("pgbouncer_monitor.mt_alert")
+        # The activity makes its user a follower with the default subtypes, but changes no follower.
+        joining = endpoint._activity_user().partner_id - endpoint.message_partner_ids
+        values = {
+            "message_type": "notification",
+            "subtype_id": subtype.id,
+            "author_id": self.env.ref("base.partner_root").id,
+            "partner_ids": joining.ids if subtype.default else [],
+        }
+        found = endpoint._notify_get_recipients(self.env["mail.message"], values, notify_author=True)
+        return [
+            Recipient(
+                self.env["res.users"].browse(recipient["uid"]),
+                "no_address" if recipient["notif"] == "email" and not recipient["email_normalized"] else recipient["notif"],
+            )
+            for recipient in found
+        ]
 
     def _post_alert(self, title, values):
         """Post an alert in the chatter, and without sessions in the Discuss channel.
@@ -73,7 +108,8 @@ class ConnectionEndpoint(models.Model):
     def _notify_get_recipients(self, message, msg_vals=False, **kwargs):
         """Leave out followers who may no longer see alerts: an alert shows who is connected."""
         recipients = super()._notify_get_recipients(message, msg_vals=msg_vals, **kwargs)
-        if message.subtype_id != self.env.ref("pgbouncer_monitor.mt_alert"):
+        subtype_id = (msg_vals or {}).get("subtype_id", message.subtype_id.id)
+        if subtype_id != self.env.ref("pgbouncer_monitor.mt_alert").id:
             return recipients
         users = self.env["res.users"].sudo().browse(recipient["uid"] for recipient in recipients if recipient["uid"])
         readers = users.filtered(lambda user: user.has_group("pgbouncer_monitor.group_viewer")).ids

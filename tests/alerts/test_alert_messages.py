@@ -117,6 +117,7 @@ class TestMessages(AlertCase):
     def test_responsible_user_gets_the_first_message(self):
         user = new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer", notification_type="inbox")
         self.endpoint.responsible_id = user
+        self.assertIn((user, "inbox"), self.endpoint._alert_recipients())
         self.waited(2, 2)
         self.assertIn(user.partner_id, self.messages().notified_partner_ids)
 
@@ -233,8 +234,10 @@ class TestMessages(AlertCase):
         self.endpoint.message_subscribe(
             users["chooser"].partner_id.ids, subtype_ids=self.env.ref("mail.mt_comment").ids
         )
+        foreseen = {user.partner_id for user, _way in self.endpoint._alert_recipients()}
         self.waited(2, 2)
         posted = self.messages().notification_ids.res_partner_id
+        self.assertEqual(foreseen, set(posted))
         for name, user in users.items():
             self.assertEqual(user.partner_id in posted, name in ("manager", "viewer"), name)
         self.assertNotIn(outsider, posted)
