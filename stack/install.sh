@@ -4,7 +4,7 @@
 #   .stack/node   the JavaScript checkers (only for "lint")
 #   .stack/servers-SUITE  PgBouncer and PostgreSQL of other Debian suites (only for "test")
 #   .stack/addons         modules of the OCA (only for "test")
-#   .stack/axe            axe-core, which checks the accessibility of a page (only for "test")
+#   .stack/pages          axe-core and rtlcss, for the accessibility of pages, from right to left, too (only for "test")
 #   .stack/exporters      the Prometheus exporters of both servers (only for "bench")
 # Usage: stack/install.sh demo|test|lint|bench
 # Downloads are kept in the user's cache folder, shared by all checkouts.
@@ -34,7 +34,8 @@ server_packages=("bullseye pgbouncer postgresql-13 postgresql-client-13"
 oca_addons=(odoo-addon-bus-alt-connection==19.0.1.0.0.2 odoo-addon-queue-job==19.0.2.4.0.1)
 # What they require beyond Odoo's own requirements.
 oca_libraries=(openupgradelib==3.13.7)
-axe_core=axe-core@4.14.1
+# One checks the accessibility of a page, Odoo needs the other for languages that are written from right to left.
+page_tools=(axe-core@4.14.1 rtlcss@4.3.0)
 
 step() { echo "==> $*"; echo "==> $*" >>"$log"; }
 fail() {
@@ -195,10 +196,10 @@ fetch_addons() { # folder
     } >>"$log" 2>&1 || fail "could not download ${oca_addons[*]}" "read the log above; is PyPI reachable?"
 }
 
-fetch_axe() { # folder
-    step "Downloading axe-core"
-    npm install --prefix "$1" --no-audit --no-fund "$axe_core" >>"$log" 2>&1 ||
-        fail "could not download $axe_core" "read the log above; is the npm registry reachable?"
+fetch_page_tools() { # folder
+    step "Downloading ${page_tools[*]}"
+    npm install --prefix "$1" --no-audit --no-fund "${page_tools[@]}" >>"$log" 2>&1 ||
+        fail "could not download ${page_tools[*]}" "read the log above; is the npm registry reachable?"
 }
 
 make_node() { # folder
@@ -236,7 +237,7 @@ if [ "$purpose" = test ]; then
         cached "servers-$(echo "$servers" | key)" "fetch_servers $servers" "servers-$suite" || rm -f "$stack/servers-$suite"
     done
     cached "addons-$(echo "${oca_addons[@]}" "${oca_libraries[@]}" | key)" fetch_addons addons
-    cached "axe-$(echo "$axe_core" | key)" fetch_axe axe
+    cached "pages-$(echo "${page_tools[@]}" | key)" fetch_page_tools pages
 fi
 [ "$purpose" != bench ] || cached exporters-1 fetch_exporters exporters
 [ "$purpose" != lint ] || cached "node-$(cat stack/lint/*.js* | key)" make_node node

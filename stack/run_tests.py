@@ -6,6 +6,8 @@
 4. stack/tests: tests that start, break and stop servers (pytest).
 5. The coverage of `advice/`, `analysis/`, `planner/` and `probes/` by 1 and 4, branches included.
 
+4 mostly waits for servers. So it runs at the same time as 1 to 3, and its output follows theirs.
+
 `make test ARGS="…"`: run some tests, within seconds. ARGS are pytest's arguments. Paths are relative to the checkout,
 and select which of 1, 3 and 4 run:
 
@@ -21,9 +23,11 @@ by a run without ARGS.
 import fcntl
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 from installed import DATABASE, Installed
 from servers import CHECKOUT, MODULE, STACK, ServerError, step
@@ -35,23 +39,40 @@ COVERAGE_FILE = STACK / "coverage"
 NO_TESTS = 5
 
 
-def run_pytest(title, *arguments, is_measured=True, environment=None):
-    """Return pytest's exit code."""
-    step(title)
+def start_pytest(*arguments, is_measured=True, environment=None, output=None):
+    """Return pytest's process.
+
+    :param output: a file for what it prints, instead of the terminal
+    """
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=5", *arguments]
     if is_measured:
         sources = "--source=" + ",".join(str(CHECKOUT / room) for room in COVERAGE)
         measure = ["coverage", "run", "--branch", "--parallel-mode", f"--data-file={COVERAGE_FILE}", sources]
         command[2:2] = [*measure, "-m"]
-    return subprocess.run(command, cwd=STACK, env=environment, check=False).returncode
+    return subprocess.Popen(command, cwd=STACK, env=environment, stdout=output, stderr=output)
+
+
+def finish(process):
+    """Wait for pytest. If this program is stopped, pytest stops its servers first.
+
+    :return: pytest's exit code
+    """
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
 
 
 def run_pure_tests(arguments):
-    return run_pytest("Tests without Odoo and servers", "-p", "no:odoo", *arguments)
+    """Return pytest's exit code."""
+    step("Tests without Odoo and servers")
+    return finish(start_pytest("-p", "no:odoo", *arguments))
 
 
 def run_module_tests(arguments, is_new):
-    """Run tests in Odoo, in a database with the module.
+    """Run tests in Odoo, in a database with the module. Return pytest's exit code.
 
     :raise ServerError: the module could not be installed, or its installation logged a warning
     """
@@ -65,11 +86,13 @@ def run_module_tests(arguments, is_new):
             f"TEST_{name}" if name in ("PGHOST", "PGPORT", "PGUSER") else name: value
             for name, value in pair.environment(STACK / "test.pgpass").items()
         }
-        environment["AXE_CORE"] = str(STACK / "axe/node_modules/axe-core/axe.min.js")
+        page_tools = STACK / "pages/node_modules"
+        environment["AXE_CORE"] = str(page_tools / "axe-core/axe.min.js")
+        environment["PATH"] = f"{page_tools / '.bin'}{os.pathsep}{os.environ['PATH']}"  # rtlcss
         # Odoo loads the module from another path than the checkout.
         module = odoo.folder / "addons" / MODULE
-        return run_pytest(
-            "The module's tests",
+        step("The module's tests")
+        process = start_pytest(
             "--odoo-http",
             "--odoo-log-level=error",
             f"--odoo-config={odoo.configuration}",
@@ -79,15 +102,47 @@ def run_module_tests(arguments, is_new):
             is_measured=False,
             environment=environment,
         )
+        return finish(process)
 
 
-def run_stack_tests(arguments, is_new):
-    return run_pytest(
-        "The stack's tests",
+def start_stack_tests(arguments, is_new, output=None):
+    """Return pytest's process, see `start_pytest`."""
+    return start_pytest(
         *("-p", "no:odoo", f"--rootdir={CHECKOUT / 'stack'}", f"--config-file={CHECKOUT / 'stack/pytest.ini'}"),
         *arguments,
         environment=os.environ if is_new else os.environ | {"USE_INSTALLED": "1"},
+        output=output,
     )
+
+
+def run_suites(suites):
+    """Run the selected tests, one suite after the other. Return pytest's exit codes."""
+    codes = []
+    if "pure" in suites:
+        codes.append(run_pure_tests(suites["pure"]))
+    if "module" in suites:
+        codes.append(run_module_tests(suites["module"], is_new=False))
+    if "stack" in suites:
+        step("The stack's tests")
+        codes.append(finish(start_stack_tests(suites["stack"], is_new=False)))
+    return codes
+
+
+def run_all(suites):
+    """Run all tests, those of the stack beside the others. Return pytest's exit codes."""
+    with tempfile.TemporaryFile("w+") as output:
+        stack_tests = start_stack_tests(suites["stack"], is_new=True, output=output)
+        try:
+            codes = [run_pure_tests(suites["pure"]), run_module_tests(suites["module"], is_new=True)]
+            return [*codes, stack_tests.wait()]
+        except BaseException:
+            stack_tests.send_signal(signal.SIGINT)
+            raise
+        finally:
+            stack_tests.wait()
+            step("The stack's tests")
+            output.seek(0)
+            shutil.copyfileobj(output, sys.stdout)
 
 
 def suite_of(path):
@@ -135,14 +190,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_args: sys.exit("terminated"))
     for old in STACK.glob("coverage*"):
         old.unlink()
-    codes = []
     try:
-        if "pure" in suites:
-            codes.append(run_pure_tests(suites["pure"]))
-        if "module" in suites:
-            codes.append(run_module_tests(suites["module"], is_new))
-        if "stack" in suites:
-            codes.append(run_stack_tests(suites["stack"], is_new))
+        codes = run_all(suites) if is_new else run_suites(suites)
     except ServerError as error:
         sys.exit(f"FAILED: {error}")
     if set(codes) == {NO_TESTS}:
