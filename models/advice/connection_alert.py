@@ -2,6 +2,8 @@
 
 from odoo import api, fields, models
 
+from ...tools import labelled
+
 RULE = "critical_advice"
 
 
@@ -29,6 +31,11 @@ class ConnectionAlert(models.Model):
         self.situation_facts = {"at": now, "findings": codes, "reported": reported}
         if set(codes) - set(reported):
             self.reported_level = False
+
+    def action_open_value(self):
+        if self.rule == RULE:
+            return self.endpoint_id.action_open_advice()
+        return super().action_open_value()
 
     @api.model
     def _situation_facts(self, rule, sample):
@@ -62,7 +69,7 @@ class ConnectionAlert(models.Model):
             facts = alert.situation_facts
             new, gone, _known = self._compare_findings(facts)
             if gone and not new:
-                title = f"{self.env._('Partly resolved')}: {self.env['connection.rule']._label(RULE)}"
+                title = labelled(self.env, self.env._("Partly resolved"), self.env["connection.rule"]._label(RULE))
                 lines = alert._situation_text(facts).splitlines()
                 alert.endpoint_id._post_alert(title, {"parts": [{"lines": lines}], "alert": alert})
             if new or gone:

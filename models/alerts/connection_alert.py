@@ -6,7 +6,7 @@ from odoo.exceptions import UserError
 from ...analysis import incidents, pressure
 from ...analysis.incidents import QUEUES
 from ...fields import NullableFloat
-from ...tools import LEVELS, selection_label
+from ...tools import LEVELS, labelled, selection_label
 from ..live.pgbouncer_pool import BOTTLENECKS
 from .rule_texts import RULE_LABELS, advice
 
@@ -22,6 +22,7 @@ class ConnectionAlert(models.Model):
     """
 
     _name = "connection.alert"
+    _inherit = ["connection.notices"]
     _description = "Connection Alert"
     # Open ones first: PostgreSQL puts NULL there.
     _order = "closed_at desc, opened_at desc, id desc"
@@ -53,8 +54,8 @@ class ConnectionAlert(models.Model):
         digits=(16, 0),
         help="From opening until enough good samples were taken in a row. Empty while the alert is open.",
     )
-    worst_value = NullableFloat(readonly=True, digits=(16, 3), aggregator="max")
-    worst = fields.Char(compute="_compute_worst")
+    worst_value = NullableFloat("Worst Value (number)", readonly=True, digits=(16, 3), aggregator="max")
+    worst = fields.Char("Worst Value", compute="_compute_worst")
     worst_at = fields.Datetime(readonly=True)
     last_bad_at = fields.Datetime("Last Violation", readonly=True, help="The last sample that reached a threshold.")
     bottleneck = fields.Selection(
@@ -87,8 +88,8 @@ class ConnectionAlert(models.Model):
     @api.depends_context("lang")
     def _compute_display_name(self):
         for alert in self:
-            parts = (alert.endpoint_name, self.env["connection.rule"]._label(alert.rule), alert._pool())
-            alert.display_name = ": ".join(filter(None, parts))
+            label = self.env["connection.rule"]._label(alert.rule)
+            alert.display_name = labelled(self.env, alert.endpoint_name, label, alert._pool())
 
     @api.depends("opened_at", "closed_at")
     def _compute_duration(self):
@@ -107,6 +108,23 @@ class ConnectionAlert(models.Model):
     def _compute_advice(self):
         for alert in self:
             alert.advice = self.env._(advice(alert.rule, alert.bottleneck))
+
+    @api.model
+    def _is_sampling(self):
+        return self.env["connection.settings"]._cron("sample").active
+
+    @api.model
+    def _notices(self, domain=()):
+        if self._is_sampling():
+            return []
+        text = self.env._("“Log Connection Pressure” is disabled in the Settings: no alert opens or closes.")
+        return [{"type": "warning", "text": text, "remedy": ""}]
+
+    @api.model
+    def _empty_help(self):
+        if self._is_sampling() or self.search_count([], limit=1):
+            return ""
+        return self._help_html(self.env._("No alert can open"), self.env._("The line above says why."))
 
     def _key(self):
         return self.rule, self.database or None, self.user or None

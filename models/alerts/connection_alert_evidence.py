@@ -138,10 +138,10 @@ class ConnectionAlert(models.Model):
             "note": self._evidence_note(facts),
             "heading": sessions
             and self.env._(
-                "Sessions at %(time)s UTC (%(shown)s of %(count)s):",
+                "Sessions at %(date_time)s UTC (%(shown)s of %(count)s):",
                 shown=len(sessions),
                 count=facts["count"],
-                time=facts["at"],
+                date_time=facts["at"],
             ),
             "lines": sessions and list(map(self._session_line, sessions)),
         }
@@ -159,7 +159,7 @@ class ConnectionAlert(models.Model):
             )
         if facts["untracked"]:
             return self.env._(
-                "track_activities is off for %s sessions: their activity is unknown.",
+                "Sessions with track_activities off: %s. Their activity is unknown.",
                 format_number(self.env, facts["untracked"]),
             )
         if facts["is_complete"] and not facts["sessions"]:

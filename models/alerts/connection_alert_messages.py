@@ -10,7 +10,7 @@ from odoo import api, fields, models
 from odoo.tools.misc import get_lang
 
 from ...analysis import pressure
-from ...tools import EPOCH, format_duration, format_number
+from ...tools import EPOCH, format_duration, format_number, labelled
 from .rule_texts import DESCRIPTIONS
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class ConnectionAlert(models.Model):
 
     def _due_reminders(self, now):
         """Return the open alerts that are not acknowledged, none if it is too early for a reminder."""
-        hours = self.env["connection.settings"]._number("reminder_hours")
+        hours = self.env["connection.settings"]._value("reminder_hours")
         if hours is False or now - self._last_reported() < timedelta(hours=hours):
             return self.browse()
         return self.filtered(lambda alert: not alert.closed_at and not alert.acknowledged_at)
@@ -124,7 +124,8 @@ class ConnectionAlert(models.Model):
             "alert": (open_alerts or self)[0],
         }
         named = open_alerts.filtered(lambda alert: alert.level == open_alerts[0].level) or self
-        self.endpoint_id._post_alert(f"{self._news_label(others, is_reminder)}: {named._rule_labels()}", values)
+        title = labelled(self.env, self._news_label(others, is_reminder), named._rule_labels())
+        self.endpoint_id._post_alert(title, values)
 
     def _news_label(self, others, is_reminder):
         """Return what a message about these alerts is about: the worst level of the open ones, or their end.
@@ -149,7 +150,9 @@ class ConnectionAlert(models.Model):
         """
         label, more, first = self._rule_labels(), len(self) - MAX_NAMED, self[0]
         return {
-            "heading": self.env._("%s: resolved", label) if first.closed_at else f"{label}: {first._label('level')}",
+            "heading": self.env._("%s: resolved", label)
+            if first.closed_at
+            else labelled(self.env, label, first._label("level")),
             "description": None if first.closed_at else self.env._(DESCRIPTIONS[first.rule]),
             "lines": [Markup("<br>").join(alert._message_lines(rule, is_reminder)) for alert in self[:MAX_NAMED]],
             "more": self.env._("… and %s more", more) if more > 0 else None,
@@ -172,7 +175,7 @@ class ConnectionAlert(models.Model):
         return [since, self._worst_and_threshold(rule), *(self._situation_text(facts) or "").splitlines()]
 
     def _closed_lines(self):
-        duration = format_duration(self.duration)
+        duration = format_duration(self.env, self.duration)
         lasted = self.env._("%(pool)s: lasted %(duration)s", pool=self._pool(), duration=duration)
         if not self._pool():
             lasted = self.env._("Lasted %s", duration)

@@ -3,7 +3,7 @@ May use endpoints, pools and LISTEN checks."""
 
 from odoo import api, fields, models
 
-from ...tools import format_number
+from ...tools import format_number, labelled
 from .connection_rule import LISTENERS, RULES
 
 # The figures of a sample that are stored with an alert.
@@ -35,14 +35,14 @@ class ConnectionAlert(models.Model):
         for alert in self:
             facts = alert.situation_facts or {}
             text = alert._situation_text(facts)
-            alert.situation = f"{facts['at']} UTC: {text}" if "at" in facts else text
+            alert.situation = labelled(self.env, f"{facts['at']} UTC", text) if "at" in facts else text
 
     def _situation_text(self, facts):
         """Return the text for facts of `_situation_facts`, without the time."""
         if sample := facts.get("sample"):
             return self._sample_text(sample)
         if check := facts.get("check"):
-            return f"{check['host']}: {self.env['connection.check']._conclusion_text(check['conclusion'])}"
+            return labelled(self.env, check["host"], self.env["connection.check"]._conclusion_text(check["conclusion"]))
         if reason := facts.get("reason"):
             return self.endpoint_id._reason_text(reason)
         return facts.get("text")

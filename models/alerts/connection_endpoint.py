@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.models import BaseModel
+from odoo.tools import config
+from odoo.tools.i18n import format_list
 
-from ...tools import notification
+from ...tools import labelled, notification
 
 
 class Recipient(NamedTuple):
@@ -53,7 +55,7 @@ class ConnectionEndpoint(models.Model):
         return self._managers()[:1]
 
     def _alert_recipients(self):
-        """Return whom an alert that opens now would be sent to: a list of Recipients."""
+        """Return whom an alert that opens now would be sent to: a list of Recipients, by name."""
         self.ensure_one()
         endpoint, subtype = self.sudo(), self.env.ref("pgbouncer_monitor.mt_alert")
         # The activity makes its user a follower with the default subtypes, but changes no follower.
@@ -68,10 +70,67 @@ class ConnectionEndpoint(models.Model):
         return [
             Recipient(
                 self.env["res.users"].browse(recipient["uid"]),
-                "no_address" if recipient["notif"] == "email" and not recipient["email_normalized"] else recipient["notif"],
+                recipient["notif"] if recipient["notif"] == "inbox" or recipient["email_normalized"] else "no_address",
             )
-            for recipient in found
+            for recipient in sorted(found, key=lambda recipient: recipient["name"])
         ]
+
+    def _recipients_of_each(self):
+        """Return endpoint -> its Recipients. They are looked up once for all endpoints with the same followers and the
+        same responsible user."""
+        subtype = self.env.ref("pgbouncer_monitor.mt_alert")
+
+        def people(endpoint):
+            followers = endpoint.sudo().message_follower_ids
+            follow = frozenset((follower.partner_id.id, subtype in follower.subtype_ids) for follower in followers)
+            return endpoint.responsible_id.id, follow
+
+        found = {}
+        for endpoints in self.grouped(people).values():
+            found |= dict.fromkeys(endpoints, endpoints[0]._alert_recipients())
+        return found
+
+    def _recipients_text(self):
+        """Return in words to whom, and how, an alert that opens now would be sent, and whether nobody is left out."""
+        if not self.active:
+            return self.env._("Alerts open only on active endpoints. This one is archived."), False
+        recipients, channel = self._alert_recipients(), self._alert_channel()
+        names = [self._recipient_name(*recipient) for recipient in recipients if recipient.way != "no_address"]
+        places = [self.env._("this endpoint"), *channel.mapped("display_name")]
+        values = {"names": format_list(self.env, names), "places": format_list(self.env, places)}
+        text = self.env._("An alert would be sent to %(names)s, and posted on %(places)s.", **values)
+        if not names:
+            text = self.env._("An alert would be posted on %(places)s, and sent to nobody.", **values)
+        if not recipients:
+            text += " " + self.env._("Nobody follows the alerts: add a follower who is a Viewer or a Manager.")
+        undelivered = self._undelivered(recipients)
+        return " ".join([text, *undelivered]), bool(names) and not undelivered
+
+    @api.model
+    def _recipient_name(self, user, way):
+        if way == "inbox":
+            return self.env._("%s (Inbox)", user.sudo().name)
+        return self.env._("%s (e-mail)", user.sudo().name)
+
+    @api.model
+    def _undelivered(self, recipients):
+        """Return in words why Recipients would get no e-mail: a list of sentences."""
+        texts, Server = [], self.env["ir.mail_server"].sudo()
+        if unreachable := [user.sudo().name for user, way in recipients if way == "no_address"]:
+            texts.append(
+                self.env._(
+                    "Not notified, without an e-mail address: %s. Enter one, or select Odoo's inbox in the preferences "
+                    "of the user.",
+                    format_list(self.env, unreachable),
+                )
+            )
+        is_mailed = any(way == "email" for _user, way in recipients)
+        # Without a record, Odoo uses the option, which is localhost by default.
+        if is_mailed and config["smtp_server"] in (None, "", "localhost") and not Server.search_count([], limit=1):
+            texts.append(
+                self.env._("No outgoing mail server is configured: e-mails are sent through this host, if at all.")
+            )
+        return texts
 
     def _post_alert(self, title, values):
         """Post an alert in the chatter, and without sessions in the Discuss channel.
@@ -88,7 +147,7 @@ class ConnectionEndpoint(models.Model):
             "pgbouncer_monitor.connection_alert_message",
             render_values=values,
             subtype_xmlid="pgbouncer_monitor.mt_alert",
-            subject=f"{title}: {self.name}",
+            subject=labelled(self.env, title, self.name),
             author_id=bot.id,
         )
         self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger()
@@ -123,13 +182,25 @@ class ConnectionEndpoint(models.Model):
             "This is a test message from %s. Alerts look like this and go to the same recipients.", self.env.user.name
         )
         message = self.sudo()._post_alert(self.env._("Test Alert"), {"parts": [{"lines": [line]}]})
+        partners = message.notified_partner_ids
+        notified = [recipient for recipient in self._alert_recipients() if recipient.user.partner_id in partners]
+        names = [self._recipient_name(*recipient) for recipient in notified if recipient.way != "no_address"]
+        names += self._alert_channel().mapped("display_name")
+        undelivered = self._undelivered(notified)
         self._commit()
-        names = [*message.notified_partner_ids.mapped("name"), *self._alert_channel().mapped("display_name")]
-        text = self.env._("Posted in the chatter and sent to: %s.", ", ".join(names))
+        text = self.env._("Posted in the chatter and sent to: %s.", format_list(self.env, names))
         if not names:
+            text = self.env._("Posted in the chatter, and sent to nobody.")
+        if not names and not notified:
             text = self.env._("Posted in the chatter. Nobody follows the alerts of this endpoint.")
         title = self.env._("Test alert posted")
-        return notification(title, text, "success" if names else "warning")
+        is_fine = names and not undelivered
+        return notification(title, " ".join([text, *undelivered]), "success" if is_fine else "warning")
+
+    def unlink(self):
+        """Delete the rules of the endpoints, and not only their rows: their chatters are deleted with them."""
+        self.rule_ids.unlink()
+        return super().unlink()
 
     @api.ondelete(at_uninstall=False)
     def _close_alerts(self):

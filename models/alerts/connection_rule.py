@@ -1,6 +1,7 @@
-"""The rules: thresholds, and when a violation becomes an alert. May use endpoints."""
+"""The rules: thresholds, and when a violation becomes an alert. May use endpoints and mail."""
 
 import math
+from decimal import Decimal
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -8,7 +9,7 @@ from odoo.fields import Domain
 
 from ...analysis.incidents import Rule
 from ...fields import NullableFloat
-from ...tools import format_duration, format_number, selection_label
+from ...tools import format_duration, format_number, labelled, selection_label
 from .rule_texts import DESCRIPTIONS, RULE_LABELS
 
 # Rule -> the kinds of endpoints it applies to, and the unit of its value and thresholds.
@@ -41,32 +42,50 @@ class ConnectionRule(models.Model):
 
     Each rule has one record that applies to all endpoints, created at installation, and one for each endpoint that
     differs. An empty threshold is never reached, 0 by any value above 0.
+
+    Changes are in the rule's chatter. Those of a rule of one endpoint are in the endpoint's chatter, too, which is
+    still there when the rule is deleted.
     """
 
     _name = "connection.rule"
+    _inherit = "mail.thread"
     _description = "Connection Rule"
     _order = "endpoint_id, id"
-    _rec_name = "rule"
+    _rec_name = "rule"  # of cards; the display name has the endpoint, too
 
-    rule = fields.Selection(RULE_LABELS, required=True)
+    rule = fields.Selection(RULE_LABELS, required=True, tracking=True)
     endpoint_id = fields.Many2one(
-        "connection.endpoint", ondelete="cascade", index=True, help="Empty: all endpoints without a rule of their own."
+        "connection.endpoint",
+        ondelete="cascade",
+        index=True,
+        tracking=True,
+        help="Empty: all endpoints without a rule of their own.",
     )
-    is_on = fields.Boolean("On", default=True, help="Off: ignored in samples and alerts.")
+    is_on = fields.Boolean("On", default=True, tracking=True, help="Off: ignored in samples and alerts.")
     warning = NullableFloat("Warning From", help="Empty: never reached. 0: reached by any value above 0.")
     critical = NullableFloat("Critical From", help="Empty: never reached. 0: reached by any value above 0.")
     unit = fields.Selection(
         [("percent", "%"), ("seconds", "s"), ("samples", "samples in a row"), ("findings", "findings")],
         compute="_compute_unit",
     )
+    # Tracked instead of the numbers: the chatter would show an empty one as 0. In one unit, so that no change is lost.
+    warning_text = fields.Char("Warning Threshold", compute="_compute_threshold_texts", tracking=True)
+    critical_text = fields.Char("Critical Threshold", compute="_compute_threshold_texts", tracking=True)
     samples = fields.Integer(
-        "In Samples", default=1, required=True, help="An alert opens when this many samples reach a threshold …"
+        "In Samples",
+        default=1,
+        required=True,
+        tracking=True,
+        help="An alert opens when this many samples reach a threshold …",
     )
-    of_samples = fields.Integer("Of the Last", default=1, required=True, help="… out of this many latest samples.")
+    of_samples = fields.Integer(
+        "Of the Last", default=1, required=True, tracking=True, help="… out of this many latest samples."
+    )
     good_samples = fields.Integer(
         "Close After",
         default=3,
         required=True,
+        tracking=True,
         help="An alert is closed after this many consecutive samples below nine tenths of the lowest threshold, "
         "rounded down if the rule counts samples. Missing and unknown samples do not count.",
     )
@@ -75,6 +94,13 @@ class ConnectionRule(models.Model):
     _rule_uniq = models.UniqueIndex(
         "(rule, COALESCE(endpoint_id, 0))", "This rule already exists. Edit the existing one."
     )
+
+    @api.depends("rule", "endpoint_id")
+    @api.depends_context("lang")
+    def _compute_display_name(self):
+        for rule in self:
+            label = rule.rule and rule._label(rule.rule)
+            rule.display_name = labelled(self.env, rule.endpoint_id.name, label)
 
     @api.depends("rule")
     def _compute_unit(self):
@@ -86,6 +112,14 @@ class ConnectionRule(models.Model):
     def _compute_description(self):
         for rule in self:
             rule.description = rule.rule and self.env._(DESCRIPTIONS[rule.rule])
+
+    @api.depends("rule", "warning", "critical")
+    @api.depends_context("lang")
+    def _compute_threshold_texts(self):
+        for rule in self:
+            for name in ("warning", "critical"):
+                is_set = rule.rule and rule[name] is not False
+                rule[f"{name}_text"] = rule._exact_value(rule.rule, rule[name]) if is_set else self.env._("Never")
 
     @api.constrains("warning", "critical", "samples", "of_samples", "good_samples", "rule", "endpoint_id")
     def _check_rule(self):
@@ -126,12 +160,46 @@ class ConnectionRule(models.Model):
     def create(self, vals_list):
         """Take the values that are not given from the rule that applies to all endpoints."""
         common = {rule.rule: rule._settings() for rule in self.search([("endpoint_id", "=", False)])}
-        return super().create([common.get(vals.get("rule"), {}) | vals for vals in vals_list])
+        rules = super().create([common.get(vals.get("rule"), {}) | vals for vals in vals_list])
+        for rule in rules:
+            rule._log_on_endpoint(self.env._("Own rule added. %s", rule._in_words()))
+        return rules
 
     def write(self, vals):
         if vals.keys() & {"rule", "endpoint_id"} and any(not rule.endpoint_id for rule in self):
             raise UserError(self.env._("This rule applies to all endpoints. Add a separate rule to the endpoint."))
-        return super().write(vals)
+        before = {rule: (rule.endpoint_id, rule._in_words()) for rule in self}
+        result = super().write(vals)
+        for rule, (endpoint, words) in before.items():
+            if endpoint != rule.endpoint_id:
+                endpoint._message_log(body=self.env._("Own rule removed. %s", words))
+                rule._log_on_endpoint(self.env._("Own rule added. %s", rule._in_words()))
+            elif words != (now := rule._in_words()):
+                rule._log_on_endpoint(self.env._("Own rule changed. %(before)s → %(now)s", before=words, now=now))
+        return result
+
+    @api.ondelete(at_uninstall=False)
+    def _log_removal(self):
+        for rule in self:
+            rule._log_on_endpoint(self.env._("Own rule removed. %s", rule._in_words()))
+
+    def _log_on_endpoint(self, text):
+        if self.endpoint_id:
+            self.endpoint_id._message_log(body=text)
+
+    def _in_words(self):
+        """Return the rule with its settings, in the user's language."""
+        return self.env._(
+            "%(rule)s: %(state)s, warning: %(warning)s, critical: %(critical)s, in %(samples)s of %(of_samples)s "
+            "samples, closed after %(good_samples)s",
+            rule=self._label(self.rule),
+            state=self.env._("on") if self.is_on else self.env._("off"),
+            warning=self.warning_text,
+            critical=self.critical_text,
+            samples=self.samples,
+            of_samples=self.of_samples,
+            good_samples=self.good_samples,
+        )
 
     @api.onchange("rule")
     def _onchange_rule(self):
@@ -167,12 +235,23 @@ class ConnectionRule(models.Model):
     @api.model
     def _format_value(self, name, value):
         """Return a value of a rule with its unit, in the user's language."""
-        unit = RULES[name][1]
-        number = format_number(self.env, value, 2 if value >= 1 else 3)
+        if RULES[name][1] == "seconds" and value >= 60:
+            return format_duration(self.env, value)
+        return self._exact_value(name, value, 2 if value >= 1 else 3)
+
+    @api.model
+    def _exact_value(self, name, value, decimals=None):
+        """Return a value of a rule in the rule's own unit, in the user's language.
+
+        :param int decimals: the maximum; None for all that the value has
+        """
+        if decimals is None:
+            decimals = max(-Decimal(str(value)).as_tuple().exponent, 0)
+        unit, number = RULES[name][1], format_number(self.env, value, decimals)
         if unit == "percent":
             return f"{number} %"
         if unit == "seconds":
-            return format_duration(value) if value >= 60 else f"{number} s"
+            return f"{number} s"
         if unit == "findings":
             return self.env._("1 finding") if value == 1 else self.env._("%s findings", number)
         return self.env._("1 sample") if value == 1 else self.env._("%s samples in a row", number)

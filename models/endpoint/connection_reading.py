@@ -29,13 +29,13 @@ class ConnectionReading(models.Model):
     changed_at = fields.Datetime(
         help="Time of the first sample after the last change of a pool on which Odoo listens: its mode or its size."
     )
-    reason = fields.Json(help="Why the sample is unknown, or which threshold it reached, as facts.")
+    reason = fields.Json()  # why the sample is unknown, or which threshold it reached, as facts
     pressure = NullableFloat()
     pool_pressure = NullableFloat()
     capacity = NullableFloat()
     used = NullableFloat()
     waiting = NullableFloat()
     maxwait = NullableFloat()
-    counters = fields.Text(prefetch=False, help="The counters of the server at that time, as JSON.")
+    counters = fields.Text(prefetch=False)  # those of the server at that time, as JSON
 
     _endpoint_uniq = models.UniqueIndex("(endpoint_id)")

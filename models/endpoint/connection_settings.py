@@ -1,18 +1,22 @@
-"""Settings that other models read: intervals of scheduled actions, and numbers. Touches system parameters and crons."""
+"""Settings that other models read: intervals of scheduled actions, numbers and switches. Touches system parameters
+and crons."""
 
 from datetime import timedelta
 
 from odoo import api, fields, models
+from odoo.tools import str2bool
 from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from ...odoo_internals import cron_interval
 
-# Numbers that are stored as system parameters, and their defaults.
+# Numbers and switches that are stored as system parameters, and their defaults.
 DEFAULTS = {
     "minute_days": 7,
     "sample_days": 400,
     # The repeat_interval of Prometheus's Alertmanager.
     "reminder_hours": 4.0,
+    # The first steps on the Overview, until they are done or a Manager dismisses them.
+    "are_steps_shown": True,
 }
 
 
@@ -23,21 +27,23 @@ class ConnectionSettings(models.AbstractModel):
     _description = "Settings of Database Connections"
 
     @api.model
-    def _number(self, name):
+    def _value(self, name):
         """Return the current value of one of DEFAULTS, False if it is empty."""
         value = self.env["ir.config_parameter"].sudo().get_param(f"pgbouncer_monitor.{name}")
         if value == "False":
             return False
+        default = DEFAULTS[name]
         try:
-            return type(DEFAULTS[name])(value) if value else DEFAULTS[name]
+            convert = str2bool if isinstance(default, bool) else type(default)
+            return convert(value) if value else default
         except ValueError:  # the parameter can be edited by hand
-            return DEFAULTS[name]
+            return default
 
     @api.model
-    def _set_number(self, name, value):
+    def _set_value(self, name, value):
         """Set one of DEFAULTS. False is empty."""
         # Compared as texts: 0 and False are equal in Python.
-        if str(value) != str(self._number(name)):
+        if str(value) != str(self._value(name)):
             self.env["ir.config_parameter"].sudo().set_param(f"pgbouncer_monitor.{name}", str(value))
 
     @api.model
@@ -58,7 +64,7 @@ class ConnectionSettings(models.AbstractModel):
         :param str name: the field with the time of the record
         :return: how many records were deleted, and whether there are more
         """
-        days = self._number("sample_days")
+        days = self._value("sample_days")
         if days is False:
             return 0, 0
         old = model.search([(name, "<", fields.Datetime.now() - timedelta(days=days))], limit=GC_UNLINK_LIMIT)

@@ -3,17 +3,19 @@
 from odoo import api, models
 from odoo.exceptions import UserError
 
-from ...tools import format_number, notification, selection_label
+from ...tools import format_number, labelled, notification, selection_label
 
 
 class ConnectionEndpoint(models.Model):
     _inherit = "connection.endpoint"
 
     def action_test(self):
-        """Take a sample, and notify the user whether the server at this address answered."""
+        """Take a sample, and notify the user whether the server at this address answered, and who would be notified
+        of an alert."""
         snapshot = self._sample_now()
+        recipients, is_fine = self._recipients_text()
         if snapshot.problem:
-            return self._no_connection()
+            return self._no_connection(recipients)
         title = self.env._("Connection to %s works", self.name)
         message = self.env._(
             "Connected to %(server)s %(version)s as %(user)s.",
@@ -21,7 +23,9 @@ class ConnectionEndpoint(models.Model):
             version=snapshot.answer.version,
             user=self.user or self._own_connection("current_user"),
         )
-        return notification(title, message, "success")
+        action = notification(title, f"{message} {recipients}", "success")
+        action["params"]["sticky"] = not is_fine
+        return action
 
     def action_sample(self):
         """Take a sample, and notify the user of the result."""
@@ -46,9 +50,9 @@ class ConnectionEndpoint(models.Model):
             raise UserError(self.env._("%s is being sampled right now. Try again in a few seconds.", self.name))
         return measured[self]
 
-    def _no_connection(self):
+    def _no_connection(self, *more):
         title = self.env._("No connection to %s", self.name)
-        return notification(title, self.last_error, "danger")
+        return notification(title, " ".join([self.last_error, *more]), "danger")
 
     def _reason_text(self, reason):
         """Return in words why a level is not OK, None if it is OK.
@@ -58,7 +62,7 @@ class ConnectionEndpoint(models.Model):
         lines = [super()._reason_text(reason)]
         if reason and reason.get("rule"):
             where = "/".join(filter(None, (reason.get("database"), reason.get("user"))))
-            lines.append(": ".join(filter(None, (where, self._rule_text(**reason)))))
+            lines.append(labelled(self.env, where, self._rule_text(**reason)))
         return "\n".join(filter(None, lines)) or None
 
     @api.model
@@ -68,7 +72,7 @@ class ConnectionEndpoint(models.Model):
             return self._unseen_text(code, **params)
         Rule, Pool = self.env["connection.rule"], self.env["pgbouncer.pool"]
         if value is not None:
-            return f"{Rule._label(rule)}: {Rule._format_value(rule, value)}"
+            return labelled(self.env, Rule._label(rule), Rule._format_value(rule, value))
         if code == "login" or code == "unused_database" and params["is_login"]:
             text = Pool._explain_bottleneck("login")
         else:
@@ -87,13 +91,13 @@ class ConnectionEndpoint(models.Model):
         """Return in words why the state of sessions is unknown, and the remedy."""
         if code == "hidden":
             return self.env._(
-                "%(count)s session(s) of other roles are hidden: unknown whether they are idle in a transaction. As a "
+                "Hidden sessions of other roles: %(count)s. It is unknown whether they are idle in a transaction. As a "
                 "superuser, run: GRANT pg_monitor TO %(role)s;",
                 count=format_number(self.env, count),
                 role=role,
             )
         return self.env._(
-            "track_activities is off for %(count)s session(s): unknown whether they are idle in a transaction. As a "
+            "Sessions with track_activities off: %(count)s. It is unknown whether they are idle in a transaction. As a "
             "superuser, run the following. It takes effect in new sessions: %(remedy)s",
             count=format_number(self.env, count),
             remedy=remedy,

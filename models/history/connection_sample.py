@@ -3,10 +3,11 @@
 import logging
 
 from odoo import api, fields, models
+from odoo.fields import Domain
 from odoo.tools import SQL, format_datetime
 
 from ...fields import NullableInteger, NullableReal
-from ...tools import LEVELS
+from ...tools import LEVELS, labelled
 from ..alerts.connection_rule import RULE_LABELS
 
 _logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class ConnectionSample(models.Model):
         readonly=True,
         help="Rule or figure that determined the level.",
     )
-    reason_facts = fields.Json(readonly=True, help="The reason as facts. It is put into words when it is shown.")
+    reason_facts = fields.Json(readonly=True)  # put into words when it is shown
     reason = fields.Char(compute="_compute_reason", help="Why the level is unknown, or which threshold was reached.")
     is_paused = fields.Boolean(
         "Paused", readonly=True, help="The database or the instance was paused: no client got a server."
@@ -189,8 +190,10 @@ class ConnectionSample(models.Model):
     cl_active = gauge("Clients Active", help="Clients that are linked to a server, or idle.")
     cl_active_cancel_req = gauge("Cancels Active", help="Cancel requests forwarded to a server. Since 1.18.")
     cl_waiting_cancel_req = gauge("Cancels Waiting", help="Cancel requests that wait to be forwarded. Since 1.18.")
-    sv_active_cancel = gauge("Servers Cancelling", help="Servers that forward a cancel request. Since 1.18.")
-    sv_being_canceled = gauge("Servers Cancelled", help="Servers that wait for cancel requests to finish. Since 1.18.")
+    sv_active_cancel = gauge("Servers Sending Cancels", help="Servers that forward a cancel request. Since 1.18.")
+    sv_being_canceled = gauge(
+        "Servers Waiting for Cancels", help="Servers that wait for cancel requests to finish. Since 1.18."
+    )
     sv_idle = gauge("Servers Idle", help="Servers that are idle and can be used immediately.")
     sv_used = gauge("Servers Used", help="Servers that were idle for long and are checked before use.")
     sv_tested = gauge("Servers Tested", help="Servers that are being reset or checked.")
@@ -254,11 +257,24 @@ class ConnectionSample(models.Model):
             sample.reason = sample.endpoint_id._reason_text(sample.reason_facts)
 
     @api.model
-    def _notices(self):
+    def _empty_help(self):
+        if self.search_count([], limit=1):
+            return ""
+        shared = self.env["connection.settings"]
+        if not shared._cron("sample").active:
+            text = self.env._("“Log Connection Pressure” is disabled in the Settings.")
+            return self._help_html(self.env._("Nothing is sampled"), text)
+        text = self.env._("A scheduled action samples every endpoint, every minute.")
+        if (minutes := shared._interval("sample") // 60) > 1:
+            text = self.env._("A scheduled action samples every endpoint, every %s minutes.", minutes)
+        return self._help_html(self.env._("No samples yet"), text)
+
+    @api.model
+    def _notices(self, domain=()):
         """Return the time of the newest sample, and the reason of each endpoint whose last sample is not OK."""
-        endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
+        endpoints = self.env["connection.endpoint"].search(self._endpoints_of(domain) & Domain("active", "=", True))
         notices = [
-            {"type": "warning", "text": f"{endpoint.name}: {endpoint.last_error}", "remedy": ""}
+            {"type": "warning", "text": labelled(self.env, endpoint.name, endpoint.last_error), "remedy": ""}
             for endpoint in endpoints
             if endpoint.last_error
         ]

@@ -54,7 +54,7 @@ class ConnectionSample(models.Model):
     def _gc_minutes(self):
         """Merge the samples of an old hour, in one statement: each sample counts exactly once. Late samples are merged
         into the existing sample of their hour."""
-        days = self.env["connection.settings"]._number("minute_days")
+        days = self.env["connection.settings"]._value("minute_days")
         if days is False:
             return 0, 0
         limit = (fields.Datetime.now() - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
@@ -109,7 +109,7 @@ class ConnectionSample(models.Model):
     @api.autovacuum
     def _gc_samples(self):
         """Delete samples older than the set number of days, in batches."""
-        days = self.env["connection.settings"]._number("sample_days")
+        days = self.env["connection.settings"]._value("sample_days")
         if days is False:
             return 0, 0
         # Odoo's unlink would read the records first.

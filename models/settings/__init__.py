@@ -1,1 +1,2 @@
+from . import connection_overview
 from . import res_config_settings

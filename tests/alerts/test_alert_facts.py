@@ -54,7 +54,7 @@ class TestFacts(AlertCase):
         for name in ("situation", "evidence", "advice"):
             self.assertIn("~", french[name], name)
         for reader in (english, french):
-            self.assertRegex(reader.situation, r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: ~?Servers in use: 5 of 5\. ")
+            self.assertRegex(reader.situation, r"^~?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: ~?Servers in use: 5 of 5\. ")
             self.assertIn("PID", reader.evidence)
             self.assertIn("a secret", reader.queries)
 

@@ -4,12 +4,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from unittest.mock import patch
 
+from odoo.fields import Domain
 from odoo.tests import new_test_user
 from odoo.tools.translate import code_translations
 
 from ...probes import query
 from ...probes.errors import QueryError
 from ..cases import DATABASE, POOL, SampleCase, insert_samples
+from ..common import closed_port, endpoint_values
 
 FRENCH = {
     "Not enough data to determine: %s": "Données insuffisantes : %s",
@@ -82,6 +84,42 @@ class TestReasons(SampleCase):
             for text in texts:
                 self.assertIn(text, str(notices))
 
+    def test_notices_of_the_endpoints_of_a_list(self):
+        """A list of the samples of one endpoint has only its notice; so have graphs, and other ways to filter."""
+        Endpoint = self.env["connection.endpoint"]
+        other = Endpoint.create(endpoint_values(name="Lost PgBouncer", port=closed_port()))
+        with self.console(lists=[]):
+            self.take()
+        own, others = f"{self.endpoint.name}: Not enough", "Lost PgBouncer: Not sampled"
+        of_own, of_other = ("endpoint_id", "=", self.endpoint.id), ("endpoint_id", "=", other.id)
+        for domain, shown in (
+            ([], [own, others]),
+            ([of_own, ("user", "!=", False)], [own]),
+            (["!", of_own], [others]),
+            (["|", of_own, ("user", "=", "shop")], [own, others]),
+            (["&", of_own, "!", ("user", "=", "shop")], [own]),
+            ([("endpoint_id", "ilike", "lost")], [others]),
+            ([("endpoint_id", "not ilike", "lost")], [own]),
+            ([("endpoint_id", "!=", other.name)], [own]),
+            (["!", ("endpoint_id.name", "=", other.name)], [own]),
+            (Domain("endpoint_id", "any!", [("id", "=", other.id)]), [own, others]),
+            (Domain("endpoint_id", "not any!", [("id", "=", other.id)]), [own, others]),
+            ([("endpoint_id.name", "=", self.endpoint.name)], [own]),
+            ([("endpoint_id", "in", [other.id, self.endpoint.id])], [own, others]),
+        ):
+            read = (
+                self.Sample.get_notices(domain),
+                self.Sample.web_search_read(domain=domain, specification={})["reading"]["notices"],
+                self.Sample.web_read_group(domain=domain, groupby=["level"])["reading"]["notices"],
+            )
+            for notices in read:
+                self.assertEqual([text for text in (own, others) if text in str(notices)], shown, domain)
+        notices = [self.env["pgbouncer.pool"].get_notices([leaf]) for leaf in (of_own, of_other)]
+        self.assertEqual(list(map(len, notices)), [0, 1])
+        for leaf, is_shown in ((of_own, False), (of_other, True), (("query", "ilike", "x"), True)):
+            notices = self.env["pg.stat.activity"].get_notices([leaf])
+            self.assertEqual("Lost PgBouncer" in str(notices), is_shown, leaf)
+
     def test_facts(self):
         with self.console(databases=[DATABASE | {"max_connections": 5}]):
             instance, _pool, database = self.take()
@@ -115,7 +153,7 @@ class TestReasons(SampleCase):
                 self.assertIn(text, pool.reason)
             self.assertEqual(instance.reason, f"shop/shop: {pool.reason}")
         for code, params, text in (
-            ("hidden", {"count": 2, "role": "odoo"}, "2 session(s) of other roles are hidden"),
+            ("hidden", {"count": 2, "role": "odoo"}, "Hidden sessions of other roles: 2."),
             ("untracked", {"count": 1, "remedy": "ALTER ROLE x;"}, "takes effect in new sessions: ALTER ROLE x;"),
         ):
             reason = self.postgresql._reason_text({"rule": "xact_age", "code": code, "params": params})

@@ -46,6 +46,21 @@ tours.add("pgbouncer_monitor_alert", {
         { trigger: ".o_field_widget[name=queries]:contains('SELECT 1')" },
         { trigger: "button[name=action_acknowledge]", run: "click" },
         { trigger: ".o_field_widget[name=acknowledged_by]:visible" },
+        { trigger: "button[name=action_open_value]:contains('Show in History')", run: "click" },
+        { trigger: ".o_history_incident:contains('Shaded: Test PgBouncer: Waiting Clients')" },
+        {
+            trigger: ".o_graph_canvas_container canvas",
+            run({ anchor }) {
+                const { data, config } = window.Chart.getChart(anchor);
+                const [line] = data.datasets;
+                if (
+                    !config.plugins.some(({ id }) => id === "incident") ||
+                    !line.data.some(Boolean)
+                ) {
+                    throw new Error(`No marked line: ${JSON.stringify(line)}`);
+                }
+            },
+        },
     ],
 });
 
