@@ -30,7 +30,7 @@ class ConnectionEndpoint(models.Model):
     _description = "Connection Endpoint"
     _order = "kind desc, name, id"
 
-    name = fields.Char(required=True)
+    name = fields.Char(required=True, tracking=True)
     kind = fields.Selection(
         [("postgresql", "PostgreSQL"), ("pgbouncer", "PgBouncer")], required=True, readonly=True, default="pgbouncer"
     )
@@ -40,7 +40,9 @@ class ConnectionEndpoint(models.Model):
         tracking=True,
         help="A host name, an IP address, or the directory of PgBouncer's unix socket. An IP address needs no DNS.",
     )
-    port = fields.Integer(default=6432, tracking=True)
+    port = fields.Integer(default=6432, aggregator=None)
+    # The chatter shows an integer with a thousands separator.
+    tracked_port = fields.Char("Port Number", compute="_compute_tracked_port", tracking=True)
     user = fields.Char(default="pgbouncer", tracking=True, help="A user in PgBouncer's stats_users or admin_users.")
     # Written by the form. Nobody can read it.
     password = fields.Char(
@@ -179,6 +181,11 @@ class ConnectionEndpoint(models.Model):
         "(kind) WHERE kind = 'postgresql'", "There is already an endpoint for the PostgreSQL of this Odoo."
     )
 
+    @api.depends("port")
+    def _compute_tracked_port(self):
+        for endpoint in self:
+            endpoint.tracked_port = str(endpoint.port) if endpoint.port else False
+
     @api.depends("stored_password")
     def _compute_has_password(self):
         for endpoint in self:
@@ -189,7 +196,17 @@ class ConnectionEndpoint(models.Model):
 
     def _inverse_password(self):
         for endpoint in self:
-            endpoint.sudo().stored_password = endpoint.password
+            endpoint._store_password(endpoint.password)
+
+    def _store_password(self, password):
+        """Store a password, remove it if it is empty, and log that, but not the password."""
+        endpoint = self.sudo()
+        if password:
+            text = self.env._("The stored password was changed.")
+            self._message_log(body=text if endpoint.stored_password else self.env._("A password was stored."))
+        elif endpoint.stored_password:
+            self._message_log(body=self.env._("The stored password was removed."))
+        endpoint.stored_password = password
 
     @api.constrains("kind", "host", "port", "user")
     def _check_address(self):
@@ -229,9 +246,8 @@ class ConnectionEndpoint(models.Model):
         self.check_access("write")
         for endpoint in self:
             if any(name in vals and vals[name] != endpoint[name] for name in ADDRESS_FIELDS):
-                super(ConnectionEndpoint, endpoint.sudo()).write(
-                    {"stored_password": False, "is_trusted": self._may_trust()}
-                )
+                endpoint._store_password(False)
+                endpoint.sudo().is_trusted = self._may_trust()
         return super().write(vals)
 
     @api.model
@@ -284,6 +300,14 @@ class ConnectionEndpoint(models.Model):
                     "The PostgreSQL of this Odoo cannot be deleted: its chatter is the log of the actions on it."
                 )
             )
+
+    @api.ondelete(at_uninstall=False)
+    def _log_deletion(self):
+        """Log the deletion on the endpoint that stays: the chatters of the others are deleted with them."""
+        kept = self.env.ref("pgbouncer_monitor.connection_endpoint_postgresql", raise_if_not_found=False)
+        if kept:
+            names = ", ".join(self.mapped("name"))
+            kept._message_log(body=self.env._("Deleted with history, chatter and rules: %s", names))
 
     @api.onchange("host")
     def _onchange_host(self):

@@ -10,7 +10,7 @@ from ...analysis import readings
 from ...probes import query
 from ...probes.console import CONSOLE_TIMEOUT
 from ...probes.errors import QueryError
-from ...tools import notification
+from ...tools import labelled, notification
 
 
 class ConnectionEndpoint(models.Model):
@@ -56,8 +56,8 @@ class ConnectionEndpoint(models.Model):
         record = self._record(self.env._("%s: about to be sent.", command))
         reading = query.run({self: (self._address(), [command])}, CONSOLE_TIMEOUT)[self]
         result, kind = self._outcome(verb, command, reading)
-        record.body = escape(f"{command}: {result}")
-        return notification(f"{self.name}: {command}", result, kind)
+        record.body = escape(labelled(self.env, command, result))
+        return notification(labelled(self.env, self.name, command), result, kind)
 
     def _argument(self, verb, database):
         """Return the name of a database, quoted for a command: the console has no parameters."""

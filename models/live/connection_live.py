@@ -2,7 +2,7 @@
 
 from psycopg2.extensions import adapt
 
-from odoo import api, models
+from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
@@ -36,6 +36,50 @@ class ConnectionLive(models.AbstractModel):
                 line = f"{notice['text']} {notice['remedy']}"
                 exported["datas"].append([line, *[""] * (len(fields_to_export) - 1)])
         return exported
+
+    @api.model
+    def _reading(self, domain):
+        return super()._reading(domain) | {"unreported": self._unreported(domain)}
+
+    @api.model
+    def _unreported(self, domain=()):
+        """Return the names of the columns that are empty because no server of a domain's rows reports them, in its
+        version."""
+        return []
+
+    @api.readonly
+    def web_read_live(self, specification, endpoint_id=False):
+        """Return a row for its form, which shows a row that is gone as it was last seen.
+
+        :param dict specification: as of ``web_read``
+        :param int endpoint_id: the PgBouncer that reported the row, if this is known
+        :return: a dictionary with ``records``: as of ``web_read``, none if the row is gone; and ``reading``: as of
+            ``_reading``, with ``absence``: in words, that the row is gone, or that this is unknown
+        """
+        self.browse().check_access("read")  # web_read does not, if it returns ids alone
+        records = self.web_read(specification)
+        notices = self._form_notices() if records else self._unread(endpoint_id)
+        absence = self.env._("It is unknown whether it still exists.") if notices else self._explain_absence()
+        reading = {"read_at": fields.Datetime.to_string(fields.Datetime.now()), "notices": notices}
+        return {"records": records, "reading": reading | {"absence": not records and absence}}
+
+    @api.model
+    def _form_notices(self):
+        """Return what the form of a row does not show: see ``_reading``."""
+        return []
+
+    @api.model
+    def _unread(self, endpoint_id):
+        """Return notices about what could not be read, and may have a row that was not found.
+
+        :param int endpoint_id: see ``web_read_live``
+        """
+        raise NotImplementedError
+
+    @api.model
+    def _explain_absence(self):
+        """Return in words that a row is gone."""
+        raise NotImplementedError
 
     @api.model
     def search_count(self, domain, limit=None):

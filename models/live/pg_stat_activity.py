@@ -174,6 +174,10 @@ class PgStatActivity(models.Model):
     def web_search_read(self, *args, **kwargs):
         return super(PgStatActivity, self.with_context(is_list=True)).web_search_read(*args, **kwargs)
 
+    @api.model
+    def web_read_group(self, *args, **kwargs):
+        return super(PgStatActivity, self.with_context(is_list=True)).web_read_group(*args, **kwargs)
+
     def web_read(self, *args, **kwargs):
         """Read queries in full, but for a list."""
         is_list = self.env.context.get("is_list")

@@ -10,7 +10,7 @@ from odoo.tools import SQL
 from ...analysis import blocking
 from ...analysis.joins import network_address
 from ...probes import postgres
-from ...tools import notification
+from ...tools import labelled, notification
 from .pg_stat_activity import PREPARED
 
 # The part of a session's id that is its PID: Linux has no larger ones.
@@ -104,19 +104,13 @@ class PgStatActivity(models.Model):
         outcomes = []
         for record, (session_id, signal) in zip(records, signals.items(), strict=True):
             is_done, outcome = self._signal_one(function, session_id)
-            outcomes.append((is_done, f"{signal}: {outcome} {who.get(session_id, '')}".strip()))
+            outcomes.append((is_done, labelled(self.env, signal, f"{outcome} {who.get(session_id, '')}".strip())))
             record.body = escape(outcomes[-1][1])
         done = sum(is_done for is_done, _outcome in outcomes)
-        # The form of a session that has ended cannot be shown again.
-        is_gone = done and function == "pg_terminate_backend" and self.env.context.get("is_session_form")
         return notification(
             self.env._("%(done)s of %(count)s done", done=done, count=len(outcomes)),
             "\n".join(outcome for _is_done, outcome in outcomes),
             "success" if done == len(outcomes) else "warning" if done else "danger",
-            self.env["ir.actions.act_window"]._for_xml_id("pgbouncer_monitor.pg_stat_activity_action")
-            | {"target": "main"}
-            if is_gone
-            else None,
         )
 
     def _identify(self):

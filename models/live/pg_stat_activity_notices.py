@@ -1,6 +1,7 @@
 """What the rows of a list of sessions do not show. Reads PostgreSQL and, for its notices, the PgBouncers."""
 
 from odoo import api, models
+from odoo.fields import Domain
 
 from ...analysis import pressure
 from ...tools import format_number
@@ -10,16 +11,31 @@ class PgStatActivity(models.Model):
     _inherit = "pg.stat.activity"
 
     @api.model
-    def _notices(self):
+    def _notices(self, domain=()):
         activity = self._activity()
-        if problem := self.env.cr.cache.get((self._name, "primary")):
-            text = self.env._("The primary server could not be read: %s", problem)
-            return [{"type": "danger", "text": text, "remedy": self.env._("This request is connected to a standby.")}]
-        unmatched = [
-            notice | {"text": self.env._("%s Its sessions cannot be identified.", notice["text"])}
-            for notice in self.env["pgbouncer.server"].sudo()._notices()
+        if unread := self._unread():
+            return unread
+        return [self._limit_notice(activity), *self._unseen_notices(activity), *self._form_notices(domain)]
+
+    @api.model
+    def _form_notices(self, domain=()):
+        of_endpoints = Domain("endpoint_id", "any", self._endpoints_of(domain))
+        return [
+            notice | {"text": " ".join([notice["text"], self.env._("Its sessions cannot be identified.")])}
+            for notice in self.env["pgbouncer.server"].sudo()._notices(of_endpoints)
         ]
-        return [self._limit_notice(activity), *self._unseen_notices(activity), *unmatched]
+
+    @api.model
+    def _unread(self, _endpoint_id=False):
+        problem = self.env.cr.cache.get((self._name, "primary"))
+        if not problem:
+            return []
+        text = self.env._("The primary server could not be read: %s", problem)
+        return [{"type": "danger", "text": text, "remedy": self.env._("This request is connected to a standby.")}]
+
+    @api.model
+    def _explain_absence(self):
+        return self.env._("This session has ended.")
 
     @api.model
     def _limit_notice(self, activity):
@@ -48,16 +64,15 @@ class PgStatActivity(models.Model):
         notices = []
         if activity["hidden_backends"]:
             text = self.env._(
-                "%(count)s session(s) belong to other roles. Odoo's role %(role)s may not see their state, "
-                "times, client "
-                "and query, which are empty here. To see them, run as a superuser:",
+                "Sessions of other roles: %(count)s. Odoo's role %(role)s may not see their state, times, client and "
+                "query, which are empty here. To see them, run as a superuser:",
                 count=format_number(self.env, activity["hidden_backends"]),
                 role=activity["role"],
             )
             notices.append({"type": "warning", "text": text, "remedy": f"GRANT pg_monitor TO {activity['role']};"})
         if activity["untracked_backends"]:
             text = self.env._(
-                "track_activities is off for %s session(s): their state, times and query are unknown. To track new "
+                "Sessions with track_activities off: %s. Their state, times and query are unknown. To track new "
                 "sessions, run as a superuser:",
                 format_number(self.env, activity["untracked_backends"]),
             )

@@ -130,6 +130,10 @@ class PgStatActivity(models.Model):
         }
 
     @api.model
+    def _unreported(self, domain=()):
+        return [] if self._has_waitstart() else ["query_id"]
+
+    @api.model
     def _has_waitstart(self):
         """Return whether this is PostgreSQL 14 or later."""
         return server_version(self.env.cr) >= 140000

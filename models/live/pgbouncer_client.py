@@ -48,6 +48,10 @@ class PgbouncerClient(models.Model):
             row["wait_age"] = readings.seconds(row, "wait")
         return made
 
+    @api.model
+    def _explain_absence(self):
+        return self.env._("This client has disconnected.")
+
     def action_open_server(self):
         return self.env["pgbouncer.server"]._open([("id", "=", self.server_id.id)])
 

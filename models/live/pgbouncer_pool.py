@@ -3,7 +3,7 @@
 from odoo import api, fields, models
 
 from ...analysis import readings
-from ...analysis.bottleneck import bottleneck, servers_of_users
+from ...analysis.bottleneck import bottleneck, pool_size, servers_of_users
 from ...fields import NullableFloat, NullableInteger
 from .pgbouncer_database import DATABASE_STATES
 
@@ -49,10 +49,10 @@ class PgbouncerPool(models.Model):
     )
     sv_active = NullableInteger("Servers Active", readonly=True, help="Server connections that are used by a client.")
     sv_active_cancel = NullableInteger(
-        "Servers Cancelling", readonly=True, help="Server connections that forward a cancel request. Since 1.18."
+        "Servers Sending Cancels", readonly=True, help="Server connections that forward a cancel request. Since 1.18."
     )
     sv_being_canceled = NullableInteger(
-        "Servers Cancelled",
+        "Servers Waiting for Cancels",
         readonly=True,
         help="Servers that will be free when the cancel requests for them are done. Since 1.18.",
     )
@@ -75,13 +75,13 @@ class PgbouncerPool(models.Model):
         help="While clients wait: the limit that keeps the pool from opening another server.",
     )
     maxwait = NullableInteger(
-        "Longest Wait, Whole Seconds",
+        "Longest Wait without Fraction (s)",
         readonly=True,
         aggregator="max",
         help="0 while clients wait: less than a second, or no server can be reached.",
     )
     maxwait_us = NullableInteger(
-        "Longest Wait, Microsecond Part",
+        "Longest Wait, Fraction (µs)",
         readonly=True,
         aggregator=None,
         help="The fraction of a second that maxwait leaves out.",
@@ -94,6 +94,10 @@ class PgbouncerPool(models.Model):
         help="How long the first client in the queue has waited: maxwait with its microseconds. Empty while no "
         "server of "
         "the pool has logged in: PgBouncer does not measure that wait.",
+    )
+    pool_size = NullableInteger(
+        readonly=True,
+        help="Maximum number of servers without the reserve: the user's own pool_size, or that of the database.",
     )
     pool_mode = fields.Char(
         readonly=True, help="When a client releases its server: at the end of its session, transaction or statement."
@@ -116,13 +120,18 @@ class PgbouncerPool(models.Model):
         # Few pools have waiting clients, and only those are held back.
         of_users = servers_of_users(rows) if any(row.get("cl_waiting") for row in rows) else {}
         for row in made:
-            database = databases.get(row["database"], {})
+            database, user = databases.get(row["database"], {}), users.get(row["user"], {})
             row["state"] = readings.database_state(database, state)
             row["maxwait_age"] = readings.longest_wait(row)
+            row["pool_size"] = pool_size(database, user)
             if row.get("cl_waiting"):
-                user, of_user = users.get(row["user"], {}), of_users[row["user"]]
+                of_user = of_users[row["user"]]
                 row["bottleneck"] = bottleneck(row, database, user, of_user, settings, row["state"])
         return made
+
+    @api.model
+    def _explain_absence(self):
+        return self.env._("PgBouncer no longer has this pool.")
 
     def action_open_clients(self):
         return self.env["pgbouncer.client"]._open([("pool_id", "=", self.id)])

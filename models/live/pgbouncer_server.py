@@ -71,6 +71,10 @@ class PgbouncerServer(models.Model):
             backend.client_address,
         ]
 
+    @api.model
+    def _explain_absence(self):
+        return self.env._("This server connection is closed.")
+
     def action_open_client(self):
         return self.env["pgbouncer.client"]._open([("id", "=", self.client_id.id)])
 

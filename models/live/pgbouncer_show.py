@@ -9,6 +9,10 @@ from odoo.tools import SQL
 
 from ...analysis import readings
 from ...probes.errors import QueryError
+from ...tools import labelled
+
+# The columns of SHOW that have other names than their fields, in some version at least.
+OTHER_NAMES = {"socket_id": "id", "reserve_pool_size": "reserve_pool"}
 
 
 @lru_cache(maxsize=1 << 16)
@@ -117,12 +121,79 @@ class PgbouncerShow(models.AbstractModel):
         return stable_id(endpoint_id, *key)
 
     @api.model
-    def _notices(self):
+    def _notices(self, domain=()):
+        answers = self._answers_of(domain)
+        return [self._notice(endpoint, error) for endpoint, error in answers.items() if isinstance(error, QueryError)]
+
+    @api.model
+    def _answers_of(self, domain):
+        """Return those of `_answers` that rows of a domain may be in."""
+        answers = self._answers()
+        endpoints = answers and self.env["connection.endpoint"].sudo().search(self._endpoints_of(domain))
+        return {endpoint: answer for endpoint, answer in answers.items() if endpoint in endpoints}
+
+    @api.model
+    def _unreported(self, domain=()):
+        answers = self._answers_of(domain)
+        # All rows of an answer have the same columns.
+        reported = set().union(
+            *(answer[0][0] for answer in answers.values() if not isinstance(answer, QueryError) and answer[0])
+        )
+        if not reported:
+            return []
+        ids = {endpoint.id for endpoint in answers}
+        rows = [row for row in self._rows().values() if row["endpoint_id"] in ids]
+        columns = self._columns().keys() - {"id"}
+        return sorted(name for name in columns if not self._is_reported(self._fields[name], reported, rows))
+
+    @api.model
+    def _is_reported(self, field, reported, rows):
+        """Return whether a field shows one of the columns in ``reported``, or is made from others.
+
+        :param list rows: of `_rows`
+        """
+        if field.type == "selection":
+            return any(row.get(field.name) != "unknown" for row in rows)
+        if any(row.get(field.name) is not None for row in rows):  # `_make_rows` may add what is no column
+            return True
+        is_column = field.type in ("char", "integer")
+        return not is_column or field.name in reported or OTHER_NAMES.get(field.name) in reported
+
+    @api.model
+    def _unread(self, endpoint_id):
+        answers = self._answers()
+        if endpoint_id:
+            answers = {endpoint: answer for endpoint, answer in answers.items() if endpoint.id == endpoint_id}
+            if not answers:
+                text = self.env._("Its endpoint is archived or deleted, and is not queried.")
+                return [{"type": "warning", "text": text, "remedy": ""}]
         return [
             self._notice(endpoint, answer)
-            for endpoint, answer in self._answers().items()
-            if isinstance(answer, QueryError)
+            for endpoint, answer in answers.items()
+            if isinstance(answer, QueryError) and answer.reason != "unknown_command"
         ]
+
+    @api.model
+    def _explain_absence(self):
+        return self.env._("PgBouncer no longer reports this row.")
+
+    @api.model
+    def _empty_help(self):
+        answers = self._answers()
+        if not answers:
+            is_manager = self.env["connection.endpoint"].has_access("create")
+            text = self.env._("This list shows what the watched PgBouncers report.")
+            if not is_manager:
+                text += " " + self.env._("A Manager can add one.")
+            add = {
+                "label": self.env._("Add a PgBouncer"),
+                "data-model": "connection.endpoint",
+                "data-method": "action_add_pgbouncer",
+            }
+            return self._help_html(self.env._("No PgBouncer is watched"), text, button=add if is_manager else None)
+        if all(isinstance(answer, QueryError) and answer.reason != "unknown_command" for answer in answers.values()):
+            return self._help_html(self.env._("No PgBouncer answers"), self.env._("The lines above say why."))
+        return ""
 
     @api.model
     def _notice(self, endpoint, error):
@@ -131,4 +202,4 @@ class PgbouncerShow(models.AbstractModel):
             remedy = self.env._("It was added in PgBouncer %s.", ".".join(map(str, self._show_since)))
         else:
             kind, (message, remedy) = "danger", endpoint._explain(error)
-        return {"type": kind, "text": f"{endpoint.name}: {message}", "remedy": remedy}
+        return {"type": kind, "text": labelled(self.env, endpoint.name, message), "remedy": remedy}

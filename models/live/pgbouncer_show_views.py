@@ -18,9 +18,24 @@ class PgbouncerShow(models.AbstractModel):
 
     @api.model
     def _get_default_form_view(self):
-        title = E.div({"class": "oe_title"}, E.label({"for": self._rec_name}), E.h1(E.field(name=self._rec_name)))
-        fields = [field() for name, field in self._view_fields() if name != self._rec_name]
-        return E.form(E.sheet(title, E.group(E.group(*fields))), READ_ONLY)
+        fields = {name: field() for name, field in self._view_fields()}
+        title = E.div({"class": "oe_title"}, E.label({"for": self._rec_name}), E.h1(fields.pop(self._rec_name)))
+        return E.form(E.sheet(title, E.group(E.group(*fields.values()))), READ_ONLY, js_class="live_form")
+
+    @api.model
+    def _get_default_kanban_view(self):
+        title = E.div({"class": "fs-5 fw-bold"}, E.field(name=self._rec_name))
+        facts = [
+            E.span(
+                {"t-if": f"![false, ''].includes(record.{name}.raw_value)"},
+                E.span({"class": "text-700 me-1"}, self._label(name)),
+                field(),
+            )
+            for name, field in self._view_fields()
+            if name != self._rec_name
+        ]
+        card = E.t({"t-name": "card"}, title, E.div({"class": "d-flex flex-wrap column-gap-3"}, *facts))
+        return E.kanban(E.templates(card), READ_ONLY, js_class="live_kanban")
 
     @api.model
     def _get_default_search_view(self):
@@ -28,12 +43,16 @@ class PgbouncerShow(models.AbstractModel):
         groups = [
             E.filter(
                 name=f"group_by_{name}",
-                string=self._fields[name].get_description(self.env, ["string"])["string"],
+                string=self._label(name),
                 context=f"{{'group_by': '{name}'}}",
             )
             for name in ("endpoint_id", *texts)
         ]
         return E.search(*(E.field(name=name) for name in (*texts, "endpoint_id")), E.group(*groups))
+
+    @api.model
+    def _label(self, name):
+        return self._fields[name].get_description(self.env, ["string"])["string"]
 
     @api.model
     def _view_fields(self):

@@ -33,9 +33,9 @@ class PgbouncerSocket(models.AbstractModel):
     )
     connect_time = fields.Char("Connected At", readonly=True, help="As PgBouncer reports it, in its own time zone.")
     request_time = fields.Char("Last Request At", readonly=True, help="As PgBouncer reports it, in its own time zone.")
-    wait = NullableInteger("Wait, Whole Seconds", readonly=True, aggregator="max")
+    wait = NullableInteger("Wait without Fraction (s)", readonly=True, aggregator="max")
     wait_us = NullableInteger(
-        "Wait, Microsecond Part", readonly=True, aggregator=None, help="The fraction of a second that wait leaves out."
+        "Wait, Fraction (µs)", readonly=True, aggregator=None, help="The fraction of a second that wait leaves out."
     )
     close_needed = NullableInteger(
         readonly=True,

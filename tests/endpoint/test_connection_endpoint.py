@@ -116,7 +116,8 @@ class TestConnectionEndpoint(ServerCase):
         self.env.flush_all()
         self.cr.precommit.run()
         [value] = self.endpoint.message_ids[0].sudo().tracking_value_ids
-        self.assertEqual((value.field_id.name, value.new_value_integer), ("port", 7000))
+        [shown] = value._tracking_value_format()
+        self.assertEqual((shown["fieldInfo"]["fieldType"], shown["newValue"]), ("char", "7000"), "not 7,000")
 
     @mute_logger("odoo.sql_db")
     def test_bad_port(self):
@@ -153,4 +154,4 @@ class TestConnectionEndpoint(ServerCase):
         self.assertEqual(german._format_value("pgbouncer_pressure", 1234567.2), "1.234.567,2 %")
         self.endpoint.port = self.silent_server()
         self.refresh()
-        self.assertIn("did not answer within 3,0 s", self.endpoint.with_context(lang="de_DE").console_error)
+        self.assertIn("nicht innerhalb von 3,0 s", self.endpoint.with_context(lang="de_DE").console_error)

@@ -8,12 +8,33 @@ from ..common import ServerCase
 
 @tagged("-at_install", "post_install")
 class TestMigration(ServerCase):
-    def test_sentences_stay(self):
-        """The reason of the last sample was a sentence until 19.0.2.0.0."""
-        path = file_path("pgbouncer_monitor/migrations/19.0.2.0.0/post-endpoint.py")
-        spec = spec_from_file_location("post_endpoint", path)
+    def script(self, name):
+        spec = spec_from_file_location(name, file_path(f"pgbouncer_monitor/migrations/19.0.2.0.0/{name}.py"))
         script = module_from_spec(spec)
         spec.loader.exec_module(script)
+        return script
+
+    def test_ports_are_text(self):
+        """The chatter showed ports with a thousands separator until 19.0.2.0.0."""
+        script, field = self.script("post-tracked_port"), self.env["ir.model.fields"]._get
+        values = {
+            "mail_message_id": self.endpoint.message_ids[0].id,
+            "field_id": field("connection.endpoint", "port").id,
+            "old_value_integer": 0,
+            "new_value_integer": 6432,
+        }
+        value = self.env["mail.tracking.value"].create(values)
+        self.env.flush_all()
+        for _time in range(2):
+            script.migrate(self.env.cr, "19.0.1.0.0")
+        self.env.invalidate_all()
+        self.assertEqual(value.field_id, field("connection.endpoint", "tracked_port"))
+        [shown] = value._tracking_value_format()
+        self.assertEqual((shown["oldValue"], shown["newValue"]), (False, "6432"))
+
+    def test_sentences_stay(self):
+        """The reason of the last sample was a sentence until 19.0.2.0.0."""
+        script = self.script("post-endpoint")
         script.migrate(self.env.cr, "19.0.1.0.0")  # a new database has no such column
         self.endpoint.action_test()
         self.env.flush_all()

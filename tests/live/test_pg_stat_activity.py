@@ -6,6 +6,7 @@ from psycopg2.extras import wait_select
 
 from odoo.tests import tagged
 
+from ...models.live import pg_stat_activity_query
 from ..common import connect, variable, wait_until
 from .cases import SessionCase
 
@@ -148,3 +149,20 @@ class TestPgStatActivity(SessionCase):
         cursor.execute("SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = 'odoo'")
         self.refresh()
         self.assertLessEqual(set(cursor.fetchone()[0]), set(self.Session.search([]).mapped("pid")))
+
+    def test_cards_and_lists_cut_queries(self):
+        """Grouped, too: groups of cards come with their rows."""
+        self.patch(pg_stat_activity_query, "QUERY_BYTES", 100)
+        connection, session = self.session()
+        connection.cursor().execute("SELECT %s", ["x" * 500])
+        self.refresh()
+        domain, specification = [("id", "=", session.id)], {"query": {}}
+        [row] = self.Session.web_search_read(domain, specification)["records"]
+        self.env.invalidate_all()
+        options = {"auto_unfold": True, "unfold_read_specification": specification}
+        [group] = self.Session.web_read_group(domain, ["datname"], [], **options)["groups"]
+        self.assertEqual(group["__records"], [row])
+        self.assertEqual(len(row["query"]), 101)  # and an ellipsis
+        self.refresh()
+        [full] = session.web_read(specification)
+        self.assertGreater(len(full["query"]), 500)

@@ -69,11 +69,6 @@ class TestSessionActions(SessionCase):
         [process] = self.Session.search([("backend_type", "=", "checkpointer")])
         self.assertIn("it is no client's session: checkpointer", self.press("action_terminate", process)[1])
 
-    def test_form_of_an_ended_session_is_left(self):
-        _connection, record = self.session()
-        action = record.with_context(is_session_form=True).action_terminate()["params"]["next"]
-        self.assertEqual((action["type"], action["res_model"]), ("ir.actions.act_window", "pg.stat.activity"))
-
     def test_another_session_with_that_pid_is_left_alone(self):
         connection, record = self.session()
         earlier = self.Session.browse(record.id - (1 << 22))  # as if it had started a second before

@@ -37,6 +37,11 @@ class TestPgbouncerPool(ServerCase):
             ],
         )
 
+    def test_pool_size(self):
+        self.client(connect_pooled(dbname=TINY))
+        sizes = {pool.database: pool.pool_size for pool in self.Pool.search([("database", "=", TINY)])}
+        self.assertEqual(sizes, {TINY: 1})
+
     def test_filter_group_sort_and_export(self):
         self.fill_tiny_pool()
         waiting = self.Pool.search([("cl_waiting", ">", 0)])

@@ -17,17 +17,6 @@ from ..common import TILL, TINY, TourCase, closed_port, connect, connect_pooled,
 
 
 @tagged("-at_install", "post_install")
-class TestToursOnAPhone(TourCase):
-    browser_size = "375x667"
-    touch_enabled = True
-
-    def test_users_and_peers(self):
-        self.env["connection.endpoint"].create(endpoint_values())
-        tour = "pgbouncer_monitor_users_and_peers"
-        self.start_tour("/odoo/pgbouncer-users", tour, login="admin", timeout=120)
-
-
-@tagged("-at_install", "post_install")
 class TestTours(TourCase):
     def test_pools_fill_before_the_users_eyes(self):
         """The tour waits for a waiting client that comes only after the list was opened."""
@@ -87,11 +76,24 @@ class TestTours(TourCase):
         self.refresh()
         self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_who_blocks", login="admin", timeout=120)
 
-    def test_terminate(self):
+    def test_form_of_a_session(self):
+        """The session begins a transaction while its form is open. Then the tour terminates it."""
         session = connect(user="odoo", application_name="to be ended")
         self.addCleanup(session.close)
         self.refresh()
-        self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_terminate", login="admin", timeout=120)
+        Live = self.env.registry["connection.live"]
+        web_read_live, readings = Live.web_read_live, []
+
+        def read(rows, *args):
+            rows.env.cr.execute("SELECT pg_stat_clear_snapshot()")  # a request of a tour is no transaction of its own
+            result = web_read_live(rows, *args)
+            if not readings:
+                session.cursor().execute("BEGIN")
+            readings.append(result)
+            return result
+
+        self.patch(Live, "web_read_live", read)
+        self.start_tour("/odoo/pg-sessions", "pgbouncer_monitor_session_form", login="admin", timeout=120)
         with self.assertRaises(psycopg2.OperationalError):
             session.cursor().execute("SELECT 1")
 
@@ -150,6 +152,9 @@ class TestTours(TourCase):
                     "reason_facts": None if value is not None else {"text": "It was frozen."},
                     "pressure": value,
                     "pressure_max": value,
+                    "used_max": None if value is None else value / 5,
+                    "capacity": None if value is None else 40 if minute == 4 else 20,
+                    "waiting_max": 3 * (minute == 4) if endpoint == pgbouncer else None,
                 }
                 for endpoint, values in pressures.items()
                 for minute, value in values.items()
@@ -159,6 +164,7 @@ class TestTours(TourCase):
 
     def test_alert(self):
         """Clients wait, then no more: what is seen of it in the chatter."""
+        self.env.ref("base.user_admin").email = "admin@example.com"
         endpoint = self.env["connection.endpoint"].create(
             endpoint_values(responsible_id=self.env.ref("base.user_admin").id)
         )
@@ -184,7 +190,7 @@ class TestTours(TourCase):
 
     def test_thresholds(self):
         self.start_tour("/odoo/settings", "pgbouncer_monitor_thresholds", login="admin", timeout=120)
-        number = self.env["connection.settings"]._number
+        number = self.env["connection.settings"]._value
         rule = self.env["connection.rule"].search([("rule", "=", "maxwait"), ("endpoint_id", "=", False)])
         self.assertIs(rule.critical, False)
         self.assertEqual(str(rule.warning), "0.0")

@@ -6,11 +6,12 @@ import { KanbanController } from "@web/views/kanban/kanban_controller";
 import { kanbanView } from "@web/views/kanban/kanban_view";
 import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
+import { withReading } from "@pgbouncer_monitor/live/with_live";
 import { LiveListModel } from "@pgbouncer_monitor/live_list/live_list";
 
 /** Adds the notices about the last reading, and the button that makes one. */
-const withReading = (Controller) =>
-    class extends Controller {
+const withCheck = (Controller) =>
+    class extends withReading(Controller) {
         setup() {
             super.setup();
             this.orm = useService("orm");
@@ -19,10 +20,6 @@ const withReading = (Controller) =>
             onWillStart(async () => {
                 this.isManager = await user.hasGroup("pgbouncer_monitor.group_manager");
             });
-        }
-
-        get notices() {
-            return this.model.root.config.reading?.notices || [];
         }
 
         async checkNow() {
@@ -36,11 +33,11 @@ const withReading = (Controller) =>
         }
     };
 
-class AdviceListController extends withReading(ListController) {
+class AdviceListController extends withCheck(ListController) {
     static template = "pgbouncer_monitor.AdviceList";
 }
 
-class AdviceKanbanController extends withReading(KanbanController) {
+class AdviceKanbanController extends withCheck(KanbanController) {
     static template = "pgbouncer_monitor.AdviceKanban";
 }
 

@@ -10,6 +10,11 @@ const REFRESH_DELAY_FACTOR = 2;
 // After this many milliseconds without an answer the page says so.
 const PATIENCE = 15000;
 
+/** A text behind its label, in the punctuation of the user's language. */
+export function labelled(label, text) {
+    return _t("%(label)s: %(text)s", { label, text });
+}
+
 /** The time of a reading on the user's clock, e.g. 14:03:05. */
 export function timeOfDay(utc) {
     return utc ? deserializeDateTime(utc).toFormat("HH:mm:ss") : "";

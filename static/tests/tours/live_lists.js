@@ -29,7 +29,7 @@ tours.add("pgbouncer_monitor_pools", {
             trigger: ".o_live_status button:contains(Live)",
             run: "click",
         },
-        { trigger: ".o_live_status button:contains(Paused)" },
+        { trigger: ".o_live_status button:contains(Refresh paused)" },
         {
             content: "Grouped, the notice stays",
             trigger: ".o_searchview_dropdown_toggler",
@@ -87,6 +87,8 @@ tours.add("pgbouncer_monitor_viewer", {
             trigger: ".o_list_table:not(:has(th[data-name=query]))",
         },
         { trigger: ".o_live_status button:contains(Live)" },
+        { trigger: ".o_data_row td[name=pid]", run: "click" },
+        { trigger: ".o_form_view .o_live_status:has(.o_live_read_at) button:contains(Live)" },
     ],
 });
 
@@ -134,19 +136,43 @@ const confirmed = (method) => [
     { trigger: ".modal footer .btn-primary", run: "click" },
 ];
 
-tours.add("pgbouncer_monitor_terminate", {
+tours.add("pgbouncer_monitor_session_form", {
     steps: () => [
         {
             trigger: ".o_data_row td[name=application_name]:contains(to be ended)",
             run: "click",
         },
-        { trigger: ".o_form_view div[name=application_name]:contains(to be ended)" },
+        { trigger: ".o_form_view div[name=state]:contains(/^idle$/)" },
+        { trigger: ".o_form_view div[name=backend_start]:contains(/:[0-9][0-9]:[0-9][0-9]/)" },
+        {
+            content: "The state changes without a click",
+            trigger: ".o_form_view div[name=state]:contains(idle in transaction)",
+            timeout: 20000,
+        },
         ...confirmed("action_terminate"),
         { trigger: ".o_notification:contains(the signal was sent)" },
         {
-            content: "The form of a session that is gone is left",
-            trigger: ".o_list_view .o_live_status",
+            content: "The form says that the session has ended, and when it was last seen",
+            trigger: ".o_live_notice:contains(/This session has ended. Last seen at [0-9:]{8},/)",
+            timeout: 20000,
         },
+        {
+            content: "What was seen stays, and there is nothing to terminate",
+            trigger:
+                ".o_form_view:not(:has(button[name=action_terminate])) div[name=state]:contains(idle in transaction)",
+        },
+        {
+            content: "After a reload of the page, nothing is known of it",
+            trigger: "body",
+            run: () => window.location.reload(),
+            expectUnloadPage: true,
+        },
+        {
+            trigger:
+                ".o_form_view:not(:has(.o_form_renderer)) .o_live_notice:contains(Nothing else is known)",
+        },
+        { trigger: ".o_back_button, .breadcrumb-item a:contains(Sessions)", run: "click" },
+        { trigger: ".o_list_view .o_data_row" },
     ],
 });
 
