@@ -18,6 +18,7 @@ import itertools
 import logging
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -315,6 +316,18 @@ def configured_databases():
 def protocol_pid(cr):
     """Return the PID that the protocol reported for this connection: a pooler's own, if there is one in the path."""
     return cr._cnx.info.backend_pid
+
+
+def pgbouncer_version(cr):
+    """Return the version of the PgBouncer that this connection leads through, None if nothing reports one: PgBouncer
+    does since 1.26."""
+    return cr._cnx.info.parameter_status("pgbouncer.version")
+
+
+def peer_address(cr):
+    """Return the IP address of the other end of this connection, None for a unix socket."""
+    with socket.socket(fileno=os.dup(cr._cnx.info.socket)) as end:
+        return None if end.family == socket.AF_UNIX else end.getpeername()[0]
 
 
 def is_closed(cr):

@@ -34,26 +34,31 @@ class ConnectionEndpoint(models.Model):
 
     @api.depends("active", *ADDRESS_FIELDS, *(f"reading_ids.{name}" for name in READING_FIELDS))
     def _compute_reading(self):
+        patience = self._sample_patience()
         for endpoint in self:
             reading = endpoint._last_reading()
             for name in READING_FIELDS:
                 endpoint[name] = reading[name]
-            if not endpoint.active or endpoint._missing_sample():
+            if not endpoint.active or endpoint._missing_sample(patience):
                 endpoint.level = "unknown"
 
     @api.depends("active", *ADDRESS_FIELDS, "reading_ids.sampled_at", "reading_ids.reason")
     @api.depends_context("lang", "tz")
     def _compute_last_error(self):
+        patience = self._sample_patience()
         for endpoint in self:
-            missing = endpoint.active and endpoint._missing_sample()
+            missing = endpoint.active and endpoint._missing_sample(patience)
             endpoint.last_error = missing or endpoint._reason_text(endpoint._last_reading().reason)
 
-    def _missing_sample(self):
-        """Return in words why there is no recent sample; None if there is one."""
+    def _missing_sample(self, patience):
+        """Return in words why there is no recent sample; None if there is one.
+
+        :param patience: of `_sample_patience`, which costs a query: read once for all endpoints
+        """
         sampled_at = self._last_reading().sampled_at
         if not sampled_at:
             return self.env._("Not sampled yet at this address.")
-        if sampled_at >= fields.Datetime.now() - timedelta(seconds=self._sample_patience()):
+        if sampled_at >= fields.Datetime.now() - timedelta(seconds=patience):
             return None
         return self.env._(
             "Not sampled since %s UTC. Check that “Log Connection Pressure” is enabled in the Settings, and that "

@@ -107,10 +107,13 @@ PROBLEMS = {
     ),
 }
 
+REFUSED, SILENT_LOGIN, TLS_UNAVAILABLE = (
+    PROBLEMS[reason][0] for reason in ("refused", "silent_login", "tls_unavailable")
+)
 # The rows that differ for PostgreSQL.
 POSTGRESQL_PROBLEMS = {
     "refused": (
-        PROBLEMS["refused"][0],
+        REFUSED,
         _lt("Check that PostgreSQL is running, and check its listen_addresses and port."),
     ),
     "wrong_password": (
@@ -129,11 +132,11 @@ POSTGRESQL_PROBLEMS = {
         ),
     ),
     "silent_login": (
-        PROBLEMS["silent_login"][0],
+        SILENT_LOGIN,
         _lt("Check whether its authentication waits for a service such as LDAP, and whether the server is overloaded."),
     ),
     "tls_unavailable": (
-        PROBLEMS["tls_unavailable"][0],
+        TLS_UNAVAILABLE,
         _lt("Set ssl in postgresql.conf, or set the SSL mode to “prefer”."),
     ),
     "wrong_server": (
@@ -170,7 +173,7 @@ class ConnectionEndpoint(models.Model):
         if reason.get("error"):
             lines += self._explain(QueryError.from_facts(reason["error"]), reason.get("server"))
         if reason.get("is_own_connection"):
-            lines.append(self.env._("Read over Odoo's own connection instead."))
+            lines.append(self.env._("It was read over Odoo's own connection instead."))
         if reason.get("text"):
             lines.append(reason["text"])
         return "\n".join(lines) or None
@@ -196,5 +199,5 @@ class ConnectionEndpoint(models.Model):
     @api.model
     def _place(self, server):
         if not server["host"]:
-            return self.env._("PostgreSQL, over Odoo's own connection,")
+            return self.env._("PostgreSQL (Odoo's own connection)")
         return network_address(server["host"], server["port"])

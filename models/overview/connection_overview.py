@@ -36,8 +36,8 @@ class ConnectionOverview(models.AbstractModel):
 
         :return: a dictionary that JSON can hold: ``read_at`` (UTC), ``is_manager``, ``cards`` (see `_cards`; if they
             are more than ``first_cards`` the worst come first), ``silent`` (the names of PgBouncers that do not
-            answer), ``pools`` (`_pools`), ``pgbouncers`` (`_pgbouncers`), ``alerts`` (`_alerts`), and either what
-            `_sessions` returns or ``problem``: why the sessions could not be read
+            answer), ``pools`` (`_pools`), ``pgbouncers`` (`_pgbouncers`), ``alerts`` (`_alerts`), ``steps`` (`_steps`),
+            and either what `_sessions` returns or ``problem``: why the sessions could not be read
         """
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         measured = self._measure(endpoints, "SHOW CLIENTS")
@@ -54,6 +54,7 @@ class ConnectionOverview(models.AbstractModel):
             "pools": self._pools(measured),
             "pgbouncers": self._pgbouncers(),
             "alerts": self._alerts(),
+            "steps": self._steps(measured),
             "problem": None,
         } | self._sessions_in_time(measured)
 
@@ -126,7 +127,7 @@ class ConnectionOverview(models.AbstractModel):
             "count": len(lasting),
             "level": lasting[:1].level or None,
             "more": max(len(lasting) - MAX_OPEN_ALERTS, 0),
-            "link": link("connection.alert", is_open, self.env._("Open")),
+            "link": link("connection.alert", is_open, self.env._("Open Alerts")),
             "alerts": [self._alert(alert) for alert in lasting[:MAX_OPEN_ALERTS] | ended],
         }
 
@@ -140,6 +141,8 @@ class ConnectionOverview(models.AbstractModel):
             "advice": alert.advice,
             "opened_at": fields.Datetime.to_string(alert.opened_at),
             "is_open": not alert.closed_at,
-            "duration": format_duration(alert.duration) if alert.closed_at else format_age(alert.opened_at),
+            "duration": format_duration(self.env, alert.duration)
+            if alert.closed_at
+            else format_age(self.env, alert.opened_at),
             "acknowledged_by": alert.sudo().acknowledged_by.name or None,
         }

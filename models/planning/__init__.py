@@ -8,3 +8,4 @@ from . import connection_plan_fill
 from . import connection_plan_fill_servers
 from . import connection_plan_fill_history
 from . import connection_plan_actions
+from . import connection_overview
