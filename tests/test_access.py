@@ -1,9 +1,12 @@
 import json
+import re
+from pathlib import Path
 
 from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
+from odoo.tools.misc import file_path
 
 from .common import answering, connect, forget_silence
 
@@ -107,13 +110,15 @@ class TestAccess(HttpCase):
                 ("export_data", [[1], ["display_name"]]),
             ):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
-            if model in (*LIVE_MODELS, "connection.sample"):
-                self.assertEqual(self.call_kw(model, "get_notices"), "odoo.exceptions.AccessError", model)
+            if model in (*LIVE_MODELS, "connection.sample", "connection.alert"):
+                for method in ("get_notices", "get_empty_help"):
+                    self.assertEqual(self.call_kw(model, method), "odoo.exceptions.AccessError", (model, method))
             self.assertEqual(self.json_2(self.nobody, model, "search_read", domain=[]).status_code, 403, model)
         for model, method, args in (
             ("connection.endpoint", "action_test", [[self.endpoint.id]]),
             ("connection.overview", "get_overview", []),
             ("connection.overview", "get_card", [self.endpoint.id]),
+            ("connection.overview", "get_status", []),
         ):
             self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", method)
 
@@ -284,10 +289,39 @@ class TestAccess(HttpCase):
         self.assertFalse(self.viewer.has_group("pgbouncer_monitor.group_manager"))
 
     def test_menus(self):
-        """A Viewer opens the screens by URL: the Settings app is not visible."""
+        """Viewers have the app, with all screens but the Settings. Of several menus with one action, Odoo opens an
+        address in the app of the lowest id."""
         Menu = self.env["ir.ui.menu"]
-        root = self.env.ref("pgbouncer_monitor.pgbouncer_monitor_menu_root")
-        self.assertIn(root.id, Menu.with_user(self.env.ref("base.user_admin"))._visible_menu_ids(debug=True))
-        self.assertNotIn(root.id, Menu.with_user(self.nobody)._visible_menu_ids(debug=True))
+        app = self.env.ref("pgbouncer_monitor.pgbouncer_monitor_menu_root")
+        technical = self.env.ref("pgbouncer_monitor.technical_menu_root")
+        settings = self.env.ref("pgbouncer_monitor.connection_settings_menu")
+
+        def screens(root, user):
+            visible = Menu.with_user(user)._visible_menu_ids(debug=True)
+            if root.id not in visible:  # then nothing below it is shown
+                return Menu
+            return Menu.search([("id", "child_of", root.id), ("id", "in", visible), ("action", "!=", False)])
+
+        admin = self.env.ref("base.user_admin")
+        of_admin = screens(app, admin)
+        self.assertEqual(of_admin - screens(app, self.viewer), settings)
+        self.assertEqual(of_admin - screens(app, self.manager), settings)
+        doubled = {menu.action for menu in screens(technical, admin)}
+        self.assertEqual({menu.action for menu in of_admin - settings}, doubled)
+        for menu in of_admin:
+            first = Menu.search([("action", "=", f"{menu.action._name},{menu.action.id}")], order="id", limit=1)
+            self.assertEqual(first, menu)
+            self.assertTrue(menu.action.path, menu.name)
+        self.assertTrue(app.web_icon_data)
+        self.assertFalse(screens(app, self.nobody))
         settings = self.env.ref("base.menu_administration")
         self.assertNotIn(settings.id, Menu.with_user(self.viewer)._visible_menu_ids(debug=True))
+
+    def test_models_of_the_app(self):
+        """The web client has a list of the models whose screens are in the app."""
+        own = [("module", "=", "pgbouncer_monitor"), ("model", "=", "ir.actions.act_window")]
+        actions = self.env["ir.actions.act_window"].browse(self.env["ir.model.data"].search(own).mapped("res_id"))
+        screens = actions.filtered(lambda action: action.target != "new" and action.res_model != "res.config.settings")
+        code = Path(file_path("pgbouncer_monitor/static/src/app/app_service.js")).read_text()
+        [listed] = re.findall(r"new Set\(\[(.*?)\]\)", code, re.DOTALL)
+        self.assertEqual(set(re.findall(r'"(.*?)"', listed)), set(screens.mapped("res_model")))

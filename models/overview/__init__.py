@@ -4,3 +4,8 @@ from . import connection_overview_charts
 from . import connection_overview_now
 from . import connection_overview_holders
 from . import connection_overview_pgbouncers
+from . import connection_overview_status
+from . import connection_overview_steps
+from . import ir_http
+from . import res_users
+from . import res_users_settings

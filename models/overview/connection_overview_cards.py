@@ -4,7 +4,7 @@ from odoo import api, fields, models
 
 from ...analysis import pressure
 from ...analysis.readings import CONSOLE
-from ...tools import selection_label
+from ...tools import labelled, selection_label
 from ..live.pg_stat_activity import CLIENT_BACKENDS
 from .connection_overview_charts import CHART_HOURS
 from .values import format_age, format_seconds, link, pool_rows, pool_values
@@ -20,8 +20,10 @@ class ConnectionOverview(models.AbstractModel):
         are texts with a unit."""
         charts = self._charts(measured)
         alerts = self.env["connection.alert"]._open_alerts(self.env["connection.endpoint"].union(*measured))
+        patience = self.env["connection.endpoint"]._sample_patience()
         return [
-            self._card(endpoint, sample, list(alerts[endpoint].values())) | {"chart": charts[endpoint]}
+            self._card(endpoint, sample, list(alerts[endpoint].values()))
+            | {"chart": charts[endpoint], "missing_sample": endpoint._missing_sample(patience)}
             for endpoint, sample in measured.items()
         ]
 
@@ -41,13 +43,12 @@ class ConnectionOverview(models.AbstractModel):
             "capacity": capacity,
             "left": max(capacity - used, 0) if capacity and used is not None else None,
             "pressure": instance.get("pressure"),
-            "missing_sample": endpoint._missing_sample(),
-            "sample_age": format_age(endpoint.sampled_at),
+            "sample_age": format_age(self.env, endpoint.sampled_at),
             "last_seen": fields.Datetime.to_string(endpoint.last_seen) or None,
-            "last_seen_age": format_age(endpoint.last_seen),
+            "last_seen_age": format_age(self.env, endpoint.last_seen),
             "open_alerts": {
                 "count": len(alerts),
-                "link": link("connection.alert", open_alerts, self.env._("Open: %s", endpoint.name)),
+                "link": link("connection.alert", open_alerts, self.env._("Open Alerts: %s", endpoint.name)),
             },
             "history_link": link("connection.sample", last_hour, self.env._("Last Hour: %s", endpoint.name)),
         }
@@ -64,12 +65,12 @@ class ConnectionOverview(models.AbstractModel):
         worst = max(alerts, key=lambda alert: pressure.severity(alert.level), default=None)
         if worst and pressure.severity(worst.level) > pressure.severity(level):
             level = worst.level
-            parts = (self.env["connection.rule"]._label(worst.rule), worst._pool())
+            label = self.env["connection.rule"]._label(worst.rule)
             reasons.append(
                 self.env._(
                     "Alert, open for %(age)s: %(alert)s",
-                    age=format_age(worst.opened_at),
-                    alert=": ".join(filter(None, parts)),
+                    age=format_age(self.env, worst.opened_at),
+                    alert=labelled(self.env, label, worst._pool()),
                 )
             )
         return {"level": level, "reason": "\n".join(filter(None, reasons)) or None}
@@ -112,6 +113,6 @@ class ConnectionOverview(models.AbstractModel):
                 label = check.display_name
             summary = check.summary or ""
             if others := check and check._others_text():
-                summary = " ".join(filter(None, [f"{check._server_text()}:", summary, others]))
+                summary = labelled(self.env, check._server_text(), " ".join(filter(None, [summary, others])))
             checks.append({"label": label, "level": check._level_now(), "summary": summary})
         return checks

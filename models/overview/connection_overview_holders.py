@@ -3,7 +3,7 @@
 from odoo import api, models
 
 from ...analysis import pressure
-from ...tools import selection_label
+from ...tools import labelled, selection_label
 from ..live.pg_stat_activity import CLIENT_BACKENDS
 from .values import link, rule_level
 
@@ -46,7 +46,7 @@ class ConnectionOverview(models.AbstractModel):
         components = clients.grouped(lambda session: (session.component, session.endpoint_id))
         for (component, pgbouncer), sessions in by_count(components):
             label = selection_label(clients, "component", component) if component else self.env._("Unknown")
-            label = f"{label}: {pgbouncer.name}" if pgbouncer else label
+            label = labelled(self.env, label, pgbouncer.name)
             condition = [("component", "=", component), ("endpoint_id", "=", pgbouncer.id)]
             rows.append(self._holder(label, sessions, condition, usable))
             if pgbouncer:

@@ -23,9 +23,9 @@ def rule_level(value, rule):
     return pressure.level(value, rule.thresholds) if rule else None
 
 
-def format_age(time):
+def format_age(env, time):
     """Return how long ago a time was, with units; None if there is no time."""
-    return format_duration(max((fields.Datetime.now() - time).total_seconds(), 0)) if time else None
+    return format_duration(env, max((fields.Datetime.now() - time).total_seconds(), 0)) if time else None
 
 
 def format_seconds(env, seconds):
