@@ -1,6 +1,7 @@
 """Formats of figures, labels and client actions for several models. Touches no table."""
 
 from datetime import datetime, timedelta
+from functools import reduce
 
 from odoo.tools.misc import formatLang
 
@@ -27,12 +28,20 @@ def format_number(env, value, decimals=2):
     return formatLang(env, value, digits=digits)
 
 
-def format_duration(seconds):
+def labelled(env, *parts):
+    """Return a text behind its labels, in the punctuation of the user's language. Empty parts are left out."""
+    known = [part for part in parts if part] or [""]
+    return reduce(lambda label, text: env._("%(label)s: %(text)s", label=label, text=text), known)
+
+
+def format_duration(env, seconds):
     """Return a duration in its two largest units: days and hours, hours and minutes, or minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    if days:
+        return env._("%(days)s d %(hours)s h", days=days, hours=hours)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
     while len(parts) > 1 and not parts[0][0]:
         del parts[0]
     return " ".join(f"{number} {unit}" for number, unit in parts[:2])

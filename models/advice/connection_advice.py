@@ -51,7 +51,7 @@ class ConnectionAdvice(models.Model):
     )
     active = fields.Boolean(default=True, readonly=True, help="Off: accepted, and not found by the last reading.")
     setting = fields.Char(readonly=True)
-    databases = fields.Json(readonly=True, help="The names of all databases that it concerns.")
+    databases = fields.Json(readonly=True)  # the names of all that it concerns
     evidence_facts = fields.Json(readonly=True)
     figure_facts = fields.Json(readonly=True)
     step_facts = fields.Json(readonly=True)
@@ -66,10 +66,7 @@ class ConnectionAdvice(models.Model):
     evidence = fields.Text(compute="_compute_words", search="_search_evidence")
     why = fields.Text("Why It Matters", compute="_compute_words")
     remedy_text = fields.Text(compute="_compute_words", help="What to do, without the lines.")
-    steps = fields.Json(
-        compute="_compute_steps",
-        help="A list of dictionaries: the place and the lines to paste there, and what to do then.",
-    )
+    steps = fields.Json(compute="_compute_steps")  # of each the place, the lines to paste there, and what to do then
     remedy = fields.Text(compute="_compute_remedy", help="What to do, with all lines.")
     text = fields.Text(compute="_compute_text", help="All of it, for a ticket.")
 
@@ -77,7 +74,7 @@ class ConnectionAdvice(models.Model):
     accepted_at = fields.Datetime("Accepted", readonly=True)
     accepted_until = fields.Date(readonly=True, help="The last day. It is open again afterwards, or when it changes.")
     accept_reason = fields.Text("Reason", readonly=True)
-    accepted_databases = fields.Json(readonly=True, help="The databases at that time. One more opens it again.")
+    accepted_databases = fields.Json(readonly=True)  # those at that time: one more opens it again
     is_accepted = fields.Boolean(compute="_compute_is_accepted", search="_search_is_accepted")
 
     @api.depends("accepted_until")
@@ -104,18 +101,18 @@ class ConnectionAdvice(models.Model):
         return SQL("array_position(%s, %s::text) %s", list(LEVELS), level, direction)
 
     @api.model
-    def _notices(self):
+    def _notices(self, domain=()):
         """Return when the last reading was, and what is wrong with it: an empty list alone says nothing."""
         reading, notices = self._last_reading(), []
         if error := self._failure():
             notices.append({"type": "danger", "text": error, "remedy": ""})
         if not reading.get("read_at"):
-            text = self.env._("Nothing has been checked yet. A reading takes a few seconds: press Check Now.")
+            text = self.env._("Nothing has been checked yet. A check takes a few seconds: press Check Now.")
             return [*notices, {"type": "warning", "text": text, "remedy": ""}]
         time = format_datetime(self.env, reading["read_at"])
-        text = self.env._("Last reading: %s.", time)
+        text = self.env._("Last check: %s.", time)
         if len(set(self.search([("server", "!=", False)]).mapped("server"))) > 1:
-            text = self.env._("Last reading: %(time)s, by %(server)s.", time=time, server=reading["server"])
+            text = self.env._("Last check: %(date_time)s, by %(server)s.", date_time=time, server=reading["server"])
         is_old = self._is_old()
         if is_old:
             text += " " + self.env._(
@@ -133,8 +130,8 @@ class ConnectionAdvice(models.Model):
         if "error" not in reading:
             return ""
         return self.env._(
-            "The reading of %(time)s failed: %(error)s. The details are in Odoo's log.",
-            time=format_datetime(self.env, reading["failed_at"]),
+            "The check of %(date_time)s failed: %(error)s. The details are in Odoo's log.",
+            date_time=format_datetime(self.env, reading["failed_at"]),
             error=reading["error"],
         )
 

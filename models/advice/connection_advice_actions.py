@@ -6,7 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
 
-from ...tools import format_number, notification
+from ...tools import format_number, labelled, notification
 from .connection_advice import NOT_ACCEPTED
 
 
@@ -68,15 +68,9 @@ class ConnectionAdvice(models.Model):
     def _summary(self, advice):
         """Return how many findings there are of each level, as a text."""
         counts = {level: len(records) for level, records in advice.grouped("level").items()}
-        texts = {
-            "critical": (self.env._("1 critical"), self.env._("%s critical")),
-            "warning": (self.env._("1 warning"), self.env._("%s warnings")),
-            "hint": (self.env._("1 hint"), self.env._("%s hints")),
-            "unknown": (self.env._("1 unknown"), self.env._("%s unknown")),
-        }
         found = [
-            one if counts[level] == 1 else more % format_number(self.env, counts[level])
-            for level, (one, more) in texts.items()
+            labelled(self.env, label, format_number(self.env, counts[level]))
+            for level, label in self._fields["level"]._description_selection(self.env)
             if level in counts
         ]
         return ", ".join(found) or self.env._("No Findings")

@@ -3,7 +3,7 @@
 from odoo import api, models
 
 from ...advice import judge
-from ...tools import format_number, selection_label
+from ...tools import format_number, labelled, selection_label
 from .advice_texts import APPLY, NEEDS, PLACES, TEXTS
 
 # How many databases are named.
@@ -93,14 +93,15 @@ class ConnectionAdvice(models.Model):
         for advice in self:
             facts = advice.step_facts or []
             applied = [step["apply"] for step in facts]
+            places = [PLACES[step["place"]] for step in facts]
             advice.steps = [
                 {
-                    "place": self.env._(PLACES[step["place"]]),
+                    "place": self.env._(place),
                     "lines": "\n".join(step["lines"]),
                     # Once, after the last of steps that take effect in the same way.
                     "then": then != following and APPLY[then] and self.env._(APPLY[then]),
                 }
-                for step, then, following in zip(facts, applied, [*applied[1:], None], strict=False)
+                for step, place, then, following in zip(facts, places, applied, [*applied[1:], None], strict=False)
             ]
 
     @api.depends("steps", "remedy_text")
@@ -113,7 +114,7 @@ class ConnectionAdvice(models.Model):
     @api.depends_context("lang")
     def _compute_text(self):
         for advice in self:
-            title = f"{selection_label(advice, 'level', advice.level)}: {advice.name}"
+            title = labelled(self.env, selection_label(advice, "level", advice.level), advice.name)
             where = ", ".join(filter(None, (advice.endpoint_id.name, advice.database, advice.server)))
             parts = [title, where, advice.evidence, advice.why, advice.remedy]
             advice.text = "\n\n".join(filter(None, parts))

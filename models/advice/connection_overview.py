@@ -15,6 +15,6 @@ class ConnectionOverview(models.AbstractModel):
         advice = {
             "label": endpoint.advice_summary,
             "level": endpoint.advice_level,
-            "link": link("connection.advice", domain, self.env._("Open: %s", endpoint.name)),
+            "link": link("connection.advice", domain, self.env._("Open Findings: %s", endpoint.name)),
         }
         return super()._card(endpoint, sample, alerts) | {"advice": advice}

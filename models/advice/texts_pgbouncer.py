@@ -125,7 +125,7 @@ TEXTS = {
         _lt("Disable this timeout, or set Odoo's own limit to what requests and jobs may take."),
     ),
     "cut_off_idle_transaction_timeout": Text(
-        _lt("Waiting Transactions Are Cut Off"),
+        _lt("Idle Transactions Are Cut Off"),
         _lt("idle_transaction_timeout = %(idle_transaction_timeout)s\nOdoo allows %(limit)s s for a request."),
         _lt(
             "A transaction of Odoo is idle while Python computes, a report is printed or an external service is "
@@ -158,7 +158,7 @@ TEXTS = {
     ),
     "short_lived_servers": Text(
         _lt("Short-Lived Server Connections"),
-        _lt("%(settings)s"),
+        "%(settings)s",
         _lt(
             "PgBouncer closes server connections after a few seconds. Each new one costs PostgreSQL a process and a "
             "login, and starts with empty caches."

@@ -40,7 +40,7 @@ TEXTS = {
         _lt("PostgreSQL Is Not Watched"),
         _lt("The endpoint of this Odoo's PostgreSQL is archived."),
         _lt("There is no history of PostgreSQL, and no alert opens if it runs out of connections."),
-        _lt("Unarchive it: Endpoints, filter Archived, Action > Unarchive."),
+        _lt("Unarchive it: Endpoints, filter Archived, Actions > Unarchive."),
     ),
     "own_address": Text(
         _lt("PostgreSQL Is Read through the Pool"),

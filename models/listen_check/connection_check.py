@@ -11,7 +11,7 @@ from odoo.tools import config
 from ...analysis import listen_verdicts, listening
 from ...fields import NullableFloat
 from ...odoo_internals import needs_job_runner, server_pid
-from ...tools import LEVELS, selection_label
+from ...tools import LEVELS, labelled, selection_label
 
 # How many checks of each listener are kept.
 KEPT = 20
@@ -65,14 +65,15 @@ class ConnectionCheck(models.Model):
     )
     port = fields.Integer(
         readonly=True,
+        aggregator=None,
         help="The port on which the Odoo service of this listener accepts requests. 0: its process was not found.",
     )
     # These prove that a listener is gone: a process of its host, and from where servers saw the listener connected, as
     # pairs of an endpoint's id (0: PostgreSQL) and an address.
-    pid = fields.Integer("PID", readonly=True)
+    pid = fields.Integer("PID", readonly=True, aggregator=None)
     addresses = fields.Json(readonly=True)
     is_gone = fields.Boolean(readonly=True, help="The listener of this check does not exist any more.")
-    covered = fields.Json(readonly=True, help="Host and port of each listener that was checked with this one.")
+    covered = fields.Json(readonly=True)  # host and port of each listener that was checked with this one
     is_live = fields.Selection(
         [("yes", "Yes"), ("no", "No")],
         "Reaches the Browser",
@@ -101,7 +102,7 @@ class ConnectionCheck(models.Model):
     @api.depends_context("lang")
     def _compute_display_name(self):
         for check in self:
-            check.display_name = f"{check._label('listener')}: {check._label('verdict')}"
+            check.display_name = labelled(self.env, check._label("listener"), check._label("verdict"))
 
     @api.depends("conclusion")
     @api.depends_context("lang")
@@ -196,7 +197,7 @@ class ConnectionCheck(models.Model):
 
     @api.model
     def _bus_values(self, steps):
-        conclusion = listen_verdicts.judge_bus(steps, self._is_pooled())
+        conclusion = listen_verdicts.judge_bus(steps, self.env["connection.endpoint"]._is_pooled())
         is_live = {True: "yes", False: "no"}.get(steps["browser"]["is_live"])
         covered = [[process["host"], process["port"]] for process in steps["bus"]["processes"]]
         values = self._values("bus", steps, conclusion, listening.concerned(steps))
@@ -207,7 +208,7 @@ class ConnectionCheck(models.Model):
         job, process = steps.get("cron", {}), None
         if server := job.get("server"):
             process = server | {"host": job["workers"][-1][0]}
-        conclusion = listen_verdicts.judge_cron(steps, self._is_pooled())
+        conclusion = listen_verdicts.judge_cron(steps, self.env["connection.endpoint"]._is_pooled())
         return self._values("cron", steps, conclusion, process) | {"delay": job.get("delay")}
 
     @api.model

@@ -48,7 +48,7 @@ class ConnectionCheckRun(models.TransientModel):  # pylint: disable=no-wizard-in
     # when jobs were triggered and started, in seconds of PostgreSQL's clock, by which workers, and of the last of these
     # the result of LISTEN and its server
     job = fields.Json(groups=fields.NO_ACCESS)
-    is_waiting = fields.Boolean(groups=fields.NO_ACCESS, help="For a job to start.")
+    is_waiting = fields.Boolean(groups=fields.NO_ACCESS)  # for a job to start
     check_ids = fields.Many2many("connection.check", groups=fields.NO_ACCESS)
 
     @api.model

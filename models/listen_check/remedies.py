@@ -101,7 +101,8 @@ class ConnectionCheck(models.Model):
             words["then"] = then
             if facts.get("sslmode") and code != "service_proxy":
                 words["then"] += " " + self.env._(
-                    "It does not work with Odoo's own sslmode. With prefer, TLS is used where the server supports it."
+                    "PostgreSQL itself does not accept Odoo's own sslmode. With prefer, TLS is used where the server "
+                    "supports it."
                 )
         return words
 
@@ -124,7 +125,7 @@ class ConnectionCheck(models.Model):
             )
         if "endpoint" not in facts:
             return (self._remedy_titles() | self._other_titles())[code]
-        where = self.env._("the PgBouncer %s", facts["endpoint"]) if facts["endpoint"] else self.env._("PgBouncer")
+        where = self.env._("PgBouncer “%s”", facts["endpoint"]) if facts["endpoint"] else self.env._("PgBouncer")
         if code == "user":
             return self._user_title(facts, where)
         if code == "behind":

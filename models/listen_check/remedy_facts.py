@@ -14,7 +14,7 @@ from odoo.tools import SQL, config
 from ...analysis import listen_remedies
 from ...analysis.listen_remedies import is_loopback
 from ...analysis.listening import concerned, is_delivered
-from ...odoo_internals import listener_info, protocol_pid, service_port, system_database
+from ...odoo_internals import listener_info, service_port, system_database
 from ...probes import listen
 
 # Where Debian's PostgreSQL has its unix socket: ordinary roles cannot read it from PostgreSQL.
@@ -152,11 +152,6 @@ class ConnectionCheck(models.Model):
     def _listen_direct(self, own, values):
         """Return the result of LISTEN with Odoo's parameters and other ``values``."""
         return listen.probe(own | {name: value for name, value in values.items() if value})[0]._asdict()
-
-    @api.model
-    def _is_pooled(self):
-        """Return whether a pooler is in the path of Odoo's own connection."""
-        return protocol_pid(self.env.cr) != self.env["connection.endpoint"]._own_connection("pg_backend_pid()")
 
     @api.model
     def _direct_address(self, result):

@@ -19,7 +19,7 @@ from ...odoo_internals import (
 )
 from ...probes import http, listen
 from ...probes.errors import QueryError
-from ...tools import EPOCH, format_ms, format_time
+from ...tools import EPOCH, format_ms, format_time, labelled
 from .bus_process import NOBODY, channels, process_name
 from .connection_check_run import ROUTE, TOKEN_HEADER
 
@@ -106,7 +106,8 @@ class ConnectionCheckRun(models.TransientModel):
         )
         if not facts["processes"]:
             seen = "; ".join(
-                f"{self._source_text(name)}: {self._answer_text(found)}" for name, found in facts["answers"]
+                labelled(self.env, self._source_text(name), self._answer_text(found))
+                for name, found in facts["answers"]
             )
             means = self.env._(
                 "The state of the bus is unknown. Its process must answer at one of these addresses: check "
@@ -145,7 +146,7 @@ class ConnectionCheckRun(models.TransientModel):
             at, message = process["losses"][-1]
             lost = {"count": len(process["losses"]), "at": format_time(at), "message": message}
             parts.append(
-                self.env._("It lost its connection %(count)s times, the last time at %(at)s UTC: %(message)s", **lost)
+                self.env._("Times that it lost its connection: %(count)s, last at %(at)s UTC: %(message)s", **lost)
             )
         return " ".join(parts)
 

@@ -16,6 +16,7 @@ from ...analysis.listening import LISTENER_SECONDS
 from ...analysis.readings import CONSOLE
 from ...odoo_internals import listener_info, local_ends, server_pids, system_database
 from ...probes.errors import QueryError
+from ...tools import labelled
 
 # The pause before it is read again.
 AGAIN_SECONDS = 1
@@ -131,10 +132,10 @@ class ConnectionCheckRun(models.TransientModel):
     @api.model
     def _describe_listeners(self, facts):
         seen = [
-            self.env._("%s connections of Odoo to postgres are direct.", facts["direct"]),
+            self.env._("Direct connections of Odoo to postgres: %s.", facts["direct"]),
             self.env._(
-                "%(count)s clients of PgBouncer are listeners of Odoo. Cron workers of this server that have no server "
-                "of the pool: %(deaf)s.",
+                "Clients of PgBouncer that are listeners of Odoo: %(count)s. Cron workers of this server that have no "
+                "server of the pool: %(deaf)s.",
                 count=facts["count"],
                 deaf=len(facts["deaf_cron"]),
             ),
@@ -159,5 +160,5 @@ class ConnectionCheckRun(models.TransientModel):
         """Return in words why the clients of an endpoint could not be read."""
         endpoint = self.env["connection.endpoint"].browse(unread["id"]).exists()
         if not endpoint:
-            return f"{unread['name']}: {unread['detail'] or unread['reason']}"
-        return f"{unread['name']}: {endpoint._explain(QueryError(unread['reason'], unread['detail']))[0]}"
+            return labelled(self.env, unread["name"], unread["detail"] or unread["reason"])
+        return labelled(self.env, unread["name"], endpoint._explain(QueryError(unread["reason"], unread["detail"]))[0])

@@ -75,9 +75,10 @@ class ConnectionCheckRun(models.TransientModel):
                 **names,
             )
         if not found["seconds"]:
-            return f"{text} {self.env._('It was busy all the time.')}"
-        if None in found["seconds"]:
-            seconds = runner.REACTION_SECONDS
-            return f"{text} {self.env._('It did not react within %s s.', seconds)}"
-        took = ", ".join(format_ms(self.env, seconds) for seconds in found["seconds"])
-        return f"{text} {self.env._('It reacted after %s ms.', took)}"
+            reaction = self.env._("It was busy all the time.")
+        elif None in found["seconds"]:
+            reaction = self.env._("It did not react within %s s.", runner.REACTION_SECONDS)
+        else:
+            took = ", ".join(format_ms(self.env, seconds) for seconds in found["seconds"])
+            reaction = self.env._("It reacted after %s ms.", took)
+        return f"{text} {reaction}"

@@ -4,6 +4,7 @@ repeat what it found."""
 from odoo import api, models
 
 from ...odoo_internals import server_started_at
+from ...tools import labelled
 from .silence import SILENCE_SECONDS
 
 
@@ -38,9 +39,10 @@ class ConnectionCheckRun(models.TransientModel):
             at=facts["at"],
             seconds=SILENCE_SECONDS,
         )
+        labels = {"bus": self.env._("Bus"), "cron": self.env._("Cron")}
         seen = [
-            f"{label}: {self._describe_result(facts[name])[0]}"
-            for name, label in (("bus", self.env._("Bus")), ("cron", self.env._("Cron")))
+            labelled(self.env, label, self._describe_result(facts[name])[0])
+            for name, label in labels.items()
             if facts[name]
         ]
         means = (

@@ -122,7 +122,7 @@ class ConnectionCheck(models.Model):
                 "time, notifications are lost until it is made again."
             ),
             "cuts": self.env._(
-                "But its connection was lost after a short time, %(count)s times, the last time at %(at)s UTC "
+                "But its connection was lost after a short time. Number of times: %(count)s, last at %(at)s UTC "
                 "(%(message)s). Each time, notifications are lost for 50 s."
             ),
             "mixed": self.env._(
@@ -155,7 +155,7 @@ class ConnectionCheck(models.Model):
     @api.model
     def _deaf_causes(self, why):
         return {
-            "deaf_rejected": self.env._("LISTEN is rejected: %s", why),
+            "deaf_rejected": self.env._("LISTEN was rejected: %s", why),
             "deaf_pooled": self.env._("They are lost in a pooler that is not in session mode."),
             "deaf_lost": self.env._("They are lost on the route."),
         }

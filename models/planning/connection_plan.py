@@ -141,7 +141,7 @@ class ConnectionPlan(models.Model):
         default=Inputs.db_host,
         help="As PgBouncer connects to it: a name, an address, or the directory of a unix socket.",
     )
-    db_port = LargeInteger("PostgreSQL Port", required=True, default=Inputs.db_port)
+    db_port = LargeInteger("PostgreSQL Port", required=True, default=Inputs.db_port, aggregator=None)
     db_user = fields.Char("Role of Odoo", required=True, default=Inputs.db_user)
     db_names = fields.Text(
         "Database Names", help="One in each line. Empty: every database, by the line * in pgbouncer.ini."
@@ -152,15 +152,15 @@ class ConnectionPlan(models.Model):
         default=Inputs.pgbouncer_host,
         help="As Odoo connects to it: a name, an address, or the directory of a unix socket.",
     )
-    pgbouncer_port = LargeInteger("PgBouncer Port", required=True, default=Inputs.pgbouncer_port)
+    pgbouncer_port = LargeInteger("PgBouncer Port", required=True, default=Inputs.pgbouncer_port, aggregator=None)
     stats_user = fields.Char(
         "Console User",
         required=True,
         default=Inputs.stats_user,
         help="Of PgBouncer's stats_users. This addon reads the console as this user.",
     )
-    http_port = LargeInteger("HTTP Port", required=True, default=Inputs.http_port)
-    gevent_port = LargeInteger(required=True, default=Inputs.gevent_port)
+    http_port = LargeInteger("HTTP Port", required=True, default=Inputs.http_port, aggregator=None)
+    gevent_port = LargeInteger(required=True, default=Inputs.gevent_port, aggregator=None)
 
     def _inputs(self):
         """Return this plan as `Inputs`."""

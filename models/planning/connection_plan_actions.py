@@ -4,6 +4,8 @@ from collections import defaultdict
 
 from odoo import api, fields, models
 
+from ...tools import labelled
+
 # What the buttons read from the servers.
 FACTS = ("missing", "running")
 
@@ -20,7 +22,9 @@ class ConnectionPlan(models.Model):
             labels = defaultdict(list)
             for name, facts in plan.missing or []:
                 labels[self._missing_text(facts)].append(self._input_label(name))
-            plan.missing_text = "\n".join(f"{', '.join(names)}: {reason}" for reason, names in labels.items())
+            plan.missing_text = "\n".join(
+                labelled(self.env, ", ".join(names), reason) for reason, names in labels.items()
+            )
 
     def action_fill_in(self):
         """Write what can be read from this installation, and keep the names and reasons of what cannot.

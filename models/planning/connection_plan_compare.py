@@ -7,6 +7,7 @@ from odoo.tools import config, format_datetime, groupby
 
 from ...planner import configuration, sizing
 from ...probes.errors import QueryError
+from ...tools import labelled
 from . import plan_texts
 
 # Of a database's line in pgbouncer.ini.
@@ -18,11 +19,9 @@ class ConnectionPlan(models.Model):
 
     # What the servers reported: facts, see `_read_running`.
     running = fields.Json(readonly=True, copy=False)
-    comparison = fields.Json(
-        compute="_compute_comparison",
-        help="What ran when it was last read, and what is proposed: read_at, problems, and groups by kind of server: "
-        "rows with name, label, proposed, running (of each server), is_same, effect and why.",
-    )
+    # What ran when it was last read, and what is proposed: read_at, problems, and groups by kind of server: rows with
+    # name, label, proposed, running (of each server), is_same, effect and why.
+    comparison = fields.Json(compute="_compute_comparison")
 
     def action_compare(self):
         """Read what runs now. A server that does not answer within the deadline is unknown."""
@@ -70,7 +69,8 @@ class ConnectionPlan(models.Model):
         for server in servers:
             if "reason" in server:
                 endpoint = self.env["connection.endpoint"].browse(server["endpoint_id"]).exists()
-                problems.append(f"{server['name']}: {endpoint._reason_text(server['reason']) if endpoint else ''}")
+                reason = endpoint._reason_text(server["reason"]) if endpoint else ""
+                problems.append(labelled(self.env, server["name"], reason))
         read_at = format_datetime(self.env, fields.Datetime.to_datetime(self.running["read_at"]), dt_format="medium")
         return {
             "read_at": self.env._("Read at %s.", read_at),

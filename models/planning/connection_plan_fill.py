@@ -12,6 +12,7 @@ from odoo.tools import config
 from ...analysis import installation
 from ...analysis.readings import CONSOLE
 from ...odoo_internals import configured_databases, needs_job_runner, system_database
+from ...tools import labelled
 
 # The name of this addon's own connections.
 OWN_PROGRAM = "pgbouncer_monitor"
@@ -183,7 +184,7 @@ class ConnectionPlan(models.Model):
         if code == "no_answer" and not endpoint:
             return self.env._("The server did not answer.")
         if code == "no_answer":
-            return f"{endpoint.name}: {endpoint._reason_text(facts)}"
+            return labelled(self.env, endpoint.name, endpoint._reason_text(facts))
         return {
             "no_pgbouncer": self.env._("No active endpoint is a PgBouncer that connects to this PostgreSQL."),
             "shared_port": self.env._(

@@ -6,7 +6,7 @@ from odoo.exceptions import ValidationError
 from ...fields import NullableInteger
 from ...planner import configuration, demand, sizing
 from ...planner.inputs import Inputs
-from ...tools import LEVELS, format_number
+from ...tools import LEVELS, format_number, labelled
 from . import plan_texts
 
 INPUTS = tuple("other_ids" if name == "others" else name for name in Inputs.__dataclass_fields__)
@@ -21,19 +21,14 @@ class ConnectionPlan(models.Model):
     _inherit = "connection.plan"
 
     error = fields.Text(compute="_compute_results", help="What to change. Nothing is computed before.")
-    demand = fields.Json(
-        compute="_compute_results",
-        help="A list of the kinds of clients: code, label, count (processes), expected and ceiling (connections), "
-        "listeners, is_pooled, why.",
-    )
-    replica_demand = fields.Json("Demand on the Replica", compute="_compute_results", help="The same of the replica.")
-    proposal = fields.Json(
-        compute="_compute_results",
-        help="figures: name -> value, label, text and why; findings: code, level, field and text, and those that the "
-        "verdict is made of; direct and pooled: "
-        "connections without and with PgBouncer; memory: value, text and why of both.",
-    )
-    files = fields.Json(compute="_compute_results", help="File name -> text. Empty if no plan fits.")
+    # A list of the kinds of clients: code, label, count (processes), expected and ceiling (connections), listeners,
+    # is_pooled, why.
+    demand = fields.Json(compute="_compute_results")
+    replica_demand = fields.Json("Demand on the Replica", compute="_compute_results")
+    # figures: name -> value, label, text and why; findings: code, level, field and text, and those that the verdict is
+    # made of; direct and pooled: connections without and with PgBouncer; memory: value, text and why of both.
+    proposal = fields.Json(compute="_compute_results")
+    files = fields.Json(compute="_compute_results")  # file name -> text, empty if no plan fits
     verdict = fields.Text(compute="_compute_results")
     level = fields.Selection(LEVELS, compute="_compute_results", help="With PgBouncer: that of the worst finding.")
     expected = NullableInteger(compute="_compute_results", help="Connections without PgBouncer on a busy day.")
@@ -88,7 +83,8 @@ class ConnectionPlan(models.Model):
 
     @api.model
     def _errors_text(self, errors):
-        return "\n".join(f"{self._input_label(error.field)}: {self._words(error.reason)}" for error in errors)
+        texts = ((self._input_label(error.field), self._words(error.reason)) for error in errors)
+        return "\n".join(labelled(self.env, *text) for text in texts)
 
     @api.model
     def _demand_words(self, components):
@@ -181,7 +177,7 @@ class ConnectionPlan(models.Model):
         described = []
         for bar in bars:
             parts = ", ".join(f"{part['label']} {part['count_text']}" for part in bar["parts"])
-            described.append(f"{bar['label']}: {bar['total_text']} ({parts})")
+            described.append(labelled(self.env, bar["label"], f"{bar['total_text']} ({parts})"))
         return {
             "limit": direct["limit"],
             "limit_text": limit_text,

@@ -15,9 +15,8 @@ ODOO_BACKUP = f"{ODOO}.backup"
 class ConnectionPlan(models.Model):
     _inherit = "connection.plan"
 
-    rollout = fields.Json(
-        compute="_compute_rollout", help="A list of steps: name, title, text, lines (to run) and verify."
-    )
+    # A list of steps: name, title, text, lines (to run) and verify.
+    rollout = fields.Json(compute="_compute_rollout")
 
     @api.depends("files")
     @api.depends_context("lang")
@@ -60,7 +59,9 @@ class ConnectionPlan(models.Model):
                 "its userlist.txt: add what other programs need from the old files to the new ones."
             ),
             f"test -e {BACKUP} || cp -a {FOLDER} {BACKUP}",
-            self.env._("%s has the present files. If it is from an earlier rollout, move it away and repeat.", BACKUP),
+            self.env._(
+                "%s contains the current files. If it is from an earlier rollout, move it away and repeat.", BACKUP
+            ),
         )
 
     def _steps_of_files(self):
@@ -249,8 +250,8 @@ class ConnectionPlan(models.Model):
             "back",
             self.env._("Roll back"),
             self.env._(
-                "At any step, on each Odoo server. Undo what was changed for the reverse proxy first. Without clients, "
-                "PgBouncer closes its server connections and can keep running."
+                "Possible after any step, on each Odoo server. Undo what was changed for the reverse proxy first. "
+                "Without clients, PgBouncer closes its server connections and can keep running."
             ),
             "\n".join(lines),
             self.env._("Pages load, and SHOW CLIENTS in PgBouncer's console lists no client of Odoo."),

@@ -2,6 +2,8 @@
 
 from odoo import api, fields, models
 
+from ...tools import labelled
+
 
 class ConnectionPlan(models.Model):
     _inherit = "connection.plan"
@@ -27,7 +29,8 @@ class ConnectionPlan(models.Model):
         yield self._section(self.env._("Findings"), (f"[{levels[row['level']]}] {row['text']}" for row in findings))
         figures = self.proposal["figures"].values()
         yield self._section(
-            self.env._("Proposal"), (f"{row['label']} = {row['text']}: {row['why']}" for row in figures)
+            self.env._("Proposal"),
+            (labelled(self.env, f"{row['label']} = {row['text']}", row["why"]) for row in figures),
         )
         yield from (self._section(name, [text.rstrip()]) for name, text in (self.files or {}).items())
         if self.comparison:
@@ -53,6 +56,6 @@ class ConnectionPlan(models.Model):
 
     @api.model
     def _comparison_line(self, kind, row):
-        running = ", ".join(f"{cell['server']}: {cell['text']}" for cell in row["running"])
-        line = f"{kind}: {row['label']} = {row['proposed']} ({running})"
+        running = ", ".join(labelled(self.env, cell["server"], cell["text"]) for cell in row["running"])
+        line = labelled(self.env, kind, f"{row['label']} = {row['proposed']} ({running})")
         return f"{line}. {row['effect']}" if row["effect"] else line

@@ -12,12 +12,12 @@ from ...tools import format_number
 _lt = LazyTranslate(__name__)
 
 COMPONENTS = {
-    "http": _lt("HTTP workers"),
-    "threaded": _lt("Multi-threaded Odoo"),
-    "cron": _lt("Cron workers"),
+    "http": _lt("HTTP Workers"),
+    "threaded": _lt("Multi-Threaded Odoo"),
+    "cron": _lt("Cron Workers"),
     "gevent": _lt("Gevent (longpolling)"),
     "bus": _lt("bus_alt_connection"),
-    "queue_job": _lt("Job queue"),
+    "queue_job": _lt("Job Queue"),
 }
 
 # A formula has each name before its number, so that the words are right for one and for many.

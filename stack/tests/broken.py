@@ -73,7 +73,7 @@ class BrokenSite(Site):
         """Return the PgBouncer that a remedy names."""
         if "In pgbouncer.ini of 127.0.0.1:" in title:
             return self.inner
-        name = re.search(r"the PgBouncer (\w+)", title)[1]
+        name = re.search(r"PgBouncer “(\w+)”", title)[1]
         return next(server for server in self.servers if server.folder.name == name)
 
     def break_it(self):

@@ -19,10 +19,10 @@ class TestAdvisedEndpoints(AdviceCase):
     def test_never_and_outdated(self):
         self.assertEqual(self.shown(self.endpoint), NOT_CHECKED)
         self.find(self.endless("critical"))
-        self.assertEqual(self.shown(self.endpoint), ("critical", "1 critical", 1))
+        self.assertEqual(self.shown(self.endpoint), ("critical", "Critical: 1", 1))
         self.assertEqual(self.shown(self.postgresql), ("ok", "No Findings", 0))
         with self.clock_forward(3 * 86400):
-            self.assertEqual(self.shown(self.endpoint), ("unknown", "1 critical (outdated)", None))
+            self.assertEqual(self.shown(self.endpoint), ("unknown", "Critical: 1 (outdated)", None))
 
     def test_a_reading_that_did_not_reach_it(self):
         self.find(self.endless("critical"))

@@ -48,6 +48,7 @@ class TestReading(AdviceCase):
             other.cursor().execute("SELECT pg_advisory_lock(hashtext('connection_advice'))")
             self.assertIsNone(self.Advice._read())
             self.assertIn("being read right now", self.Advice.action_read()["params"]["message"])
+            other.cursor().execute("SELECT pg_advisory_unlock_all()")  # its backend may outlive the connection
         self.find()
 
     def test_what_could_not_be_judged_is_not_gone(self):
@@ -81,7 +82,7 @@ class TestReading(AdviceCase):
             self.assertEqual(self.find(), first)
             both = self.find(threaded)
             self.assertEqual(both.mapped("is_accepted"), [True, False])
-            self.assertRegex(self.Advice._notices()[0]["text"], r"^Last reading: .*, by two:\d+\.$")
+            self.assertRegex(self.Advice._notices()[0]["text"], r"^Last check: .*, by two:\d+\.$")
         with self.on("one"):
             self.assertEqual(self.find(threaded), both)
             self.assertTrue(both[0].is_accepted)
@@ -115,7 +116,7 @@ class TestReading(AdviceCase):
         self.find()
         [notice] = self.Advice._notices()
         self.assertEqual(notice["type"], "info")
-        self.assertRegex(notice["text"], r"Last reading: .*\. Nothing was found\.")
+        self.assertRegex(notice["text"], r"Last check: .*\. Nothing was found\.")
 
     @mute_logger(READING, "odoo.sql_db")
     def test_what_cannot_be_stored_is_a_reading_that_failed(self):

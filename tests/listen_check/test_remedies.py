@@ -71,7 +71,7 @@ class TestRemedies(CheckCase):
         [title] = self.titles(self.deaf(outer), "cron")
         self.assertIn("In pgbouncer.ini of 10.0.0.2:6433", title)
         [title] = self.titles(self.deaf(outer | {"behind": TRANSACTION_POOL | {"endpoint": "Inner"}}), "cron")
-        self.assertIn("the PgBouncer Inner", title)
+        self.assertIn("PgBouncer “Inner”", title)
 
     def test_states(self):
         for state, own, line in (
@@ -85,7 +85,7 @@ class TestRemedies(CheckCase):
 
     def test_line_that_does_not_work(self):
         steps = found(UNREACHABLE, SESSION_POOL, bus=UNREACHABLE, delay=None, job=None)
-        with patch.object(type(self.Check), "_is_pooled", lambda _self: True):
+        with patch.object(type(self.env["connection.endpoint"]), "_is_pooled", lambda _self: True):
             [title] = self.titles(steps, "cron")
         self.assertIn(f"a copy of the line for {self.env.cr.dbname}", title)
 
@@ -143,7 +143,7 @@ class TestRemedies(CheckCase):
 
     def test_rejected_role(self):
         steps = found(UNREACHABLE, None, bus=UNREACHABLE, delay=None, job=None)
-        with patch.object(type(self.Check), "_is_pooled", lambda _self: False):
+        with patch.object(type(self.env["connection.endpoint"]), "_is_pooled", lambda _self: False):
             [remedy] = self.remedies(steps, "cron")
         self.assertEqual(remedy["lines"], f'GRANT CONNECT ON DATABASE postgres TO "{self.env.cr._cnx.info.user}";')
 

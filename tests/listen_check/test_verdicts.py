@@ -68,7 +68,7 @@ class TestVerdicts(CheckCase):
         steps = found()
         steps["bus"]["processes"][0]["cuts"] = [[1_700_000_000.0, "closed by the peer"]]
         bus, _cron = self.conclude(steps)
-        self.assertIn("the last time at 2023-11-14 22:13:20 UTC (closed by the peer)", bus.summary)
+        self.assertIn("last at 2023-11-14 22:13:20 UTC (closed by the peer)", bus.summary)
         short = DIRECT | {"idle_timeout": 50.0}
         bus, _cron = self.conclude(found(short, bus=short, job=short))
         self.assertIn("after 50 s without traffic", bus.summary)
@@ -91,7 +91,7 @@ class TestVerdicts(CheckCase):
     def test_no_lines_for_a_direct_connection(self):
         """Without a PgBouncer in the path, a line for pgbouncer.ini would be useless."""
         for is_pooled in (False, True):
-            with patch.object(type(self.Check), "_is_pooled", lambda _self, is_pooled=is_pooled: is_pooled):
+            with patch.object(type(self.env["connection.endpoint"]), "_is_pooled", return_value=is_pooled):
                 _bus, cron = self.conclude(found(UNREACHABLE, bus=UNREACHABLE, delay=None, job=None))
                 self.assertEqual("pool_mode=session" in cron.remedy, is_pooled)
                 self.assertIn("no such database: postgres", cron.summary)

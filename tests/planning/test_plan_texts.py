@@ -16,8 +16,9 @@ MAKERS = {"Reason": 0, "_error": 1, "_finding": 1}
 
 
 def named_codes():
-    """Return the codes that the sources of the planner name."""
-    trees = [ast.parse(path.read_text()) for path in Path(get_module_path("pgbouncer_monitor"), "planner").glob("*.py")]
+    """Return the codes that the sources of the planner name, but those of need.py, which are the Overview's."""
+    paths = list(Path(get_module_path("pgbouncer_monitor"), "planner").glob("*.py"))
+    trees = [ast.parse(path.read_text()) for path in paths if path.stem != "need"]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     codes = [
         call.args[MAKERS[call.func.id]]

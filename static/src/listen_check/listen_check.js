@@ -10,6 +10,7 @@ import { Layout } from "@web/search/layout";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
 import { standardWidgetProps } from "@web/views/widgets/standard_widget_props";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
+import { labelled } from "@pgbouncer_monitor/live/live";
 
 // In milliseconds. The last one is longer than the server's own deadline.
 const POLL_DELAY = 500;
@@ -97,7 +98,7 @@ export class ListenCheck extends Component {
                     remedy,
                 }) =>
                     [
-                        `${listener_label}: ${verdict_label}`,
+                        labelled(listener_label, verdict_label),
                         summary,
                         `${checked_at} UTC, ${server}`,
                         others,

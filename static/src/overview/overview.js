@@ -11,6 +11,7 @@ import { standardActionServiceProps } from "@web/webclient/actions/action_servic
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
 import { REFRESH_DELAY, timeOfDay, useLive } from "@pgbouncer_monitor/live/live";
 import { EndpointCard } from "./endpoint_card";
+import { FirstSteps } from "./first_steps";
 import { OpenLink } from "./open_link";
 import { texts } from "./texts";
 
@@ -48,7 +49,7 @@ function storedInterval() {
 /** The first screen: limits, waits, and who holds the connections. See connection.overview. */
 export class Overview extends Component {
     static template = "pgbouncer_monitor.Overview";
-    static components = { Layout, EndpointCard, OpenLink };
+    static components = { Layout, EndpointCard, FirstSteps, OpenLink };
     static props = { ...standardActionServiceProps };
 
     setup() {

@@ -126,7 +126,8 @@ export class PressureChart extends Component {
             filter: ({ datasetIndex }) => datasetIndex < this.props.chart.lines.length,
             callbacks: {
                 title: ([item]) => item && timeOfDay(item.parsed.x),
-                label: ({ dataset, parsed }) => `${dataset.label}: ${texts.percent(parsed.y)}`,
+                label: ({ dataset, parsed }) =>
+                    texts.labelled(dataset.label, texts.percent(parsed.y)),
             },
         };
     }

@@ -1,7 +1,7 @@
 import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
 import { formatFloat, formatInteger } from "@web/views/fields/formatters";
-import { timeOfDay } from "@pgbouncer_monitor/live/live";
+import { labelled, timeOfDay } from "@pgbouncer_monitor/live/live";
 
 const number = (value) => (value === null ? "?" : formatInteger(value));
 
@@ -12,8 +12,12 @@ export const texts = {
         _t("%(part)s of %(whole)s", { part: number(part), whole: number(whole) }),
     percent: (percent) => {
         const digits = [16, percent >= 10 ? 0 : 1];
-        return _t("%s %", percent === null ? "?" : formatFloat(percent, { digits }));
+        const text = _t("%(percent)s %", {
+            percent: percent === null ? "?" : formatFloat(percent, { digits }),
+        });
+        return text.replaceAll(" ", "\u00a0"); // no line break before the sign
     },
+    labelled,
     // If not everything is visible: "?" or "3+".
     atLeast: (count, isCertain) => (isCertain ? number(count) : count ? `${number(count)}+` : "?"),
 
@@ -63,7 +67,7 @@ export const texts = {
     lastSample: ({ sample_age }) => _t("Last sample: %s ago", sample_age),
 
     // The screen
-    interval: (seconds) => (seconds ? _t("Every %s s", seconds) : _t("Paused")),
+    interval: (seconds) => (seconds ? _t("Every %s s", seconds) : _t("Refresh paused")),
     failure: (data, failure) =>
         data
             ? _t("Data from %(time)s. Refresh failed: %(failure)s", {
@@ -77,9 +81,10 @@ export const texts = {
     more: (count) => _t("… and %s more", number(count)),
     none: (unseen) =>
         unseen
-            ? _t("None visible. The activity of %s sessions is unknown.", number(unseen))
+            ? _t("None visible. Sessions with unknown activity: %s", number(unseen))
             : _t("None for 1 s or longer"),
-    unknownPools: (count) => _t("Unknown for %s pools", number(count)),
+    unknownPools: (count) => _t("Pools with unknown state: %s", number(count)),
+    planner: _t("Open the Planner"),
     silent: (names) => _t("Unknown for PgBouncers that do not answer: %s", names.join(", ")),
     unassigned: (names) =>
         _t("Counted under other components, because they do not answer: %s", names.join(", ")),
@@ -121,11 +126,12 @@ export const texts = {
 
     // An alert
     alert({ is_open, opened_at, duration, worst }) {
-        const params = { time: formatDateTime(deserializeDateTime(opened_at)), duration, worst };
+        const date_time = formatDateTime(deserializeDateTime(opened_at));
+        const params = { date_time, duration, worst };
         return is_open
-            ? _t("Open since %(time)s (%(duration)s). Worst value: %(worst)s.", params)
+            ? _t("Open since %(date_time)s (%(duration)s). Worst value: %(worst)s.", params)
             : _t(
-                  "Resolved. Opened at %(time)s, lasted %(duration)s. Worst value: %(worst)s.",
+                  "Resolved. Opened at %(date_time)s, lasted %(duration)s. Worst value: %(worst)s.",
                   params,
               );
     },

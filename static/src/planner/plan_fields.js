@@ -7,6 +7,7 @@ import { registry } from "@web/core/registry";
 import { formatInteger } from "@web/views/fields/formatters";
 import { standardFieldProps } from "@web/views/fields/standard_field_props";
 import { LEVELS } from "@pgbouncer_monitor/live/levels";
+import { labelled } from "@pgbouncer_monitor/live/live";
 
 const colorScheme = cookie.get("color_scheme");
 
@@ -16,6 +17,7 @@ class PlanField extends Component {
 
     setup() {
         this.levels = LEVELS;
+        this.labelled = labelled;
     }
 
     get value() {

@@ -28,7 +28,7 @@ tours.add("pgbouncer_monitor_advice", {
             ...notice("Nothing has been checked yet"),
         },
         checkNow,
-        notice("Last reading"),
+        notice("Last check"),
         {
             trigger:
                 ".o_data_row:has(.text-bg-danger:contains(Critical)) td:contains(Endless Queue)",
@@ -42,13 +42,13 @@ tours.add("pgbouncer_monitor_advice", {
         { trigger: "button[name=action_revoke]", run: "click" },
         { trigger: ".o_form_view:not(:has([name=accept_reason]))" },
         { trigger: ".o_field_widget[name=endpoint_id] a", run: "click" },
-        { trigger: ".oe_stat_button[name=action_open_advice]:contains(1 critical)" },
+        { trigger: ".oe_stat_button[name=action_open_advice]:contains(Critical: 1)" },
         { trigger: "[name=advice_ids] .o_data_row:contains(Endless Queue)" },
         {
-            trigger: ".o_endpoint_advice .o_level[data-level=critical]:contains(1 critical)",
+            trigger: ".o_endpoint_advice .o_level[data-level=critical]:contains(Critical: 1)",
             run: "click",
         },
-        { trigger: ".o_facet_value:contains(Open: Test PgBouncer)" },
+        { trigger: ".o_facet_value:contains(Open Findings: Test PgBouncer)" },
         { trigger: ".o_data_row td:contains(Endless Queue)" },
     ],
 });
@@ -57,7 +57,7 @@ tours.add("pgbouncer_monitor_advice_phone", {
     steps: () => [
         notice("Nothing has been checked yet"),
         checkNow,
-        notice("Last reading"),
+        notice("Last check"),
         { trigger: ".o_kanban_record:contains(Endless Queue)", run: checkWidth },
         { trigger: ".o_kanban_record:contains(Endless Queue)", run: "click" },
         ...REMEDY,

@@ -58,7 +58,7 @@ tours.add("pgbouncer_monitor_planner", {
             trigger: "[data-bar=direct] .o_plan_part[data-count='100']",
             run() {
                 const { ariaLabel } = document.querySelector(".o_plan_chart [role=img]");
-                if (!ariaLabel.includes("Without PgBouncer: 110 expected (HTTP workers 100")) {
+                if (!ariaLabel.includes("Without PgBouncer: 110 expected (HTTP Workers 100")) {
                     throw new Error(ariaLabel);
                 }
             },
