@@ -233,7 +233,7 @@ Start with
   {self.url}/odoo/connection-planner   how many connections an installation needs, and its configuration
   {self.url}/odoo/listen-check         whether Odoo's bus and cron workers receive notifications
   {self.url}/odoo/connection-advice    what is wrong with the configuration; more with `make demo ADVICE=bad`
-(in the menu: Settings > Technical > Database Connections, in developer mode), then run
+(in the menu: Database Connections), then run
 `make load` and watch clients wait, or `make block` and find the client that blocks them. `make stop` ends
 the demo, `make clean` removes its data.
 For a shell: . {os.path.relpath(ENVIRONMENT)}

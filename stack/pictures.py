@@ -29,7 +29,7 @@ CHECKED = ".o_listen_check_now:not(:has(.fa-spinner))"
 
 
 class Picture(NamedTuple):
-    address: str  # with the ids of the records that `Demo.find` knows
+    address: str  # with the ids of the records that `Demo.find` knows; or a file of the checkout
     width: int
     height: int
     shown: str  # a selector of what the complete page has
@@ -37,7 +37,11 @@ class Picture(NamedTuple):
     folder: str = "static/description"
 
 
+# The width of a phone, in CSS pixels.
+PHONE = 375
+
 PICTURES = {
+    "cover": Picture("stack/cover.html", 560, 280, ".screen"),
     "overview": Picture("connection-overview", 1300, 900, ".o_connection_overview canvas"),
     "overview-load": Picture("connection-overview", 1300, 1050, ".o_connection_overview canvas"),
     "pools": Picture("pgbouncer-pools", 1400, 345, ".o_data_row"),
@@ -45,13 +49,16 @@ PICTURES = {
     "history": Picture("connection-history", 1300, 560, ".o_graph_renderer canvas"),
     "alert": Picture("connection-endpoints/{endpoint}", 1500, 860, ".o-mail-Message"),
     "listen": Picture("listen-check", 1300, 1090, CHECKED, CHECK_NOW),
+    "steps": Picture("connection-overview", 1300, 640, ".o_first_steps"),
+    "phone-overview": Picture("connection-overview", PHONE, 800, ".o_connection_overview canvas"),
+    "phone-pools": Picture("pgbouncer-pools", PHONE, 800, ".o_kanban_record"),
     "listen-deaf": Picture("listen-check", 1300, 560, CHECKED, CHECK_NOW),
     "planner": Picture("connection-planner/{plan}", 1300, 890, ".o_plan_chart [role=img]"),
     "endpoint": Picture("connection-endpoints/{endpoint}", 1500, 1060, ".o_form_view canvas", folder="docs/images"),
     "planner-proposal": Picture(
         "connection-planner/{plan}", 1300, 800, ".o_plan_proposal td", PROPOSAL_PAGE, "docs/images"
     ),
-    "advice": Picture("connection-advice", 1300, 640, ".o_data_row", folder="docs/images"),
+    "advice": Picture("connection-advice", 1300, 640, ".o_data_row"),
     "advice-finding": Picture(
         "connection-advice/{finding}", 1300, 760, ".o_form_view .o_advice_steps pre", folder="docs/images"
     ),
@@ -136,11 +143,15 @@ def wait_until(condition, what):
 
 
 def take(browser, demo, picture, path):
-    size = {"width": picture.width, "height": picture.height, "deviceScaleFactor": 1, "mobile": False}
-    browser.send("Emulation.setDeviceMetricsOverride", **size)
+    size = {"width": picture.width, "height": picture.height}
+    is_phone = picture.width == PHONE
+    browser.send("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1 + is_phone, mobile=is_phone)
+    browser.send("Emulation.setTouchEmulationEnabled", enabled=is_phone)
     cookie = demo.session.cookies["session_id"]
     browser.send("Network.setCookie", name="session_id", value=cookie, url=demo.url)
-    browser.send("Page.navigate", url=f"{demo.url}/odoo/{picture.address.format(**demo.find())}")
+    file = CHECKOUT / picture.address
+    url = file.as_uri() if file.is_file() else f"{demo.url}/odoo/{picture.address.format(**demo.find())}"
+    browser.send("Page.navigate", url=url)
     if picture.button:
         browser.wait_for(picture.button)
         browser.evaluate(f"document.querySelector({json.dumps(picture.button)}).click()")

@@ -240,7 +240,7 @@ def test_holder_that_does_not_listen(runner_info, take_lock):
 
     def poll():
         with contextlib.suppress(psycopg2.Error):
-            while not is_over.wait(0.05):
+            while not is_over.wait(0.2):
                 connection.cursor().execute("SELECT 1")
 
     threading.Thread(target=poll, daemon=True).start()

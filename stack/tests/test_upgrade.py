@@ -129,7 +129,9 @@ def snapshot(client):
         rows[model] = client.call(
             model, "search_read", domain, names, order="id", context={"active_test": False, "tz": "UTC"}
         )
-    settings = client.call("res.config.settings", "default_get", [*SETTINGS, "alert_channel_id"])
+    wanted = [*SETTINGS, "alert_channel_id"]
+    found = client.call("res.config.settings", "default_get", wanted)  # it returns others, too
+    settings = {name: found[name] for name in wanted}
     domain = [["module", "=", MODULE], ["model", "in", REFERRED_TO]]
     names = client.call("ir.model.data", "search_read", domain, ["name", "model", "res_id"], order="name")
     actions = client.call("ir.actions.actions", "search_read", [["path", "!=", False]], ["path"], order="path")
