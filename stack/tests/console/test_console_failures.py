@@ -25,7 +25,7 @@ def test_frozen_before_and_after(new_pgbouncer, address):
     assert answer.reason == "timeout"
     assert TIMEOUT <= seconds < TIMEOUT + 0.5
     time.sleep(0.2)
-    assert threading.active_count() == threads, "nobody goes on waiting in the background"
+    assert threading.active_count() <= threads, "nobody goes on waiting in the background"
     server.thaw()
     assert read(address(server))
 
