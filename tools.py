@@ -34,6 +34,14 @@ def labelled(env, *parts):
     return reduce(lambda label, text: env._("%(label)s: %(text)s", label=label, text=text), known)
 
 
+def first_names(env, names, most):
+    """Return names as a text: the first ones, at most ``most``, and how many more there are."""
+    listed, more = ", ".join(names[:most]), len(names) - most
+    if more <= 0:
+        return listed
+    return env._("%(names)s and %(count)s more", names=listed, count=format_number(env, more))
+
+
 def format_duration(env, seconds):
     """Return a duration in its two largest units: days and hours, hours and minutes, or minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)

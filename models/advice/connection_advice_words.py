@@ -3,7 +3,7 @@
 from odoo import api, models
 
 from ...advice import judge
-from ...tools import format_number, labelled, selection_label
+from ...tools import first_names, format_number, labelled, selection_label
 from .advice_texts import APPLY, NEEDS, PLACES, TEXTS
 
 # How many databases are named.
@@ -24,14 +24,7 @@ class ConnectionAdvice(models.Model):
     @api.depends_context("lang")
     def _compute_database(self):
         for advice in self:
-            names = advice.databases or []
-            advice.database = ", ".join(names[:MAX_NAMED])
-            if len(names) > MAX_NAMED:
-                advice.database = self.env._(
-                    "%(names)s and %(count)s more",
-                    names=advice.database,
-                    count=format_number(self.env, len(names) - MAX_NAMED),
-                )
+            advice.database = first_names(self.env, advice.databases or [], MAX_NAMED)
 
     @api.depends("code", "level", "endpoint_id.name", "databases", "evidence_facts", "figure_facts")
     @api.depends_context("lang")

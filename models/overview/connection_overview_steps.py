@@ -10,6 +10,7 @@ from odoo.tools.i18n import format_list
 from ...analysis.growth import databases_here
 from ...planner.inputs import Inputs
 from ...probes import postgres
+from ...tools import first_names
 from .values import format_age
 
 _logger = logging.getLogger(__name__)
@@ -291,9 +292,7 @@ class ConnectionOverview(models.AbstractModel):
 
     @api.model
     def _names(self, users):
-        names, more = [user.sudo().name for user in users], len(users) - MAX_NAMES
-        listed = ", ".join(names[:MAX_NAMES])
-        return self.env._("%(names)s and %(count)s more", names=listed, count=more) if more > 0 else listed
+        return first_names(self.env, [user.sudo().name for user in users], MAX_NAMES)
 
     @api.model
     def _step_checked(self, _measured):
