@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 MAX_SESSIONS = 5
 MAX_SESSIONS_READ = 1000
 # Rules that are not about sessions.
-NO_SESSIONS = ("paused_samples", "unanswered_samples", "critical_advice", *LISTENERS)
+NO_SESSIONS = ("paused_samples", "unanswered_samples", "critical_advice", "refused_requests", *LISTENERS)
 SESSION_FIELDS = (
     "pid",
     "usename",

@@ -28,6 +28,7 @@ RULES = {
     "deaf_cron_samples": (("postgresql",), "samples"),
     "deaf_queue_job_samples": (("postgresql",), "samples"),
     "critical_advice": (("postgresql", "pgbouncer"), "findings"),
+    "refused_requests": (("postgresql",), "requests"),
 }
 # The rules about the last LISTEN check -> the listener that was checked.
 LISTENERS = {"deaf_bus_samples": "bus", "deaf_cron_samples": "cron", "deaf_queue_job_samples": "queue_job"}
@@ -65,7 +66,13 @@ class ConnectionRule(models.Model):
     warning = NullableFloat("Warning From", help="Empty: never reached. 0: reached by any value above 0.")
     critical = NullableFloat("Critical From", help="Empty: never reached. 0: reached by any value above 0.")
     unit = fields.Selection(
-        [("percent", "%"), ("seconds", "s"), ("samples", "samples in a row"), ("findings", "findings")],
+        [
+            ("percent", "%"),
+            ("seconds", "s"),
+            ("samples", "samples in a row"),
+            ("findings", "findings"),
+            ("requests", "requests"),
+        ],
         compute="_compute_unit",
     )
     # Tracked instead of the numbers: the chatter would show an empty one as 0. In one unit, so that no change is lost.
@@ -254,6 +261,8 @@ class ConnectionRule(models.Model):
             return f"{number} s"
         if unit == "findings":
             return self.env._("1 finding") if value == 1 else self.env._("%s findings", number)
+        if unit == "requests":
+            return self.env._("1 request") if value == 1 else self.env._("%s requests", number)
         return self.env._("1 sample") if value == 1 else self.env._("%s samples in a row", number)
 
     def _thresholds(self):

@@ -22,6 +22,7 @@ RULE_LABELS = [
     ("deaf_cron_samples", "Deaf Cron"),
     ("deaf_queue_job_samples", "Deaf Job Queue"),
     ("critical_advice", "Critical Advice"),
+    ("refused_requests", "Refused Requests"),
 ]
 
 DESCRIPTIONS = {
@@ -71,6 +72,10 @@ DESCRIPTIONS = {
     "critical_advice": _lt(
         "The configuration that runs has critical faults. The value is how many findings of the last reading, in "
         "Advice, are critical and not accepted."
+    ),
+    "refused_requests": _lt(
+        "Odoo got no connection to the database, or lost one: users saw an error, or a scheduled action failed. The "
+        "value is how many requests were refused since they were last counted: usually since the previous sample."
     ),
 }
 
@@ -122,6 +127,7 @@ ADVICE = {
     "deaf_bus_samples": _APPLY,
     "deaf_cron_samples": _APPLY,
     "deaf_queue_job_samples": _APPLY,
+    "refused_requests": _lt("Open History > Refused Requests to see the hosts and kinds, and follow the remedies."),
     "critical_advice": _lt("Open Advice and follow the remedies, or accept what is intended."),
 }
 

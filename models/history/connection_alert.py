@@ -1,12 +1,16 @@
-"""An alert on the graph of the figure that its rule judges. Reads samples, rules and settings."""
+"""An alert on the graph of the figure that its rule judges, what it reports of refused requests, and why no alert
+opens. Reads samples, rules and settings."""
 
 from datetime import timedelta
 
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ...tools import labelled, selection_label
 from ..alerts.connection_rule import LISTENERS
 
+REFUSED = "refused_requests"
+# How many lines about hosts and kinds an alert stores.
+MAX_REFUSALS = 10
 # Rule -> the figure of a sample that shows what it judges. Only those with thresholds of the same unit are in both.
 JUDGED = {
     "postgresql_pressure": "pressure_max",
@@ -15,6 +19,7 @@ JUDGED = {
     "idle_in_transaction_age": "idle_in_transaction_age",
     "xact_age": "xact_age",
     "maxwait": "maxwait",
+    REFUSED: "refused",
 }
 SHOWN = JUDGED | {
     "pool_growth": "used_and_capacity",  # of the client, see history_graph.js
@@ -28,6 +33,42 @@ MINUTES, TEN_MINUTES = timedelta(hours=3), timedelta(hours=30)
 
 class ConnectionAlert(models.Model):
     _inherit = "connection.alert"
+
+    @api.model
+    def _notices(self, domain=()):
+        """Also say so if the sampler has not run: no alert opens or closes."""
+        notices, overdue = super()._notices(domain), self.env["connection.sample"]._overdue()
+        if notices or not overdue:
+            return notices
+        return [{"type": "warning", "text": overdue["text"], "remedy": overdue["remedy"]}]
+
+    @api.model
+    def _situation_facts(self, rule, sample):
+        """The situation of an alert about refused requests: the largest ``refusals`` of the sample, as host, kind and
+        count, and ``since`` when they were counted."""
+        if rule != REFUSED:
+            return super()._situation_facts(rule, sample)
+        refusals = self.env["connection.refusal"].sudo()._of_last_sample()
+        return {
+            "at": fields.Datetime.to_string(fields.Datetime.now()),
+            "since": fields.Datetime.to_string(refusals[:1].since),
+            "refusals": [(row.host, row.kind, row.count) for row in refusals[:MAX_REFUSALS]],
+        }
+
+    def _situation_text(self, facts):
+        if "refusals" not in facts:
+            return super()._situation_text(facts)
+        since = self.env._("Counted since %s UTC", facts["since"])
+        return "\n".join([since, self.env["connection.refusal"]._lines(facts["refusals"])])
+
+    @api.depends("situation_facts")
+    def _compute_advice(self):
+        result = super()._compute_advice()
+        for alert in self:
+            if refusals := (alert.situation_facts or {}).get("refusals"):
+                kinds = dict.fromkeys(kind for _host, kind, _count in refusals)
+                alert.advice = " ".join(self.env["connection.refusal"]._remedies(kinds))
+        return result
 
     def action_open_value(self):
         """Open what shows the value of the rule: the graph of the time of the incident, or the LISTEN check."""

@@ -242,6 +242,12 @@ class ConnectionSample(models.Model):
         readonly=True, help="Sessions whose client connection was lost. Since PostgreSQL 14."
     )
     sessions_fatal = NullableInteger(readonly=True, help="Sessions that ended with a fatal error. Since PostgreSQL 14.")
+    refused = NullableInteger(
+        "Requests Refused",
+        readonly=True,
+        help="Requests that Odoo could not serve because it got no connection, or lost one. Empty if they could not be "
+        "counted.",
+    )
     sessions_killed = NullableInteger(readonly=True, help="Sessions that an operator terminated. Since PostgreSQL 14.")
 
     _sampled_at_idx = models.Index("(sampled_at)")

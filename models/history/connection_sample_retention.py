@@ -44,7 +44,7 @@ MAXIMA = (
 )
 # Taken from the worst sample of the hour.
 OF_WORST = ("rule", "reason_facts")
-SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS)
+SUMS = ("sample_count", "interval", *POOL_COUNTERS.values(), *SESSION_COUNTERS, "refused")
 
 
 class ConnectionSample(models.Model):

@@ -71,6 +71,7 @@ class ConnectionSample(models.Model):
         self._sample(endpoints)
         self.env["ir.cron"]._commit_progress()  # keep the samples even if posting fails
         self.env["connection.alert"]._notify()
+        self._report_running()
         self.env["connection.alert"]._resend_mails()
         self.env["connection.endpoint"]._commit()
         self.env["connection.check"]._watch()
@@ -94,6 +95,8 @@ class ConnectionSample(models.Model):
         for endpoint in watched.sorted("kind"):  # PgBouncers first: PostgreSQL needs the growth of their pools
             snapshot = self._snapshot(endpoint, *measured[endpoint], rules[endpoint], clock)
             snapshots[endpoint] = snapshot
+            if endpoint.kind == "postgresql":
+                self._add_refusals(snapshot, now)
             snapshot.tables[0].values |= self._other_values(endpoint, snapshots)
             changed |= self._follow(endpoint, snapshot, alerts[endpoint])
             stored += [self._stored_columns(endpoint, now, samples) for samples in snapshot.tables]
@@ -155,6 +158,15 @@ class ConnectionSample(models.Model):
         reasons = tables[0].columns["reason"]
         reasons[0] = problem | (reasons[0] or {}) or None
         return Snapshot(answer, problem, rules, tables, counters, memory, changes)
+
+    @api.model
+    def _add_refusals(self, snapshot, now):
+        """Store the requests of Odoo that were refused since they were last counted, and add them to the sample."""
+        refused, problem = self.env["connection.refusal"]._sample(now)
+        count = None if refused is None else sum(refused.values())
+        instance = snapshot.tables[0]
+        snapshot.counters["uncounted"] = problem
+        instance.columns["refused"], instance.values["refused_requests"] = [count], [count]
 
     @api.model
     def _other_values(self, endpoint, snapshots):

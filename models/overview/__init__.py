@@ -4,6 +4,7 @@ from . import connection_overview_charts
 from . import connection_overview_now
 from . import connection_overview_holders
 from . import connection_overview_pgbouncers
+from . import connection_overview_refused
 from . import connection_overview_status
 from . import connection_overview_steps
 from . import ir_http

@@ -52,7 +52,8 @@ class ConnectionOverview(models.AbstractModel):
             },
             "history_link": link("connection.sample", last_hour, self.env._("Last Hour: %s", endpoint.name)),
         }
-        of_kind = self._postgresql_card() if endpoint.kind == "postgresql" else self._pgbouncer_card(endpoint, sample)
+        is_postgresql = endpoint.kind == "postgresql"
+        of_kind = self._postgresql_card(endpoint) if is_postgresql else self._pgbouncer_card(endpoint, sample)
         return card | self._card_level(endpoint, instance, alerts) | of_kind
 
     @api.model
@@ -76,10 +77,10 @@ class ConnectionOverview(models.AbstractModel):
         return {"level": level, "reason": "\n".join(filter(None, reasons)) or None}
 
     @api.model
-    def _postgresql_card(self):
+    def _postgresql_card(self, endpoint):
         """Return what only the card of this Odoo's PostgreSQL has."""
         used_link = link("pg.stat.activity", CLIENT_BACKENDS, self.env._("Client Backends"))
-        return {"used_link": used_link, "checks": self._checks()}
+        return {"used_link": used_link, "checks": self._checks(), "refused": self._refused(endpoint)}
 
     @api.model
     def _pgbouncer_card(self, endpoint, sample):

@@ -22,11 +22,16 @@ def start_time(pid):
 
 
 def is_running(process):
-    """Return whether a psutil.Process is running. A zombie is not: its parent may be slow to reap it."""
+    """Return whether a psutil.Process is running. A zombie is not: its parent may be slow to reap it. If we are its
+    parent, it is reaped: PgBouncer takes a zombie in its pidfile for another instance."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            return True
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
     except psutil.NoSuchProcess:
-        return False
+        pass
+    return False
 
 
 def still_running(processes, seconds):

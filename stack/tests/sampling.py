@@ -18,7 +18,7 @@ LINE = re.compile(
     r'waiting=(?P<waiting>-|\d+) maxwait=(?P<maxwait>-|[\d.]+)s level=(?P<level>\w+)(?P<rest> reason=".*")?\s*$',
     re.MULTILINE,
 )
-FIELDS = ("database", "used", "capacity", "waiting", "pressure", "level", "reason", "interval", "xact_count")
+FIELDS = ("database", "used", "capacity", "waiting", "pressure", "level", "reason", "interval", "xact_count", "refused")
 MAX_CONNECTIONS = 30
 MAX_CLIENT_CONN = 20
 POSTGRESQL = "PostgreSQL of this Odoo"

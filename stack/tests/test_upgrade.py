@@ -55,8 +55,8 @@ SETTINGS = {
     "check_hours": 48,
     "reminder_hours": 2.5,
 }
-# The rule that the upgrade adds.
-NEW_RULE = "critical_advice"
+# The rules that the upgrade adds, and their thresholds.
+NEW_RULES = {"critical_advice": (False, 1), "refused_requests": (1, 10)}
 # What others refer to by external id, or by address.
 REFERRED_TO = ("res.groups", "res.groups.privilege", "ir.cron", "connection.endpoint", "connection.rule")
 REFERRED_TO += ("mail.message.subtype", "mail.activity.type")
@@ -122,7 +122,7 @@ def snapshot(client):
     rows = {}
     for model, names in FIELDS.items():
         domain = {
-            "connection.rule": [["rule", "!=", NEW_RULE]],
+            "connection.rule": [["rule", "not in", list(NEW_RULES)]],
             "mail.message": [["model", "=", "connection.endpoint"]],
             "mail.followers": [["res_model", "=", "connection.endpoint"]],
         }.get(model, [])
@@ -301,9 +301,11 @@ def test_as_it_was(upgraded, name):
     assert upgraded.after[name] == upgraded.before[name]
 
 
-def test_a_rule_is_added(upgraded):
-    rows = upgraded.client.call("connection.rule", "search_read", [["rule", "=", NEW_RULE]], ["critical", "is_on"])
-    assert [(row["critical"], row["is_on"]) for row in rows] == [(1, True)]
+def test_rules_are_added(upgraded):
+    domain, names = [["rule", "in", list(NEW_RULES)]], ["rule", "warning", "critical", "is_on"]
+    rows = upgraded.client.call("connection.rule", "search_read", domain, names)
+    assert {row["rule"]: (row["warning"], row["critical"]) for row in rows} == NEW_RULES
+    assert all(row["is_on"] for row in rows)
 
 
 @pytest.mark.parametrize("name", ["external ids", "addresses"])

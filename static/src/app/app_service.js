@@ -10,6 +10,7 @@ const MODELS = new Set([
     "connection.check",
     "connection.endpoint",
     "connection.plan",
+    "connection.refusal",
     "connection.rule",
     "connection.sample",
     "pg.stat.activity",
