@@ -7,9 +7,14 @@ Known for 19.0; what is known of 20.0 is noted beside it:
 - ``odoo.addons.bus.models.bus``: the dispatcher, what it takes for a websocket, the payload of a NOTIFY, and the
   channel ``imbus`` (20.0: `BusDispatcher` in ``bus/bus_dispatcher.py``, whose `subscribe` takes channels, last id and
   websocket, without the database)
-- ``odoo.addons.base.models.ir_cron``: the channel ``cron_trigger``, its payload, and `_intervalTypes`
+- ``odoo.addons.base.models.ir_cron``: the channel ``cron_trigger``, its payload, `_intervalTypes`, the version of the
+  module base that Odoo runs scheduled actions of, and the transaction that is open while one runs
 - ``odoo.service``: the server that runs in this process, and `retrying`
 - ``odoo.evented``: this is the gevent process (20.0: there may be several, ``--gevent-workers``)
+- ``odoo.http``: a request has its session, and then its ``db``, when its database is chosen; the routes that need none
+- ``psycopg2.Error`` of Odoo's own connections: where it is raised, `ConnectionPool.borrow` with its parameters in
+  ``connection_info``, `PsycoConnection`, and the callback of the gevent process in ``odoo/_monkeypatches``
+- ``Registry.registries``: the databases that this process has loaded
 - the OCA's ``bus_alt_connection`` and ``queue_job``: the functions that choose their connection; queue_job's patches of
   the server, by which its runner is started, its lock, and where it reads its options
 """
@@ -27,14 +32,18 @@ from contextlib import suppress
 from datetime import timedelta
 
 import psutil
+import psycopg2
 
 import odoo
+import odoo.http
 import odoo.service.model
 import odoo.service.server
-from odoo.sql_db import connection_info_for
+import odoo.sql_db
+from odoo.modules.registry import Registry
+from odoo.sql_db import ConnectionPool, PsycoConnection, connection_info_for
 from odoo.tools import config
 
-from odoo.addons.base.models.ir_cron import _intervalTypes
+from odoo.addons.base.models.ir_cron import BASE_VERSION, _intervalTypes
 from odoo.addons.bus.models import bus
 from odoo.addons.bus.websocket import ConnectionState, _websocket_instances
 
@@ -49,6 +58,14 @@ DISPATCH_SECONDS = 3
 DISPATCH_PAUSE = 0.05
 # How many losses of the dispatcher's connection are remembered.
 KEPT_LOSSES = 20
+# While a scheduled action runs, a transaction of its own locks it. Its last statement is the one about its triggers.
+# Up to nine digits: an id fits into an integer, whatever other statements say.
+RUNNING_JOB = r"ir_cron.*cron_id = (\d{1,9})\M"
+
+# An error of one of Odoo's own connections is raised in one of these files, by psycopg2 below it, or by the callback
+# through which psycopg2 waits in the gevent process.
+OWN_FILES = {module.__file__ for module in (odoo.sql_db, odoo.service.server, bus)}
+BELOW = (os.path.dirname(psycopg2.__file__), os.path.join(os.path.dirname(odoo.http.__file__), "_monkeypatches"))
 
 # Calls a function, again after a serialization failure, and commits.
 retrying = odoo.service.model.retrying
@@ -272,12 +289,18 @@ def server_pids():
 
 
 def ended_cron_threads():
-    """Return how many of the cron threads of this process have ended, which nothing restarts; 0 with workers."""
+    """Return how many of the cron threads of this process have ended, which nothing restarts; 0 with workers, and in a
+    process of the bus."""
     server = odoo.service.server.server
-    if config["workers"] or not server:
+    if config["workers"] or odoo.evented or not server:
         return 0
     alive = [thread for thread in threading.enumerate() if re.fullmatch(r"odoo\.service\.cron\.cron\d+", thread.name)]
     return config["max_cron_threads"] - len(alive)
+
+
+def is_skipped_version(version):
+    """Return whether Odoo runs no scheduled action of a database with this version of the module base."""
+    return version != BASE_VERSION
 
 
 def is_of_this_server(address, port, application_name):
@@ -333,3 +356,41 @@ def peer_address(cr):
 def is_closed(cr):
     """Return whether a cursor, or its connection, is closed."""
     return cr.closed or cr._cnx.closed
+
+
+def _origin(error):
+    """Return the frame of Python in which psycopg2 raised an error, None if it is not known."""
+    frames, trace = [], error.__traceback__
+    while trace:
+        frames.append(trace.tb_frame)
+        trace = trace.tb_next
+    return next((frame for frame in reversed(frames) if not frame.f_code.co_filename.startswith(BELOW)), None)
+
+
+def own_connection(error):
+    """Return whether a psycopg2 error is about a connection of Odoo's own, not an addon's; psycopg2's connection, None
+    if there is none; and psycopg2's parameters if a new one was refused, else None."""
+    cursor, frame = getattr(error, "cursor", None), _origin(error)
+    if cursor:
+        return isinstance(cursor.connection, PsycoConnection), cursor.connection, None
+    if not frame or frame.f_code.co_filename not in OWN_FILES:
+        return False, None, None
+    connection = getattr(frame.f_locals.get("self"), "_cnx", None)
+    is_new = not connection and frame.f_code.co_name == ConnectionPool.borrow.__name__
+    return True, connection, frame.f_locals["connection_info"] if is_new else None
+
+
+def is_known_database(dbname):
+    """Return whether a database exists for all that this process knows: whoever sends a request may name any."""
+    return dbname == system_database() or dbname in config["db_name"] or dbname in Registry.registries
+
+
+def is_unserved():
+    """Return whether the current request has no database, and is not one that Odoo answers without."""
+    request = odoo.http.request
+    if not request or getattr(request, "db", None):
+        return False
+    if hasattr(request, "session"):  # the controller itself needs a database
+        return True
+    root, sent = odoo.http.root, request.httprequest
+    return not root.get_static_file(sent.path) and not root.nodb_routing_map.bind_to_environ(sent.environ).test()

@@ -1,6 +1,7 @@
 """The rules and alerts of an endpoint, its activity, and the recipients of its messages.
 May use rules, alerts and mail."""
 
+from datetime import timedelta
 from typing import NamedTuple
 
 from odoo import api, fields, models
@@ -9,6 +10,10 @@ from odoo.tools import config
 from odoo.tools.i18n import format_list
 
 from ...tools import labelled, notification
+from .send_mails import start_sending
+
+# The mail queue sends what a thread could not.
+QUEUE_AFTER = timedelta(minutes=5)
 
 
 class Recipient(NamedTuple):
@@ -132,16 +137,16 @@ class ConnectionEndpoint(models.Model):
             )
         return texts
 
-    def _post_alert(self, title, values):
+    def _post_alert(self, title, values, is_queued=True):
         """Post an alert in the chatter, and without sessions in the Discuss channel.
 
         :param dict values: for the template connection_alert_message
+        :param bool is_queued: the mail queue sends the mails; otherwise a thread does, after the commit
         :return: the message in the chatter
         """
         bot = self.env.ref("base.partner_root")
         values = values | {"title": title, "url": f"{self.get_base_url()}/odoo/"}
-        # The mail queue sends the mails: a mail server that hangs must not delay the sampler. The user who
-        # took the sample is notified, too.
+        # A mail server that hangs must not delay the sampler. The user who took the sample is notified, too.
         endpoint = self.with_context(mail_notify_force_send=False, mail_notify_author=True)
         message = endpoint.message_post_with_source(
             "pgbouncer_monitor.connection_alert_message",
@@ -150,7 +155,13 @@ class ConnectionEndpoint(models.Model):
             subject=labelled(self.env, title, self.name),
             author_id=bot.id,
         )
-        self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger()
+        queue = self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()
+        if is_queued:
+            queue._trigger()
+        else:
+            queue._trigger(fields.Datetime.now() + QUEUE_AFTER)
+            dbname, mail_ids = self.env.cr.dbname, message.sudo().mail_ids.ids
+            self.env.cr.postcommit.add(lambda: start_sending(dbname, mail_ids))
         if channel := self._alert_channel():
             body = self.env["ir.qweb"]._render(
                 "pgbouncer_monitor.connection_alert_message", values | {"endpoint": self, "evidence": None}

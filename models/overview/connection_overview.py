@@ -37,7 +37,8 @@ class ConnectionOverview(models.AbstractModel):
         :return: a dictionary that JSON can hold: ``read_at`` (UTC), ``is_manager``, ``cards`` (see `_cards`; if they
             are more than ``first_cards`` the worst come first), ``silent`` (the names of PgBouncers that do not
             answer), ``pools`` (`_pools`), ``pgbouncers`` (`_pgbouncers`), ``alerts`` (`_alerts`), ``steps`` (`_steps`),
-            and either what `_sessions` returns or ``problem``: why the sessions could not be read
+            ``overdue`` (`_sampler`), and either what `_sessions` returns or ``problem``: why the sessions could not be
+            read
         """
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         measured = self._measure(endpoints, "SHOW CLIENTS")
@@ -55,6 +56,7 @@ class ConnectionOverview(models.AbstractModel):
             "pgbouncers": self._pgbouncers(),
             "alerts": self._alerts(),
             "steps": self._steps(measured),
+            "overdue": self._sampler(),
             "problem": None,
         } | self._sessions_in_time(measured)
 

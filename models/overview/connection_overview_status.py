@@ -14,24 +14,33 @@ class ConnectionOverview(models.AbstractModel):
         """Return the state of all endpoints by their last samples. Queries no server.
 
         :return: a dictionary that JSON can hold: the worst ``level``; the number of ``open_alerts``; the worst
-            ``endpoints`` (see `_status`), and how many ``more`` there are; and the verdicts of the LISTEN check (see
-            `_checks`)
+            ``endpoints`` (see `_status`), and how many ``more`` there are; the verdicts of the LISTEN check (see
+            `_checks`); and ``overdue`` (see `_sampler`)
         """
         endpoints = self.env["connection.endpoint"].search([("active", "=", True)])
         alerts = self.env["connection.alert"].search([("closed_at", "=", False)])
         of_endpoint = alerts.grouped("endpoint_id")
         statuses = [self._status(endpoint, of_endpoint.get(endpoint, alerts.browse())) for endpoint in endpoints]
         statuses.sort(key=lambda status: pressure.severity(status["level"]), reverse=True)
-        checks = self._checks()
+        checks, overdue = self._checks(), self._sampler()
         # Without any endpoint nothing is known.
-        levels = [part["level"] for part in [*statuses, *checks]] if statuses else ["unknown"]
+        parts = [*statuses, *checks, *filter(None, [overdue])]
+        levels = [part["level"] for part in parts] if statuses else ["unknown"]
         return {
             "level": max([*levels, *alerts.mapped("level")], key=pressure.severity),
             "open_alerts": len(alerts),
             "endpoints": statuses[:FIRST_CARDS],
             "more": max(len(statuses) - FIRST_CARDS, 0),
             "checks": checks,
+            "overdue": overdue,
         }
+
+    @api.model
+    def _sampler(self):
+        """Return what the pages show of a sampler that has not run: ``level``, ``text`` and ``remedy``; None if it has.
+        Those who receive alerts are notified."""
+        overdue = self.env["connection.sample"]._report_overdue()
+        return overdue and {name: overdue[name] for name in ("level", "text", "remedy")}
 
     @api.model
     def _status(self, endpoint, alerts):

@@ -85,8 +85,9 @@ class TestConnectionOverviewStatus(SampleCase):
         with freeze_time(fields.Datetime.now() + timedelta(minutes=10)):
             status = self.status()
         [endpoint] = status["endpoints"]
-        self.assertEqual((status["level"], endpoint["level"], endpoint["pressure"]), ("unknown", "unknown", None))
+        self.assertEqual((endpoint["level"], endpoint["pressure"]), ("unknown", None))
         self.assertIn("Not sampled since", endpoint["reason"])
+        self.assertEqual((status["level"], status["overdue"]["level"]), ("warning", "warning"), "the sampler hangs")
         with freeze_time(fields.Datetime.now() + timedelta(days=10)):
             self.keep(self.endpoint)
             status = self.status()

@@ -13,8 +13,9 @@ from psycopg2.extras import wait_select
 from odoo.tests import new_test_user, tagged
 from odoo.tools.misc import file_path
 
+from ...models.history import connection_sample_overdue
 from ...probes import query
-from ..common import TILL, TourCase, connect, endpoint_values, variable
+from ..common import DESK, TourCase, connect, endpoint_values, variable
 
 # Like the sale of `make load`: many clients want the same few locks.
 SALE = """\\set product random(1, 3)
@@ -102,13 +103,18 @@ class TestOverviewTours(TourCase):
     def test_load(self):
         self.watch()
         self.watch()  # with the same name
+        of_postgresql = [("endpoint_id.kind", "=", "postgresql"), ("database", "=", False)]
+        sample = self.env["connection.sample"].search(of_postgresql, limit=1)
+        sample.refused = 3
+        times = dict.fromkeys(("sampled_at", "since"), sample.sampled_at)
+        self.env["connection.refusal"].create(times | {"host": "shop-1", "kind": "closed", "count": 3})
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
             script.write(SALE)
             script.flush()
             os.chmod(script.name, 0o644)
             address = {"PGHOST": variable("PGBOUNCER_HOST"), "PGPORT": variable("PGBOUNCER_PORT"), "PGUSER": "odoo"}
             load = subprocess.Popen(
-                ["pgbench", "--no-vacuum", "--client=20", "--time=120", f"--file={script.name}", TILL],
+                ["pgbench", "--no-vacuum", "--client=20", "--time=120", f"--file={script.name}", DESK],
                 env=os.environ | address,
                 stdout=subprocess.DEVNULL,
             )
@@ -139,6 +145,9 @@ class TestOverviewTours(TourCase):
 
     def test_viewer(self):
         new_test_user(self.env, "viewer", groups="pgbouncer_monitor.group_viewer")
+        self.patch(connection_sample_overdue, "server_started_at", lambda: None)
+        self.env.cr.execute("UPDATE ir_cron SET active = FALSE, write_date = '2026-01-01', lastcall = '2026-01-02'")
+        self.env.invalidate_all()
         self.block()
         self.walk("viewer", login="viewer")
 

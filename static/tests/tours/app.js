@@ -14,7 +14,12 @@ const SCREENS = [
     [["pgbouncer_menu", "pgbouncer_stat_menu"], "Statistics"],
     [["pgbouncer_menu", "pgbouncer_setting_menu"], "Configuration"],
     [["pgbouncer_menu", "pgbouncer_peer_menu"], "Peers"],
-    [["connection_sample_menu"], "History", ":is(.o_graph_renderer canvas, .o_view_nocontent)"],
+    [["history_menu", "connection_refusal_menu"], "Refused Requests"],
+    [
+        ["history_menu", "connection_sample_menu"],
+        "Samples",
+        ":is(.o_graph_renderer canvas, .o_view_nocontent)",
+    ],
     [["connection_alert_menu"], "Alerts"],
     [["connection_check_menu"], "LISTEN Check", ".o_listen_check"],
     [["connection_advice_menu"], "Advice"],

@@ -112,7 +112,7 @@ tours.add("pgbouncer_monitor_who_blocks", {
         {
             content: "It is the culprit, at its own address and port",
             trigger:
-                ".o_form_view:has(div[name=application_name]:contains(culprit)) h1:contains(/till.odoo 127.0.0.1:[0-9]+/)",
+                ".o_form_view:has(div[name=application_name]:contains(culprit)) h1:contains(/desk.odoo 127.0.0.1:[0-9]+/)",
         },
         { trigger: "button[name=action_open_pool]", run: "click" },
         {

@@ -71,28 +71,36 @@ tours.add("pgbouncer_monitor_overview_calm", {
 tours.add("pgbouncer_monitor_overview_load", {
     steps: () => [
         {
+            content: "What users suffered, by host and kind, with its rows",
+            trigger:
+                ".o_endpoint_refused:contains(': 3'):contains('shop-1: Connection Closed: 3 requests') button",
+            run: "click",
+        },
+        { trigger: ".o_data_row:contains('shop-1'):contains('A server was restarted')" },
+        back,
+        {
             content: "Clients wait: their pool is shown without a click",
-            trigger: ".o_overview_pools tr:contains('till/odoo') td:contains('5 of 5')",
+            trigger: ".o_overview_pools tr:contains('desk/odoo') td:contains('5 of 5')",
             timeout: 30000,
         },
         {
             trigger: `${card("Test PgBouncer")} .o_endpoint_waiting:contains(/^\\d+ waiting, longest wait/)`,
         },
         {
-            trigger: `${card("Test PgBouncer")}:contains('Fullest pool: till/odoo, 5 of 5 servers')`,
+            trigger: `${card("Test PgBouncer")}:contains('Fullest pool: desk/odoo, 5 of 5 servers')`,
         },
         { trigger: ".o_overview_holders tr:contains('PgBouncer Pool: Test PgBouncer')" },
         { trigger: ".o_overview_clients:contains(/[12]\\d/)" },
         {
             content: "Open the waiting clients …",
-            trigger: ".o_overview_pools tr:contains('till/odoo') td:nth-child(2) button",
+            trigger: ".o_overview_pools tr:contains('desk/odoo') td:nth-child(2) button",
             run: "click",
         },
         { trigger: ".o_data_row td[name=state]:contains('waiting')" },
         back,
         {
             content: "… and the servers that they wait for",
-            trigger: ".o_overview_pools tr:contains('till/odoo') td:contains('5 of 5') button",
+            trigger: ".o_overview_pools tr:contains('desk/odoo') td:contains('5 of 5') button",
             run: "click",
         },
         { trigger: ".o_data_row td[name=state]:contains('active')" },
@@ -173,6 +181,17 @@ tours.add("pgbouncer_monitor_overview_blocked", {
 
 tours.add("pgbouncer_monitor_overview_viewer", {
     steps: () => [
+        {
+            content: "The sampler has not run: since when, why, and what to do",
+            trigger:
+                ".o_overview_overdue[role=alert]:contains('Nothing has been sampled yet'):contains('Odoo deactivated'):contains('enable “Log Connection Pressure”')",
+        },
+        { trigger: ".o_connection_light[data-level=warning]", run: "click" },
+        {
+            trigger:
+                ".o_connection_light_overdue:has([data-level=warning]):contains('Nothing is sampled'):contains('Odoo deactivated')",
+        },
+        { trigger: ".o_connection_light", run: "click" },
         {
             content: "Without a PgBouncer the page does not claim that no client waits",
             trigger:
