@@ -35,6 +35,7 @@
         "views/pgbouncer_user_views.xml",
         "views/pgbouncer_peer_views.xml",
         "views/connection_sample_views.xml",
+        "views/connection_refusal_views.xml",
         "views/connection_alert_templates.xml",
         "views/connection_alert_views.xml",
         "views/connection_check_views.xml",

@@ -300,7 +300,7 @@ def _postgresql_row(row):
 
 
 def _postgresql_value(name, value):
-    if name in ("role", "track", "datid"):
+    if name in ("role", "track", "datid", "datname", "state"):
         return value
     if name in ("started_at", "stats_reset", "notification_queue_usage") or name.endswith("_age"):
         return number(value)

@@ -1,2 +1,4 @@
+from . import health
 from . import listen
+from . import metrics
 from . import planner

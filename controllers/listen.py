@@ -13,6 +13,8 @@ class BusProcess(Controller):
         """Return what this process knows of the bus, as JSON: see `_answer_as_bus_process`. A reverse proxy passes
         everything under /websocket to the process that holds the websockets. The caller needs the token of a check,
         which only Managers can start."""
+        if "connection.check.run" not in request.env:  # loaded by server_wide_modules, and not installed here
+            return request.not_found()
         token = request.httprequest.headers.get(TOKEN_HEADER, "")
         answer = request.env["connection.check.run"]._answer_as_bus_process(run_id, token, whom, is_notified == "1")
         return request.make_json_response(answer)

@@ -11,7 +11,11 @@ UPDATE connection_alert
        reported_level = 'ok'
  WHERE closed_at IS NULL;
 DELETE FROM mail_activity WHERE res_model = 'connection.endpoint';
-DELETE FROM ir_config_parameter WHERE key = 'pgbouncer_monitor.alert_channel_id';
+DELETE FROM ir_config_parameter
+ WHERE key IN ('pgbouncer_monitor.alert_channel_id', 'pgbouncer_monitor.standstill');
 -- What was found concerns the production system.
 DELETE FROM connection_advice;
 DELETE FROM ir_config_parameter WHERE key = 'pgbouncer_monitor.advice';
+DELETE FROM connection_metrics;
+DELETE FROM connection_refusal_folder;
+DELETE FROM connection_refusal_total;

@@ -6,4 +6,5 @@ from . import history
 from . import overview
 from . import planning
 from . import advice
+from . import metrics
 from . import settings

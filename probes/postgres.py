@@ -122,6 +122,22 @@ SELECT datid::text AS datid, EXTRACT(EPOCH FROM stats_reset)::float8 AS stats_re
  WHERE datid > 0
 """
 
+# The number of sessions of each database and state, how many of them are hidden or not tracked, and the age of their
+# oldest transaction. Autovacuum's workers have no role: they are no sessions. PostgreSQL reads its sessions once for a
+# transaction.
+STATES = f"""
+SELECT {readable("datname::text")} AS datname, state, count, unseen, xact_age
+  FROM (
+       SELECT datname, state, count(*) AS count,
+              count(*) FILTER (WHERE query = '{HIDDEN_QUERY}' OR {UNTRACKED}) AS unseen,
+              EXTRACT(EPOCH FROM clock_timestamp() - min(xact_start) FILTER (WHERE pid <> pg_backend_pid()))::float8
+                  AS xact_age
+         FROM pg_stat_activity
+        WHERE datid IS NOT NULL AND usesysid IS NOT NULL
+        GROUP BY datid, datname, state
+  ) AS of_state
+"""
+
 
 def lock_holder(key, query, since):
     """Return the query for the backend that holds an advisory lock on this database: one row, of NULL if there is none.
@@ -150,5 +166,5 @@ def sample_queries(server_version, timeout):
     :param int server_version: in libpq's format, e.g. 150018
     :param float timeout: statement_timeout in seconds
     """
-    queries = [ACTIVITY, SESSIONS] if server_version >= 140000 else [ACTIVITY]
+    queries = [ACTIVITY, STATES, SESSIONS] if server_version >= 140000 else [ACTIVITY, STATES]
     return ["BEGIN READ ONLY", f"SET LOCAL statement_timeout = '{timeout}s'", *queries, "COMMIT"]

@@ -36,6 +36,7 @@ from .history import test_changes
 from .history import test_empty_help
 from .history import test_history
 from .history import test_incidents
+from .history import test_overdue
 from .history import test_own_address
 from .history import test_reasons
 from .history import test_sampler
@@ -61,3 +62,5 @@ from .advice import test_advised_endpoints
 from .advice import test_connection_advice
 from .advice import test_snapshot
 from .advice import test_snapshot_watch
+from .metrics import test_health
+from .metrics import test_metrics

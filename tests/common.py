@@ -23,10 +23,12 @@ from ..probes import query
 from ..probes.reading import Reading
 
 # Databases in the tests' PgBouncer, all in transaction mode: pools of one server (kiosk: for Odoo's own role), of
-# five servers, and one without clients.
+# five servers (desk: for Odoo's own role), and one without clients. PgBouncer keeps the pools of earlier tests: clients
+# of one role for each.
 TINY = "tiny"
 KIOSK = "kiosk"
 TILL = "till"
+DESK = "desk"
 QUIET = "quiet"
 
 

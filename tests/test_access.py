@@ -30,7 +30,10 @@ STORED_MODELS = (
     "connection.advice",
     "connection.plan",
     "connection.plan.other",
+    "connection.refusal",
 )
+# For administrators alone.
+SYSTEM_MODELS = ("connection.metrics", "connection.refusal.folder", "connection.refusal.total")
 MODELS = (*LIVE_MODELS, *STORED_MODELS)
 # Buttons that change something.
 ACTIONS = (
@@ -110,7 +113,7 @@ class TestAccess(HttpCase):
                 ("export_data", [[1], ["display_name"]]),
             ):
                 self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", (model, method))
-            if model in (*LIVE_MODELS, "connection.sample", "connection.alert"):
+            if model in (*LIVE_MODELS, "connection.sample", "connection.alert", "connection.refusal"):
                 for method in ("get_notices", "get_empty_help"):
                     self.assertEqual(self.call_kw(model, method), "odoo.exceptions.AccessError", (model, method))
             self.assertEqual(self.json_2(self.nobody, model, "search_read", domain=[]).status_code, 403, model)
@@ -121,6 +124,21 @@ class TestAccess(HttpCase):
             ("connection.overview", "get_status", []),
         ):
             self.assertEqual(self.call_kw(model, method, *args), "odoo.exceptions.AccessError", method)
+
+    @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
+    def test_models_of_administrators(self):
+        """Metrics name all databases and users."""
+        self.env["connection.metrics"].create(
+            {"endpoint_id": self.endpoint.id, "label": "l", "sampled_at": fields.Datetime.now(), "content": b"\xff"}
+        )
+        for login in ("nobody", "viewer", "manager", "admin"):
+            self.authenticate(login, login)
+            for model in SYSTEM_MODELS:
+                for method, args in (("search_read", [[]]), ("web_search_read", [[], {}]), ("search_count", [[]])):
+                    answer = self.call_kw(model, method, *args)
+                    is_refused = answer == "odoo.exceptions.AccessError"
+                    self.assertEqual(is_refused, login != "admin", (login, model, method, answer))
+        self.assertEqual(self.call_kw("connection.metrics", "search_read", [])[0]["label"], "l")
 
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
     def test_viewer_sees_no_query_and_changes_nothing(self):

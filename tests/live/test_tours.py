@@ -13,7 +13,7 @@ from ...models.listen_check import step_cron
 from ...odoo_internals import LOSSES
 from ...probes import query
 from ..cases import insert_samples
-from ..common import TILL, TINY, TourCase, closed_port, connect, connect_pooled, endpoint_values, variable
+from ..common import DESK, TINY, TourCase, closed_port, connect, connect_pooled, endpoint_values, variable
 
 
 @tagged("-at_install", "post_install")
@@ -63,12 +63,12 @@ class TestTours(TourCase):
     def test_who_blocks(self):
         """30 clients on 5 servers: from a blocked session to the client that blocks it."""
         self.env["connection.endpoint"].create(endpoint_values())
-        holder = connect_pooled(dbname=TILL, user="odoo", application_name="culprit")
+        holder = connect_pooled(dbname=DESK, user="odoo", application_name="culprit")
         self.addCleanup(holder.close)
         holder.cursor().execute("BEGIN; SELECT pg_advisory_xact_lock(30)")
         waiting = []
         for _number in range(29):
-            client = connect_pooled(dbname=TILL, user="odoo", async_=True, connect_timeout=None)
+            client = connect_pooled(dbname=DESK, user="odoo", async_=True, connect_timeout=None)
             self.addCleanup(client.close)
             wait_select(client)
             waiting.append(client.cursor())

@@ -11,10 +11,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ADDON = "odoo.addons.pgbouncer_monitor."
-ROOMS = ("endpoint", "live", "listen_check", "alerts", "history", "overview", "planning", "advice", "settings")
+ROOMS = (
+    *("endpoint", "live", "listen_check", "alerts", "history"),
+    *("overview", "planning", "advice", "metrics", "settings"),
+)
 # The lowest first. `models` without a room is its `__init__`.
 LAYERS = (
-    *("analysis", "planner", "advice", "probes", "fields", "tools", "odoo_internals"),
+    *("analysis", "planner", "advice", "probes", "fields", "tools", "odoo_internals", "recorder"),
     *(f"models.{room}" for room in ROOMS),
     *("models", "controllers"),
 )
