@@ -93,6 +93,7 @@ class Demo:
         self.admin_password = state.get("admin_password") or secrets.token_urlsafe(9)
         # The ports of Odoo's endpoint; None until the installation is complete.
         self.installed_for = state.get("installed_for")
+        self.api_key = state.get("api_key")
         self.make_servers()
 
     def make_servers(self):
@@ -119,7 +120,7 @@ class Demo:
 
     def save(self):
         STATE.touch(mode=0o600)
-        names = ("ports", "passwords", "admin_password", "installed_for")
+        names = ("ports", "passwords", "admin_password", "installed_for", "api_key")
         STATE.write_text(json.dumps({name: getattr(self, name) for name in names}))
 
     def write_environment(self):
@@ -128,6 +129,7 @@ class Demo:
             "ODOO_DB": DATABASE,
             "ODOO_LOGIN": "admin",
             "ODOO_PASSWORD": self.admin_password,
+            "ODOO_API_KEY": self.api_key or "",
         } | self.pair.environment(PASSFILE)
         ENVIRONMENT.touch(mode=0o600)
         ENVIRONMENT.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
@@ -135,8 +137,8 @@ class Demo:
     def start(self, advice=""):
         if all(server.process() for server in self.servers):
             print("The demo is running already.")
-            self.set_advice(self.wait_for_login(), advice == "bad")
-            return self.explain()
+            self.finish(advice)
+            return
         self.stop_servers()  # the rest of a demo that has lost a server
         ports = {name: free_port(port) for name, port in self.ports.items()}
         if ports != self.ports:
@@ -165,8 +167,17 @@ class Demo:
         step("Starting Odoo (2 HTTP workers, 1 cron worker, the gevent process) and nginx")
         self.odoo.start()
         self.nginx.start()
-        self.set_advice(self.wait_for_login(), advice == "bad")
-        return self.explain()
+        self.finish(advice)
+
+    def finish(self, advice):
+        """Do what needs a running Odoo, and print what to do with it."""
+        client = self.wait_for_login()
+        if not self.api_key:
+            self.api_key = client.new_key(self.admin_password, days=0)
+            self.save()
+            self.write_environment()
+        self.set_advice(client, advice == "bad")
+        self.explain()
 
     def endpoint(self, name, port):
         """Return the values of an endpoint."""
@@ -235,7 +246,8 @@ Start with
   {self.url}/odoo/connection-advice    what is wrong with the configuration; more with `make demo ADVICE=bad`
 (in the menu: Database Connections), then run
 `make load` and watch clients wait, or `make block` and find the client that blocks them. `make stop` ends
-the demo, `make clean` removes its data.
+the demo, `make clean` removes its data. What Prometheus reads:
+  curl -H "Authorization: Bearer {self.api_key}" {self.url}/pgbouncer_monitor/metrics
 For a shell: . {os.path.relpath(ENVIRONMENT)}
 """
         )

@@ -70,6 +70,7 @@ install_debian() { # packages…
                     pgbouncer) systemctl disable pgbouncer || true ;;
                     nginx-light) systemctl disable nginx || true ;;
                     haproxy) systemctl disable haproxy || true ;;
+                    prometheus) systemctl disable prometheus || true ;;
                 esac
             done
         fi' install "$@" || fail "apt-get could not install $*" "read the log above; is the network up?"
@@ -91,6 +92,7 @@ check_programs() {
         test)
             command -v chromium >/dev/null || missing+=(chromium)
             [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+            [ -x /usr/bin/prometheus ] || missing+=(prometheus)
             compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
             ;;&
         test | lint) command -v npm >/dev/null || missing+=(nodejs npm) ;;

@@ -20,7 +20,7 @@ from servers import CHECKOUT, LOCALHOST, MODULE, STACK, Odoo, Pair, data_root, f
 DATABASE = "test"
 INSTALLED = "installed"
 ROOT = data_root() / "test"
-POOL_SIZES = {"tiny": 1, "kiosk": 1, "till": 5}
+POOL_SIZES = {"tiny": 1, "kiosk": 1, "till": 5, "desk": 5}
 ODOO = STACK / "test-odoo"
 # The files on which an installation, an update and the pages' assets depend.
 PARTS = {

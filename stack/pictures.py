@@ -4,20 +4,26 @@
 """
 
 import base64
+import contextlib
 import io
 import itertools
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote, urljoin
 
 import requests
 import websocket
 from PIL import Image
+
+from scraping import new_prometheus, shipped
+from servers import data_root
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # How long a page may take, and how long its charts take to draw, in seconds.
@@ -26,10 +32,14 @@ SETTLE_SECONDS = 3
 CHECK_NOW = ".o_listen_check_now"
 PROPOSAL_PAGE = ".o_notebook .nav-link[name=proposal]"
 CHECKED = ".o_listen_check_now:not(:has(.fa-spinner))"
+# What Prometheus shows, first a table, then a graph, and for how long it records that before, in seconds.
+FIRING = quote('ALERTS{alertstate="firing"}')
+WAITING = quote("sum by (endpoint) (pgbouncer_pools_client_waiting_connections)")
+RECORD_SECONDS = 300
 
 
 class Picture(NamedTuple):
-    address: str  # with the ids of the records that `Demo.find` knows; or a file of the checkout
+    address: str  # with what `Demo.find` knows; or a file of the checkout
     width: int
     height: int
     shown: str  # a selector of what the complete page has
@@ -64,6 +74,11 @@ PICTURES = {
     ),
     "rules": Picture("connection-rules", 1300, 530, ".o_data_row", folder="docs/images"),
     "no-answer": Picture("pgbouncer-pools", 1300, 400, ".o_data_row", folder="docs/images"),
+    "prometheus": Picture(
+        f"{{prometheus}}/classic/graph?g0.expr={FIRING}&g0.tab=1&g1.expr={WAITING}&g1.tab=0&g1.range_input=5m",
+        *(1280, 1136, ".rickshaw_graph path"),
+        folder="docs/images",
+    ),
     "rights": Picture("action-base.action_res_users/{user}", 1300, 940, ".o_form_view", folder="docs/images"),
 }
 
@@ -113,7 +128,8 @@ class Demo:
     def __init__(self):
         lines = (CHECKOUT / ".stack/demo.env").read_text().splitlines()
         variables = dict(shlex.split(line)[1].split("=", 1) for line in lines)
-        self.url = variables["ODOO_URL"]
+        self.url, self.api_key = variables["ODOO_URL"], variables["ODOO_API_KEY"]
+        self.prometheus = None
         self.session = requests.Session()
         self.session.trust_env = False
         login = {"db": variables["ODOO_DB"], "login": variables["ODOO_LOGIN"], "password": variables["ODOO_PASSWORD"]}
@@ -127,7 +143,21 @@ class Demo:
         endpoint = self.search("connection.endpoint", [["name", "=", "Demo PgBouncer"]])
         plan = self.search("connection.plan", [["name", "=like", "Classic%"]])
         finding = self.search("connection.advice", [["code", "=", "short_timeout"]])
-        return {"endpoint": endpoint, "plan": plan, "user": 2, "finding": finding}
+        ids = {"endpoint": endpoint, "plan": plan, "user": 2, "finding": finding}
+        return ids | {"prometheus": self.prometheus}
+
+    @contextlib.contextmanager
+    def recorded(self):
+        """Record with a Prometheus, and keep it running meanwhile."""
+        folder = data_root() / "picture"
+        prometheus = new_prometheus(folder, self.url, self.api_key, shipped("rules.yml"), "5s").start()
+        try:
+            time.sleep(RECORD_SECONDS)
+            self.prometheus = prometheus.url
+            yield
+        finally:
+            prometheus.stop()
+            shutil.rmtree(folder)
 
     def search(self, model, domain):
         params = {"model": model, "method": "search", "args": [domain], "kwargs": {"limit": 1, "order": "id"}}
@@ -150,7 +180,7 @@ def take(browser, demo, picture, path):
     cookie = demo.session.cookies["session_id"]
     browser.send("Network.setCookie", name="session_id", value=cookie, url=demo.url)
     file = CHECKOUT / picture.address
-    url = file.as_uri() if file.is_file() else f"{demo.url}/odoo/{picture.address.format(**demo.find())}"
+    url = file.as_uri() if file.is_file() else urljoin(f"{demo.url}/odoo/", picture.address.format(**demo.find()))
     browser.send("Page.navigate", url=url)
     if picture.button:
         browser.wait_for(picture.button)
@@ -167,12 +197,15 @@ def take(browser, demo, picture, path):
 
 
 def main():
-    demo, browser = Demo(), Browser()
-    try:
-        for name in sys.argv[1:] or sys.exit(f"Name one or more of: {', '.join(PICTURES)}"):
-            take(browser, demo, PICTURES[name], CHECKOUT / PICTURES[name].folder / f"{name}.png")
-    finally:
-        browser.stop()
+    names = sys.argv[1:] or sys.exit(f"Name one or more of: {', '.join(PICTURES)}")
+    demo = Demo()
+    with demo.recorded() if "prometheus" in names else contextlib.nullcontext():
+        browser = Browser()
+        try:
+            for name in names:
+                take(browser, demo, PICTURES[name], CHECKOUT / PICTURES[name].folder / f"{name}.png")
+        finally:
+            browser.stop()
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class Crowd:
         target = f"host={LOCALHOST} port={ports['postgresql']} dbname=shop"
         self.databases = {f"shop{number}": target for number in range(size)}
         self.pair.pgbouncer.settings = {"max_client_conn": 2 * size, "default_pool_size": 1}
-        options = self.pair.odoo_options() | {"db_port": ports["postgresql"]}
-        self.odoo = Odoo(STACK / "bench-odoo", free_port(), free_port(), options)
+        options = self.pair.odoo_options() | {"db_port": ports["postgresql"], "db_name": DATABASE}
+        self.odoo = Odoo(STACK / "bench-odoo", free_port(), free_port(), options | {"max_cron_threads": 0})
         login = {"user": PgBouncer.stats, "password": self.pair.passwords[PgBouncer.stats]}
         self.address = {"host": LOCALHOST, "port": ports["pgbouncer"]}
         self.endpoint = {"name": "Bench", **self.address, **login}

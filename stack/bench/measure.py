@@ -21,14 +21,20 @@ env = builtins.env
 
 def measure(call):
     """Return the milliseconds of each run. The first run is a warm-up and is left out."""
-    times = []
+    return measure_in_turns([call])[0]
+
+
+def measure_in_turns(calls):
+    """Return for each call what `measure` returns, of runs in turns: what else the machine does changes in between."""
+    times = [[] for _call in calls]
     for _run in range(RUNS + 1):
-        env.cr.rollback()
-        env.invalidate_all()
-        started = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - started) * 1000)
-    return times[1:]
+        for call, found in zip(calls, times, strict=True):
+            env.cr.rollback()
+            env.invalidate_all()
+            started = time.perf_counter()
+            call()
+            found.append((time.perf_counter() - started) * 1000)
+    return [found[1:] for found in times]
 
 
 def watch():

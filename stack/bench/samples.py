@@ -1,7 +1,8 @@
 """Measure what a run of the sampler costs, and whether a long history slows down the sampler or the graphs.
 
-1. With 1 to 1,000 pools and backends: the bare queries of a run, the run with everything that it stores, and a scrape
-   of the same servers by Prometheus's two exporters.
+1. With 1 to 1,000 pools and backends: the bare queries of a run, the run with everything that it stores, the run
+   without the metrics for Prometheus, a scrape of these metrics, and one of the same servers by Prometheus's two
+   exporters.
 2. With the minutes of 20 pools for one day, and for a year without merging: the graphs and the run, the bytes of a
    sample, and the time to merge an hour.
 
@@ -17,6 +18,7 @@ from contextlib import closing, contextmanager
 import requests
 from crowd import DATABASE, crowd
 
+from rpc import OdooClient, wait_for_answer
 from servers import LOCALHOST, STACK, free_port, step
 
 # Pools, and client backends of PostgreSQL, including those of the pools.
@@ -51,18 +53,23 @@ def main():
 
 def costs(servers):
     """Print the cost of a run and of a scrape, with few and with many pools."""
-    print(f"{'medians in ms':24}{'bare':>8}{'run':>8}{'exporters':>10}{'run/bare':>10}{'exporters/run':>15}")
-    with postgres_exporter(servers) as postgresql, pgbouncer_exporter(servers) as pgbouncer:
+    heads = ("  bare", "   run", "no metrics", "exporters", "scrape", "run/bare", "run/no metrics", "exporters/scrape")
+    print("medians in ms".ljust(28) + "".join(head.rjust(len(head) + 2) for head in heads))
+    with (
+        postgres_exporter(servers) as postgresql,
+        pgbouncer_exporter(servers) as pgbouncer,
+        own_metrics(servers) as own,
+    ):
         for pools, backends in SIZES:
             servers.grow(pools)
             with servers.backends(backends - pools):
                 results = measure(servers, "cost")
-                exporters = statistics.median(scrapes(postgresql)) + statistics.median(scrapes(pgbouncer))
-            bare, run = (statistics.median(results[name]) for name in ("bare queries", "stored run"))
-            size = f"{pools} pools, {backends} backends"
-            print(
-                f"{size:24}{bare:8.1f}{run:8.1f}{exporters:10.1f}{run / bare:10.1f}{exporters / run:15.1f}", flush=True
-            )
+                *both, scrape = map(statistics.median, scrapes((postgresql, {}), (pgbouncer, {}), own))
+            names = ("bare queries", "stored run", "stored run without metrics")
+            bare, run, without = (statistics.median(results[name]) for name in names)
+            figures = (bare, run, without, sum(both), scrape, run / bare, run / without, sum(both) / scrape)
+            cells = [format(figure, f"{len(head) + 2}.2f") for head, figure in zip(heads, figures, strict=True)]
+            print(f"{pools} pools, {backends} backends".ljust(28) + "".join(cells), flush=True)
 
 
 def measure(servers, what):
@@ -99,13 +106,20 @@ def fill(servers, days, pools=FEW_POOLS):
         cursor.execute("VACUUM ANALYZE connection_sample")
 
 
-def scrapes(url):
-    times = []
+def scrapes(*pages):
+    """Return for each page the milliseconds of each scrape. In turns, see `measure_in_turns`.
+
+    :param pages: address and headers of each
+    """
+    times = [[] for _page in pages]
     for _scrape in range(SCRAPES + 1):
-        started = time.perf_counter()
-        requests.get(url, timeout=60, proxies={"http": ""}).raise_for_status()
-        times.append((time.perf_counter() - started) * 1000)
-    return times[1:]
+        for (url, headers), found in zip(pages, times, strict=True):
+            started = time.perf_counter()
+            answer = requests.get(url, timeout=60, proxies={"http": ""}, headers=headers, stream=True)
+            answer.raise_for_status()
+            answer.raw.read()  # as it was sent: to decompress it is the client's work
+            found.append((time.perf_counter() - started) * 1000)
+    return [found[1:] for found in times]
 
 
 @contextmanager
@@ -126,6 +140,18 @@ def running(command, port, **options):
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def own_metrics(servers):
+    """Yield the address of the addon's metrics, and the headers with a key."""
+    servers.odoo.start()
+    try:
+        wait_for_answer(f"{servers.odoo.url}/web/login")
+        key = OdooClient(servers.odoo.url, DATABASE).new_key("admin")
+        yield f"{servers.odoo.url}/pgbouncer_monitor/metrics", {"Authorization": f"Bearer {key}"}
+    finally:
+        servers.odoo.stop()
 
 
 def postgres_exporter(servers):

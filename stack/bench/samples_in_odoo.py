@@ -1,6 +1,10 @@
 """The part of samples.py that runs inside `odoo shell`, where ``env`` is known."""
 
-from measure import bare_queries, env, finish, measure, parameters, watch
+from unittest.mock import patch
+
+from measure import bare_queries, env, finish, measure_in_turns, parameters, watch
+
+from odoo.addons.pgbouncer_monitor.models.metrics import exposition
 
 Sample = env["connection.sample"]
 
@@ -8,6 +12,11 @@ Sample = env["connection.sample"]
 def stored_run():
     Sample._cron_sample()
     env.cr.commit()
+
+
+def run_without_metrics():
+    with patch.object(exposition, "library", None):
+        stored_run()
 
 
 def graph(since, bucket, domain, *groupby):
@@ -24,7 +33,12 @@ def thin_an_hour():
 watch()
 whole, pools = [("database", "=", False)], [("user", "!=", False)]
 benchmarks = {
-    "cost": {"bare queries": bare_queries, "stored run": stored_run},
+    # The scrape reads what the last run stores.
+    "cost": {
+        "bare queries": bare_queries,
+        "stored run without metrics": run_without_metrics,
+        "stored run": stored_run,
+    },
     "history": {
         "graph of servers, last hour": lambda: graph("-1H", "minute", whole, "endpoint_id"),
         "graph of pools, last hour": lambda: graph("-1H", "minute", pools, "database", "user"),
@@ -35,4 +49,5 @@ benchmarks = {
     },
     "thinning": {"an hour of 20 pools": thin_an_hour},
 }
-finish({name: measure(call) for name, call in benchmarks[parameters["what"]].items()})
+calls = benchmarks[parameters["what"]]
+finish(dict(zip(calls, measure_in_turns(calls.values()), strict=True)))

@@ -1,4 +1,4 @@
-"""Start, stop and configure real servers: PostgreSQL, PgBouncer, Odoo, nginx, HAProxy.
+"""Start, stop and configure real servers: PostgreSQL, PgBouncer, Odoo, nginx, HAProxy, Prometheus.
 
 Each server has its own folder for configuration, data and log, and listens on 127.0.0.1 only.
 It keeps running when the program that started it ends: its folder holds its process ID.
@@ -12,6 +12,7 @@ from .odoo import Odoo, OdooBus
 from .pair import Pair
 from .pgbouncer import PgBouncer
 from .postgresql import PostgreSQL, postgresql_program
+from .prometheus import Prometheus
 from .system import (
     CHECKOUT,
     LOCALHOST,

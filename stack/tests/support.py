@@ -28,9 +28,11 @@ def starting_pgbouncers(pair, folder):
         started.append(server)
         return server.start()
 
-    yield new
-    for server in started:
-        server.stop()
+    try:
+        yield new
+    finally:
+        for server in started:
+            server.stop()
 
 
 def add_endpoint(client, pair, name, server, **values):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from rpc import OdooClient
 from servers import (
@@ -94,6 +95,37 @@ def test_every_column_is_read(server):
     (usable,) = pair.postgresql.execute("SELECT 100 - current_setting('superuser_reserved_connections')::int")[0]
     [notice] = client.call("pg.stat.activity", "get_notices")
     assert f" of {usable} connections are in use" in notice["text"]
+
+
+def states_in_metrics(client, key):
+    """Return (database, state) -> number of sessions, without those of none."""
+    headers = {"Authorization": f"Bearer {key}"}
+    page = client.session.get(f"{client.url}/pgbouncer_monitor/metrics?live=1", headers=headers, timeout=client.timeout)
+    page.raise_for_status()
+    [family] = [
+        family for family in text_string_to_metric_families(page.text) if family.name == "pg_stat_activity_count"
+    ]
+    return {
+        (sample.labels["datname"], sample.labels["state"]): sample.value for sample in family.samples if sample.value
+    }
+
+
+def test_metrics_have_the_states_of_all_sessions_of_a_database(server):
+    pair, client = server
+    key = client.new_key("admin")
+    with closing(pair.postgresql.connect("shop")) as idle, closing(pair.postgresql.connect("shop")) as busy:
+        idle.cursor().execute("SELECT 1")
+        busy.cursor().execute("BEGIN; SELECT txid_current()")
+        query = "SELECT state, count(*) FROM pg_stat_activity WHERE datname = 'shop' AND usename IS NOT NULL GROUP BY 1"
+        expected = {("shop", state): count for state, count in pair.postgresql.execute(query)}
+        assert expected["shop", "idle in transaction"] == 1
+        found = states_in_metrics(client, key)
+        assert {state: count for state, count in found.items() if state[0] == "shop"} == expected
+        pair.postgresql.execute("REVOKE pg_monitor FROM odoo")
+        try:
+            assert "shop" not in {database for database, _state in states_in_metrics(client, key)}
+        finally:
+            pair.postgresql.execute("GRANT pg_monitor TO odoo")
 
 
 def assert_holders(overview):
