@@ -23,12 +23,12 @@ def start_time(pid):
 
 def is_running(process):
     """Return whether a psutil.Process is running. A zombie is not: its parent may be slow to reap it. If we are its
-    parent, it is reaped: PgBouncer takes a zombie in its pidfile for another instance."""
+    parent, it is not before it is reaped: PgBouncer takes a zombie in its pidfile for another instance."""
     try:
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             return True
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
+            return os.waitpid(process.pid, os.WNOHANG)[0] == 0  # its threads may still end
     except psutil.NoSuchProcess:
         pass
     return False
