@@ -51,9 +51,10 @@ class Nginx(Server):
             "nginx.conf",
             f"""daemon off;
 worker_processes 1;
+worker_rlimit_nofile 8192;
 pid {self.data}/nginx.pid;
 error_log stderr warn;
-events {{ }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
 {temporary}
