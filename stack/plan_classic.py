@@ -5,7 +5,6 @@ and with the plan's.
 import contextlib
 import re
 import shutil
-from configparser import RawConfigParser
 from contextlib import closing
 from dataclasses import replace
 
@@ -13,10 +12,10 @@ import psutil
 import psycopg2
 
 from plan_load import TABLE, Backends, Installation, errors, start_thread
-from planned import PlannedPgBouncer
-from planner import configuration, sizing
+from planned import new_planned, odoo_options
+from planner import sizing
 from planner.inputs import Inputs, Other
-from servers import LOCALHOST, STACK, VERSIONS, PgBouncer, free_port
+from servers import LOCALHOST, STACK, PgBouncer, free_port
 
 # With a connection for each gevent process, besides its listener: it serves a websocket.
 CLASSIC = Inputs(servers=5, workers=20, max_cron_threads=0, cores=8, others=(Other("pg_dump", 2), Other("psql", 3)))
@@ -157,14 +156,9 @@ class ClassicCase:
     @contextlib.contextmanager
     def pgbouncer(self):
         """Start PgBouncer with the plan's files. Yield it and the plan's options for odoo.conf."""
-        texts = configuration.files(self.inputs, self.proposal)
-        servers = (self.postgresql, self.passwords, VERSIONS["1.24"])
-        pgbouncer = PlannedPgBouncer(self.folder / "pgbouncer", self.inputs, texts, *servers)
-        pgbouncer.run_statements(self.passwords[PgBouncer.stats])
-        parser = RawConfigParser()
-        parser.read_string(texts["odoo.conf"])
+        pgbouncer = new_planned(self.folder / "pgbouncer", self.inputs, self.postgresql, self.passwords)
         try:
-            yield pgbouncer.start(), dict(parser["options"])
+            yield pgbouncer.start(), odoo_options(pgbouncer.texts)
         finally:
             pgbouncer.stop()
 

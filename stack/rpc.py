@@ -44,7 +44,7 @@ class OdooClient:
         answer = response.json()
         if "error" in answer:
             raise RuntimeError(answer["error"]["data"]["name"] + ": " + answer["error"]["data"]["message"])
-        return answer["result"]
+        return answer.get("result")  # Odoo leaves out None
 
     def call(self, model, method, *args, **kwargs):
         params = {"model": model, "method": method, "args": args, "kwargs": kwargs}

@@ -33,7 +33,7 @@ class Odoo(Server):
         module = addons / MODULE
         module.mkdir(parents=True, exist_ok=True)
         for entry in CHECKOUT.iterdir():
-            if not entry.name.startswith(".") and entry.name != "stack":
+            if not entry.name.startswith(".") and entry.name not in ("stack", "stress"):
                 (module / entry.name).unlink(missing_ok=True)
                 (module / entry.name).symlink_to(entry)
         source = self.source()
@@ -107,14 +107,17 @@ class Odoo(Server):
         if ended.returncode:
             raise ServerError(f"odoo {' '.join(arguments)} failed.\n{self.log_tail()}")
 
-    def install(self, database, option="-i"):
-        """Install the module into a database, or with ``-u`` upgrade it. See `run`."""
+    def install(self, database, option="-i", modules=MODULE):
+        """Install the module into a database, or with ``-u`` upgrade it. See `run`.
+
+        :param str modules: others, or more of them, separated by commas
+        """
         self.run(
             "server",
             "-d",
             database,
             option,
-            MODULE,
+            modules,
             "--stop-after-init",
             "--no-http",
             "--workers=0",

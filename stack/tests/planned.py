@@ -14,8 +14,8 @@ from contextlib import closing
 import psycopg2
 
 from broken import Service, paste_location
-from planner import configuration, quoting, statements
-from servers import LOCALHOST, Odoo, PgBouncer, ServerError, free_port
+from planner import configuration, quoting, sizing, statements
+from servers import LOCALHOST, VERSIONS, Odoo, PgBouncer, ServerError, free_port
 from sites import Site
 
 # Of the user in stats_users.
@@ -60,6 +60,13 @@ def run_in_terminal(command, password, environment, identity):
     if process.wait(TERMINAL_SECONDS):
         raise ServerError(f"{command} showed:\n{text}")
     return text, answered
+
+
+def odoo_options(texts):
+    """Return the options of odoo.conf in the files of a plan."""
+    parser = RawConfigParser()
+    parser.read_string(texts["odoo.conf"])
+    return dict(parser["options"])
 
 
 class PlannedPgBouncer(PgBouncer):
@@ -141,6 +148,17 @@ class PlannedPgBouncer(PgBouncer):
         return {row["key"]: (row["value"], row["changeable"] == "yes") for row in rows}
 
 
+def new_planned(folder, inputs, postgresql, passwords):
+    """Return a PgBouncer 1.24 with the files of a plan, after those for psql have run. It is not started.
+
+    :param dict passwords: with that of ``inputs.stats_user``
+    """
+    texts = configuration.files(inputs, sizing.propose(inputs))
+    pgbouncer = PlannedPgBouncer(folder, inputs, texts, postgresql, passwords, VERSIONS["1.24"])
+    pgbouncer.run_statements(passwords[inputs.stats_user])
+    return pgbouncer
+
+
 class PlannedSite(Site):
     """A site whose configuration is that of a plan.
 
@@ -173,9 +191,7 @@ class PlannedSite(Site):
         inputs = self.inputs
         options = self.pair.odoo_options() | {"db_name": self.database, "proxy_mode": True}
         options |= {"workers": inputs.workers, "max_cron_threads": inputs.max_cron_threads}
-        parser = RawConfigParser()
-        parser.read_string(self.texts["odoo.conf"])
-        options |= parser["options"]
+        options |= odoo_options(self.texts)
         self.odoo = self.add(Odoo(self.odoo_folder / "odoo", inputs.http_port, inputs.gevent_port, options))
         self.odoos, self.buses = [self.odoo], []
         if unit := self.texts.get("odoo-bus.service"):
