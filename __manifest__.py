@@ -20,6 +20,7 @@
         "security/pgbouncer_monitor_groups.xml",
         "security/ir.model.access.csv",
         "security/connection_check_run_rules.xml",
+        "security/connection_comparison_rules.xml",
         "views/pg_stat_activity_views.xml",
         "views/pg_stat_activity_card_views.xml",
         "data/mail_data.xml",
@@ -36,6 +37,7 @@
         "views/pgbouncer_peer_views.xml",
         "views/connection_sample_views.xml",
         "views/connection_refusal_views.xml",
+        "views/connection_comparison_views.xml",
         "views/connection_alert_templates.xml",
         "views/connection_alert_views.xml",
         "views/connection_check_views.xml",
@@ -53,6 +55,7 @@
         "web.assets_backend": [
             "pgbouncer_monitor/static/src/advice/**/*",
             "pgbouncer_monitor/static/src/app/**/*",
+            "pgbouncer_monitor/static/src/comparison/**/*",
             "pgbouncer_monitor/static/src/live/**/*",
             "pgbouncer_monitor/static/src/listen_check/**/*",
             "pgbouncer_monitor/static/src/live_form/**/*",

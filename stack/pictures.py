@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urljoin
@@ -36,6 +37,8 @@ CHECKED = ".o_listen_check_now:not(:has(.fa-spinner))"
 FIRING = quote('ALERTS{alertstate="firing"}')
 WAITING = quote("sum by (endpoint) (pgbouncer_pools_client_waiting_connections)")
 RECORD_SECONDS = 300
+# The length of two periods that are compared: a load test, and the time before.
+COMPARED_MINUTES = 4
 
 
 class Picture(NamedTuple):
@@ -79,6 +82,7 @@ PICTURES = {
         *(1280, 1136, ".rickshaw_graph path"),
         folder="docs/images",
     ),
+    "compare": Picture("connection-compare/{comparison}", 1366, 1330, ".o_comparison canvas", folder="docs/images"),
     "rights": Picture("action-base.action_res_users/{user}", 1300, 940, ".o_form_view", folder="docs/images"),
 }
 
@@ -138,13 +142,14 @@ class Demo:
     def post(self, path, params):
         return self.session.post(self.url + path, json={"params": params}, timeout=WAIT_SECONDS).json()["result"]
 
-    def find(self):
-        """Return the ids that an address may name."""
+    def find(self, address):
+        """Return the ids that an address may name. What a picture shows alone is made for its address only."""
         endpoint = self.search("connection.endpoint", [["name", "=", "Demo PgBouncer"]])
         plan = self.search("connection.plan", [["name", "=like", "Classic%"]])
         finding = self.search("connection.advice", [["code", "=", "short_timeout"]])
         ids = {"endpoint": endpoint, "plan": plan, "user": 2, "finding": finding}
-        return ids | {"prometheus": self.prometheus}
+        made = {"comparison": self.compare()} if "{comparison}" in address else {}
+        return ids | {"prometheus": self.prometheus} | made
 
     @contextlib.contextmanager
     def recorded(self):
@@ -160,8 +165,19 @@ class Demo:
             shutil.rmtree(folder)
 
     def search(self, model, domain):
-        params = {"model": model, "method": "search", "args": [domain], "kwargs": {"limit": 1, "order": "id"}}
-        return next(iter(self.post("/web/dataset/call_kw", params)), None)
+        return next(iter(self.call(model, "search", domain, limit=1, order="id")), None)
+
+    def call(self, model, method, *args, **kwargs):
+        params = {"model": model, "method": method, "args": args, "kwargs": kwargs}
+        return self.post("/web/dataset/call_kw", params)
+
+    def compare(self):
+        """Return the id of a comparison of the last minutes with those before."""
+        length = timedelta(minutes=COMPARED_MINUTES)
+        now = datetime.now(timezone.utc).replace(tzinfo=None, second=0, microsecond=0)
+        values = {"second_start": str(now - length), "first_start": str(now - 2 * length)}
+        values |= {"duration": COMPARED_MINUTES, "unit": "minutes", "figure": "used_max"}
+        return self.call("connection.comparison", "create", values)
 
 
 def wait_until(condition, what):
@@ -180,7 +196,8 @@ def take(browser, demo, picture, path):
     cookie = demo.session.cookies["session_id"]
     browser.send("Network.setCookie", name="session_id", value=cookie, url=demo.url)
     file = CHECKOUT / picture.address
-    url = file.as_uri() if file.is_file() else urljoin(f"{demo.url}/odoo/", picture.address.format(**demo.find()))
+    address = picture.address
+    url = file.as_uri() if file.is_file() else urljoin(f"{demo.url}/odoo/", address.format(**demo.find(address)))
     browser.send("Page.navigate", url=url)
     if picture.button:
         browser.wait_for(picture.button)

@@ -33,6 +33,7 @@ from .alerts import test_connection_alert
 from .alerts import test_recipients
 from .alerts import test_tracking
 from .history import test_changes
+from .history import test_comparison
 from .history import test_empty_help
 from .history import test_history
 from .history import test_incidents

@@ -102,7 +102,7 @@ class TestAccess(HttpCase):
     @mute_logger("odoo.http", "odoo.models", "odoo.addons.base.models.ir_model")
     def test_nobody_else_reads_anything(self):
         self.authenticate("nobody", "nobody")
-        for model in MODELS:
+        for model in (*MODELS, "connection.comparison"):
             with self.assertRaises(AccessError):
                 self.env[model].with_user(self.nobody).search([])
             for method, args in (

@@ -67,7 +67,9 @@
         checkSizes(name);
         // Cards are all alike, and the Overview has a check of its own.
         const parts = [
-            ...root().querySelectorAll(".o_kanban_renderer .o_kanban_record, .o_listen_check"),
+            ...root().querySelectorAll(
+                ".o_kanban_renderer .o_kanban_record, .o_listen_check, .o_comparison",
+            ),
         ];
         if (!parts.length) {
             return;
@@ -160,6 +162,7 @@
         await openCards("connection_rule", "Longest Wait");
         await open("pgbouncer_peer", ".o_live_notice", "does not have this command");
         await open("connection_sample", ".o_graph_renderer");
+        await open("connection_comparison", ".o_comparison canvas");
         await open("listen_check", ".o_listen_check", "It listens.");
         await open("connection_overview", ".o_overview_pools", "tiny/odoo");
 

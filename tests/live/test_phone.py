@@ -1,11 +1,14 @@
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
 from psycopg2.extras import wait_select
 
+from odoo import fields
 from odoo.tests import tagged
 from odoo.tools.misc import file_path
 
+from ..cases import insert_samples
 from ..common import TINY, TourCase, connect, connect_pooled, endpoint_values, variable
 
 LONG_NAME = "بوابة الاتصال of a name that has all of the 63 characters"
@@ -52,6 +55,9 @@ class TestOnAPhone(TourCase):
         """Each screen shows what matters, fits, and is accessible; a query is canceled, an alert acknowledged."""
         self.alert()
         options = {"user": "odoo", "application_name": "canceled_" + "x" * 54, "async_": True}
+        compared = {"endpoint_id": self.endpoint.id, "period": "minute", "sample_count": 1, "level": "ok", "used": 1}
+        ago = fields.Datetime.now() - timedelta(minutes=15)
+        insert_samples(self.env, compared | {"sampled_at": fields.Datetime.to_string(ago), "pressure_max": 12.5})
         victim = self.start(connect(**options), "SELECT pg_sleep(600)")
         hidden = connect(user="shop", dbname="shop")
         self.addCleanup(hidden.close)

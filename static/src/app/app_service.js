@@ -8,6 +8,7 @@ const MODELS = new Set([
     "connection.advice",
     "connection.alert",
     "connection.check",
+    "connection.comparison",
     "connection.endpoint",
     "connection.plan",
     "connection.refusal",
