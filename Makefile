@@ -1,7 +1,7 @@
 # The commands of this repository. Downloads are kept in ~/.cache/pgbouncer_monitor.
 PYTHON := .stack/venv/bin/python
 
-.PHONY: help demo stop clean load block test topologies remedies plan-check advice long lint bench lock
+.PHONY: help demo stop clean load block test topologies remedies plan-check advice long lint bench stress lock
 
 help: # this list
 	@grep -E '^[a-z -]+:.*#' Makefile | sed 's/:.*#/:/'
@@ -49,6 +49,10 @@ bench: # measure the Overview, the advice, live lists, the sampler and an endpoi
 	@$(PYTHON) stack/bench/overview.py
 	@$(PYTHON) stack/bench/advice.py
 	@$(PYTHON) stack/bench/silent.py
+
+stress: # measure what PgBouncer changes for Odoo, within 40 minutes, or 6: make stress QUICK=1; your site: make stress URL=…
+	@stack/install.sh test
+	@PYTHONPATH=stack:.:stack/tests $(PYTHON) -m stress
 
 lock: # lock the newest versions of the packages in requirements.in, for Debian 12's Python and later
 	@rm -rf .stack/lock && /usr/bin/python3 -m venv .stack/lock
