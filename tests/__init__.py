@@ -40,6 +40,7 @@ from .history import test_incidents
 from .history import test_overdue
 from .history import test_own_address
 from .history import test_reasons
+from .history import test_refusals
 from .history import test_sampler
 from .history import test_sampler_pools
 from .history import test_thresholds
