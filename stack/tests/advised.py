@@ -311,6 +311,8 @@ class Installation:
 
     def read(self):
         """Return the Advice of a new reading."""
+        if not self.odoo.process():  # it ends if it has to start a worker while its PgBouncer is being restarted
+            self.restart_odoo()
         self.connect_clients()
         if self.is_sampling:
             self.sample()
