@@ -31,11 +31,6 @@ RESULT = ("started_at", "seconds", "requests", "rps", "p50", "p95", "p99", "fail
 MEASURED = ("backends", "sessions", "refused", "cpu", "memory", "pool", "samples")
 
 
-def is_running(side):
-    """Return whether the Odoos of a side run."""
-    return bool(side.odoos) and all(odoo.process() for odoo in side.odoos)
-
-
 def described(inputs, pgbouncer):
     """Return what a plan is, for ``setup`` of figures.json."""
     found = {name: getattr(inputs, name) for name in ("workers", "db_maxconn")}
@@ -116,8 +111,8 @@ class Matrix:
             scene = self.scenes[side.name]
             with Meter(side) as meter:
                 result = Load(scene, users, warm_up=self.size.warm_up, seconds=self.size.seconds).run()
-            if not is_running(side):
-                raise ServerError(f"Odoo has ended.\n{side.odoos[0].log_tail()}")
+            if ended := side.ended_odoos():
+                raise ServerError(f"Odoo has ended.\n{ended[0].log_tail()}")
             found = meter.between(result["started_at"], result["started_at"] + result["seconds"])
             return {name: result[name] for name in RESULT} | found
         except FAILURES as failure:
@@ -126,7 +121,7 @@ class Matrix:
     def settle(self):
         """Wait until both sides are idle, and start Odoo again where it does not become idle, or has ended."""
         busy = self.wait_until_idle(MOST_SETTLE_SECONDS)
-        again = [side for side in self.sides if side in busy or not is_running(side)]
+        again = [side for side in self.sides if side in busy or not side.odoos or side.ended_odoos()]
         for side in again:
             self.start(side)
         if again:

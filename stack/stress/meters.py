@@ -41,7 +41,7 @@ WAKE = f"""
 """
 SAMPLES = """
     SELECT extract(epoch FROM s.sampled_at)::float8 AS at, e.kind, s.used, s.capacity, s.waiting, s.maxwait,
-        s.pressure, s.level
+        s.refused, s.pressure, s.level
     FROM connection_sample s JOIN connection_endpoint e ON e.id = s.endpoint_id
     WHERE s.database IS NULL AND s.period = 'minute'
         AND s.sampled_at >= to_timestamp(%s) AT TIME ZONE 'UTC'
@@ -142,8 +142,7 @@ class Meter:
         self.due = {"cpu": 0, "memory": 0}
         self.readings.append(self.read())
         with contextlib.suppress(psycopg2.Error):
-            self.cursors[1].execute(SAMPLES, [self.started_at])
-            self.samples = rows(self.cursors[1])
+            self.samples = rows(self.cursors[1], SAMPLES, [self.started_at])
         for connection in self.connections:
             connection.close()
 
@@ -200,8 +199,9 @@ class Meter:
         return summary(self.readings, start, end) | {"samples": sampled(self.samples, start, end)}
 
 
-def rows(cursor):
+def rows(cursor, query, parameters=None):
     """Return the rows of a query as dictionaries."""
+    cursor.execute(query, parameters)
     names = [column.name for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -211,8 +211,7 @@ def waiting_clients(cursor):
 
     :param cursor: of the console
     """
-    cursor.execute("SHOW POOLS")
-    pools = rows(cursor)
+    pools = rows(cursor, "SHOW POOLS")
     longest = max(pool["maxwait"] + pool["maxwait_us"] / 1e6 for pool in pools)
     return {"cl_waiting": sum(pool["cl_waiting"] for pool in pools), "maxwait": longest}
 

@@ -31,8 +31,8 @@ from servers import LOCALHOST, VERSIONS, PgBouncer, PostgreSQL, ServerError, fre
 
 from .load import percentile
 from .meters import NAME, tree_cpu, waiting_clients
+from .sides import MAX_CONNECTIONS
 
-MAX_CONNECTIONS = 100
 POOL_SIZE = 20
 # The role and the database of the clients. The role is no superuser: some slots are not for it.
 ROLE = DATABASE = "stress_raw"

@@ -8,13 +8,12 @@ import time
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from psycopg2.extras import RealDictCursor
 
 from analysis.pressure import severity
 from servers import ServerError
 
 from .load import Load
-from .meters import Meter
+from .meters import SAMPLES, Meter, rows
 from .scene import Scene
 from .sides import inputs
 
@@ -27,12 +26,6 @@ MIN_SECONDS, MAX_SECONDS = 130, 280
 SCRAPE_SECONDS = 10
 # The values of odoo_connection_level.
 METRIC_LEVELS = ("ok", "warning", "critical")
-SAMPLES = """
-    SELECT extract(epoch FROM sample.sampled_at)::float8 AS at, endpoint.kind, sample.used, sample.capacity,
-        sample.waiting, sample.refused, sample.level
-    FROM connection_sample AS sample JOIN connection_endpoint AS endpoint ON endpoint.id = sample.endpoint_id
-    WHERE sample.database IS NULL ORDER BY sample.sampled_at, sample.id
-"""
 # How many alerts the chatter has reported and not yet reported as resolved.
 ALERTS = """
     SELECT count(*) FILTER (WHERE rule = 'refused_requests') AS refused,
@@ -51,8 +44,8 @@ def run(side, logins):
     :param Side side: it has neither PgBouncer nor Odoo yet
     :param list logins: (login, password) of its users
     """
-    with contextlib.closing(side.postgresql.connect(side.database, cursor_factory=RealDictCursor)) as connection:
-        sale = Sale(side, logins, connection)
+    with contextlib.closing(side.postgresql.connect(side.database)) as connection:
+        sale = Sale(side, Scene(side.url, side.database, logins), connection.cursor())
         for name in ("direct", "pooled"):
             sale.run_phase(name)
             yield sale.figures()
@@ -61,11 +54,11 @@ def run(side, logins):
 class Sale:
     """The sale, as far as it went.
 
-    :param connection: of a superuser to the side's database: a later one might be refused like Odoo's
+    :param cursor: of a superuser in the side's database: a later connection might be refused like Odoo's
     """
 
-    def __init__(self, side, logins, connection):
-        self.side, self.logins, self.connection = side, logins, connection
+    def __init__(self, side, scene, cursor):
+        self.side, self.scene, self.cursor = side, scene, cursor
         self.inputs = inputs(20, servers=5)
         self.phases, self.scrapes = [], []
         self.key = None
@@ -76,23 +69,23 @@ class Sale:
         if name == "pooled":
             side.start_pgbouncer(self.inputs)
         side.start_odoos(self.inputs, has_db_filter=False)
+        if not self.phases:  # its sessions remain
+            self.scene.prepare()
         self.prepare()
-        scene = Scene(side.url, side.database, self.logins)
-        scene.prepare()
-        load = Load(scene, USERS, spawn_rate=10, warm_up=0, seconds=MAX_SECONDS)
+        load = Load(self.scene, USERS, spawn_rate=10, warm_up=0, seconds=MAX_SECONDS)
         with Meter(side, wake_every=None) as meter, self.watching(load, is_saturated=name == "direct"):
             result = load.run()
         ended_at = result["started_at"] + result["seconds"]
         phase = {"side": name, "workers": self.inputs.servers * self.inputs.workers, "ended_at": ended_at}
         # Odoo's main process ends if it has to start a worker and gets no connection.
-        phase["ended_servers"] = sum(not odoo.process() for odoo in side.odoos)
+        phase["ended_servers"] = len(side.ended_odoos())
         self.phases.append(phase | result | meter.between(result["started_at"], ended_at))
 
     def prepare(self):
         """Make what records the sale ready while there are connections: an API key, a sample, and a first scrape."""
         self.key = self.key or self.side.admin().new_key(self.side.passwords["admin"])
-        count, deadline = len(self.rows(SAMPLES)), time.monotonic() + 90
-        while len(self.rows(SAMPLES)) == count:
+        count, deadline = len(self.samples()), time.monotonic() + 90
+        while len(self.samples()) == count:
             if time.monotonic() > deadline:
                 raise ServerError("the scheduled action takes no sample")
             time.sleep(1)
@@ -110,7 +103,7 @@ class Sale:
             started = time.monotonic()
             while not is_over.wait(SCRAPE_SECONDS):
                 self.scrapes.append(scrape(self.side.url, self.key))
-                [reported] = self.rows(ALERTS)
+                [reported] = rows(self.cursor, ALERTS)
                 is_reported = set(map(bool, reported.values())) == {is_saturated}
                 if is_reported and time.monotonic() - started > MIN_SECONDS:
                     load.stop()
@@ -123,17 +116,14 @@ class Sale:
             is_over.set()
             thread.join()
 
-    def rows(self, query):
-        """Return the rows of a query as dictionaries."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(query)
-            return list(map(dict, cursor.fetchall()))
+    def samples(self):
+        return rows(self.cursor, SAMPLES, [0])
 
     def figures(self):
         """Return the figures of the sale, as far as it went."""
-        samples, messages = self.rows(SAMPLES), self.rows(MESSAGES)
+        messages = rows(self.cursor, MESSAGES)
         minutes = by_minute(self.phases, self.scrapes, messages)
-        recorded = {"scrapes": self.scrapes, "samples": samples, "messages": messages, "minutes": minutes}
+        recorded = {"scrapes": self.scrapes, "samples": self.samples(), "messages": messages, "minutes": minutes}
         return {"phases": self.phases} | recorded
 
 

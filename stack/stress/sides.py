@@ -193,6 +193,10 @@ class Side:
             server.kill()
         self.nginx, self.odoos = None, []
 
+    def ended_odoos(self):
+        """Return the Odoos that have ended by themselves."""
+        return [odoo for odoo in self.odoos if not odoo.process()]
+
     def admin(self):
         """Return an OdooClient of the administrator."""
         return OdooClient(self.url, self.database, password=self.passwords["admin"])

@@ -9,8 +9,9 @@ import time
 import psutil
 import pytest
 
+from stress import raw
 from stress.__main__ import measure
-from stress.meters import sampled, summary, tree_cpu
+from stress.meters import WAKE, sampled, summary, tree_cpu
 from stress.sides import DATABASE, Template, new_logins
 from stress.sizes import SIZES
 from stress.terminal import Progress, matrix_row, ratio_row
@@ -44,6 +45,26 @@ def test_smallest(pair, new_database, folder, capsys):
     assert "threaded, dbfilter" in shown and "ratio" in shown and "0 s left" in shown
     report = (folder / "stress/report.html").read_text()
     assert "110" in report and not any(password in report + shown for password in passwords.values())
+
+
+def test_pgbouncer_keeps_no_slot_of_direct_clients(folder):
+    size = SIZES["smallest"]._replace(turns=2)
+    with contextlib.closing(raw.measure(folder, size)) as found:
+        rows = [row for kind, row in found if kind == "at_once"]
+    served = [(row["side"], row["served"]) for row in rows]
+    # Three slots are reserved for superusers, and the measurement takes one.
+    assert served == [("direct", 96), ("pooled", 110)] * 2
+
+
+def test_wake(pair, new_database):
+    """The scheduled action is due, but not for long: Odoo counts the minutes since then one by one."""
+    database = new_database("stress_wake")
+    pair.postgresql.execute("UPDATE ir_cron SET nextcall = '2099-01-01'", WAKE, dbname=database)
+    due = "SELECT cron_name FROM ir_cron WHERE nextcall <= now() AT TIME ZONE 'UTC'"
+    [(name,)] = pair.postgresql.execute(due, dbname=database)
+    assert name.endswith("log connection pressure")
+    lately = f"{due} AND nextcall > now() AT TIME ZONE 'UTC' - interval '1 minute'"
+    assert pair.postgresql.execute(lately, dbname=database) == [(name,)]
 
 
 def test_cpu_of_ended_children():
