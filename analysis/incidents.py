@@ -59,8 +59,6 @@ def violations(tables, rules):
         if name == "paused_samples" and database:
             # Databases are paused, not single pools. Unknown while the instance is paused.
             user, code = None, UNKNOWN if is_paused else code
-        elif name == "pgbouncer_pressure" and database and row["waiting"] == 0:
-            continue  # a limit that no client waits for is harmless
         elif name in QUEUES and user:
             of_pools[name, database] = max(code, of_pools.get((name, database), OK))
         elif name in QUEUES and of_pools.get((name, database), OK) >= code:

@@ -239,8 +239,11 @@ def _judge_pools(pools, rules, memory, console):
 def _judge_databases(databases, rules, memory, console):
     columns = databases.columns
     _judge(databases, [0] * databases.count, memory, console)  # each pool has its own queue
-    limited = zip(columns["pressure"], columns["capacity"], strict=True)
-    databases.values["pgbouncer_pressure"] = [0 if capacity == 0 else percent for percent, capacity in limited]
+    limited = zip(columns["pressure"], columns["capacity"], columns["waiting"], strict=True)
+    # A limit that no client waits for is harmless: its servers may all be idle.
+    databases.values["pgbouncer_pressure"] = [
+        0 if capacity == 0 or waiting == 0 else percent for percent, capacity, waiting in limited
+    ]
     judge(databases, rules)
     _explain_unknown(databases, console)
 

@@ -121,7 +121,7 @@ class TestReasons(SampleCase):
             self.assertEqual("Lost PgBouncer" in str(notices), is_shown, leaf)
 
     def test_facts(self):
-        with self.console(databases=[DATABASE | {"max_connections": 5}]):
+        with self.console(databases=[DATABASE | {"max_connections": 5}], pools=[POOL | {"cl_waiting": 1}]):
             instance, _pool, database = self.take()
         self.assertEqual(database.reason_facts, {"rule": "pgbouncer_pressure", "value": 80})
         self.assertEqual(instance.reason_facts, {"rule": "pgbouncer_pressure", "value": 80, "database": "shop"})
@@ -133,7 +133,8 @@ class TestReasons(SampleCase):
                 self.assertEqual((sample.rule, sample.reason_facts, sample.reason), (False, False, False))
 
     def test_filter_and_group_by_rule(self):
-        with self.console(databases=[DATABASE | {"max_connections": 5}]):
+        pools = [POOL | {"cl_waiting": 1, "maxwait_us": 1}]
+        with self.console(databases=[DATABASE | {"max_connections": 5}], pools=pools):
             samples = self.take()
         found = self.Sample.search([("rule", "=", "pgbouncer_pressure"), ("id", "in", samples.ids)])
         self.assertEqual(found, (samples[0] + samples[2]).sorted())

@@ -140,11 +140,14 @@ class TestSamplerPools(SampleCase):
         self.assertEqual(counted.mapped("xact_count"), [7, UNKNOWN, UNKNOWN, 7])
         self.assertEqual(counted[3].wait_time, 1)
 
-        with self.console(databases=[DATABASE | {"max_connections": 5}]):
+        with self.console(databases=[DATABASE | {"max_connections": 5}], pools=[POOL | {"cl_waiting": 1}]):
             whole, _pool, limited = self.take()
         self.assertEqual((limited.used, limited.capacity, limited.pressure, limited.level), (4, 5, 80, "warning"))
         self.assertEqual(whole.level, "warning", "as bad as its worst part")
         self.assertEqual(whole.reason, "shop: PgBouncer Connections: 80 %")
+        with self.console(databases=[DATABASE | {"max_connections": 4}]):
+            whole, _pool, limited = self.take()
+        self.assertEqual((limited.pressure, limited.level, whole.level), (100, "ok", "ok"), "no client waits")
 
     def test_database_that_is_not_listed(self):
         """SHOW DATABASES omits unused databases that “*” created."""

@@ -106,11 +106,6 @@ class TestIncidents(TestCase):
             self.assertEqual(found["maxwait", "till", None], "2", "the queue between two samples")
             self.assertEqual(found["maxwait", "shop", "b"], "2")
 
-    def test_violations_of_a_limit(self):
-        columns = {"database": ["busy", "calm", "odd"], "user": [None] * 3, "waiting": [1, 0, None]}
-        found = self.violations((columns, {"pgbouncer_pressure": [100, 100, 100]}))
-        self.assertEqual([database for _rule, database, _user in found], ["busy", "odd"], "no client waits for calm")
-
     def test_violations_of_a_pause(self):
         """A database is paused with all its pools. While the instance is paused, it is unknown whether it is."""
         columns = {"database": ["shop", "shop"], "user": ["a", "b"]}

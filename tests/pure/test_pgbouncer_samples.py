@@ -89,11 +89,17 @@ class TestPgbouncerSamples(TestCase):
         self.assertEqual((bot["bottleneck"], shop["bottleneck"], both["bottleneck"]), ("pool_size", None, "pool_size"))
 
     def test_limit_of_a_database(self):
-        instance, _pool, shop = self.rows(databases=[DATABASE | {"max_connections": 5}])
-        self.assertEqual((shop["used"], shop["capacity"], shop["pressure"], shop["level"]), (4, 5, 80, "warning"))
+        limited = [DATABASE | {"max_connections": 5}]
         facts = {"rule": "pgbouncer_pressure", "value": 80}
-        self.assertEqual(shop["reason"], facts)
-        self.assertEqual((instance["level"], instance["reason"]), ("warning", facts | {"database": "shop"}))
+        for waiting, level, reason in ((1, "warning", facts), (None, "warning", facts), (0, "ok", None)):
+            instance, _pool, shop = self.rows(databases=limited, pools=[POOL | {"cl_waiting": waiting}])
+            self.assertEqual((shop["used"], shop["capacity"], shop["pressure"]), (4, 5, 80))
+            self.assertEqual((shop["level"], shop["reason"]), (level, reason), waiting)
+            facts_of_shop = reason and reason | {"database": "shop"}
+            self.assertEqual((instance["level"], instance["reason"]), (level, facts_of_shop), waiting)
+        unknown = [DATABASE | {"max_connections": 5, "current_connections": None}]
+        _instance, _pool, shop = self.rows(databases=unknown, pools=[POOL | {"cl_waiting": 1}])
+        self.assertEqual((shop["pressure"], shop["level"]), (None, "unknown"))
 
     def test_worst_part(self):
         slow = [POOL | {"user": name, "maxwait": seconds, "cl_waiting": 1} for name, seconds in (("a", 1), ("b", 5))]
