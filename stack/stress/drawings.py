@@ -128,6 +128,7 @@ def mark_message(axes, at, is_end):
     """Mark a message in the chatter on the axis of time."""
     label = "message: resolved" if is_end else "message: alert"
     known = axes.get_legend_handles_labels()[1]
-    style = {"marker": "v" if is_end else "^", "color": "white" if is_end else "black"}
+    # One at the end of the axis is shown whole.
+    style = {"marker": "v" if is_end else "^", "color": "white" if is_end else "black", "clip_on": False}
     height = axes.get_ylim()[1] * (0.9 if is_end else 0.75)
     axes.plot([at], [height], linestyle="", markeredgecolor="black", label="" if label in known else label, **style)

@@ -16,6 +16,8 @@ from . import results
 # A panel fills the width of a phone: there, text is about 10 pixels high.
 WIDTH, HEIGHT = 4.6, 3.3
 LEGEND_COLUMNS = 3
+# Of a number in a bar, in percent of the plot.
+NUMBER_WIDTH = 10
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -121,7 +123,8 @@ def add_limit(axes, limit):
     """Draw a horizontal line. ``limit`` is its (number, label)."""
     number, label = limit
     axes.axhline(number, color="#333333", linewidth=1)
-    axes.annotate(label, (0, number), (4, -3), ("axes fraction", "data"), "offset points", va="top", fontsize=9)
+    axes.annotate(label, (0, number), (4, 3), ("axes fraction", "data"), "offset points", va="bottom", fontsize=9)
+    axes.set_ylim(top=max(axes.get_ylim()[1], 1.12 * number))
 
 
 def line_panel(title, x, y, lines, ticks, limit=None):
@@ -184,9 +187,10 @@ def draw_stack(axes, ys, stack, height, has_numbers):
         look = bars.look
         axes.barh(ys, numbers, height, bases, color=look.colour, hatch=look.hatch, edgecolor="white", label=bars.label)
         for y, base, number in zip(ys, bases, numbers, strict=True):
-            if has_numbers and number >= 8:
+            if has_numbers and number:
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
-                place, text = (base + number / 2, y), results.number(number)
+                # That of a small part begins at the edge.
+                place, text = (max(base + number / 2, NUMBER_WIDTH / 2), y), results.number(number)
                 axes.annotate(text, place, ha="center", va="center", fontsize=9, bbox=box)
         sums = [
             total if number is None else (total or 0) + number for total, number in zip(sums, bars.numbers, strict=True)
