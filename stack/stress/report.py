@@ -187,7 +187,12 @@ def plan_name(plan):
 def plan_text(plan):
     text = f"{plan_name(plan)}: `db_maxconn` = {plan.get('db_maxconn')} on both sides."
     if plan.get("workers"):
-        return text
+        return (
+            f"{text} Odoo queues 8 new connections for each worker. With hundreds of users this queue is full: Linux"
+            " drops packets, which are sent again after seconds. So p95 and p99 differ much between the turns, and"
+            " single requests fail with HTTP 502, because a worker waits for a request for 2 s only"
+            " (`ODOO_HTTP_SOCKET_TIMEOUT`)."
+        )
     return (
         f"{text} This is more than PostgreSQL has, on purpose: all requests share the pool of one process, and with a"
         " small one they fail in Odoo before PostgreSQL matters. The Planner warns that the direct connections can run"
