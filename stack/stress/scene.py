@@ -102,11 +102,10 @@ class Scene:
                 self.clients.append(SignedIn(self.url, self.database, login, password))
             if self.clients:
                 self.create()
-        except (RuntimeError, requests.RequestException) as error:
+        except BaseException as error:
             self.remove()
-            raise ServerError(f"{self.url}: {describe(error)}") from error
-        except BaseException:
-            self.remove()
+            if isinstance(error, (RuntimeError, requests.RequestException)):
+                raise ServerError(f"{self.url}: {describe(error)}") from error
             raise
 
     def find_home(self):

@@ -159,7 +159,7 @@ class Records:
 
 
 @pytest.fixture
-def run(sampler, tmp_path, capfd):
+def run(sampler, tmp_path, capfd, monkeypatch):
     """A function that runs the load on the sampler's Odoo, and returns the exit code, the figures, the output and the
     report. Nothing remains on the site, and nothing shows a secret.
 
@@ -170,10 +170,14 @@ def run(sampler, tmp_path, capfd):
         values = {"URL": sampler.odoo.url, "USERS": users, "MINUTES": minutes, "YES": "1", **values}
         site, records = OwnSite(read_options(values), tmp_path), Records(sampler.client)
         seen, is_done = [], threading.Event()
+        for secret in {"PASSWORD", "KEY"} & values.keys():
+            monkeypatch.setenv(secret, values[secret])
 
         def watch():
             wait_until(lambda: len(site.timeline) > 2, 30)
-            seen.extend(" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True))
+            children = psutil.Process().children(recursive=True)
+            [driver] = [child for child in children if "stress.driver" in child.cmdline()]
+            seen.extend([*driver.cmdline(), *driver.environ().values()])
             meanwhile(site, is_done)
 
         thread = threading.Thread(target=watch)
@@ -185,7 +189,7 @@ def run(sampler, tmp_path, capfd):
             thread.join()
         page, figures = (tmp_path / name for name in ("report.html", "figures.json"))
         output = "".join(capfd.readouterr())
-        assert any("stress.driver" in command for command in seen)
+        assert "stress.driver" in seen
         for text in [page.read_text(), figures.read_text(), output, *seen]:
             assert "session_id" not in text
             for secret in ("PASSWORD", "KEY"):
@@ -260,6 +264,47 @@ def test_interrupted_without_login(run):
     code, figures, _output, page = run(lambda *_site: os.kill(os.getpid(), signal.SIGINT))
     assert code == 130 and figures["stopped"] == "interrupted" and "It was interrupted" in page
     assert figures["result"]["tasks"].keys() <= {"homepage"} and 0 < len(figures["result"]["timeline"]) < 30
+
+
+@pytest.fixture(scope="module")
+def partner_manager(sampler):
+    """Login and password of a user who may create contacts, and is no administrator."""
+    values = {"name": "Partner Manager", "login": "partner-manager", "password": "manager-secret"}
+    names = ["base.group_user", "base.group_partner_manager"]
+    ids = [sampler.client.call("ir.model.data", "check_object_reference", *name.split("."))[1] for name in names]
+    user = sampler.client.call("res.users", "create", values | {"group_ids": [(6, 0, ids)]})
+    yield values["login"], values["password"]
+    sampler.client.call("res.users", "unlink", [user])
+
+
+def test_channels_of_a_login_that_is_no_administrator(sampler, partner_manager):
+    """They are emptied and archived."""
+    records = Records(sampler.client)
+    scene = Scene(sampler.odoo.url, None, [partner_manager], 10)
+    scene.prepare()
+    channels = list(scene.channels)
+    post = {"thread_model": "discuss.channel", "thread_id": channels[0], "post_data": {"body": "Hello"}}
+    scene.clients[0].post("/mail/message/post", post)
+    assert "archived, empty channels" in "".join(scene.remove())
+    archived = [["id", "in", channels], ["active", "=", False]]
+    assert sampler.client.call("discuss.channel", "search", archived) == channels
+    messages = [["model", "=", "discuss.channel"], ["res_id", "in", channels]]
+    assert not sampler.client.call("mail.message", "search_count", messages)
+    sampler.client.call("discuss.channel", "unlink", channels)
+    assert records.count() == records.before
+
+
+def test_channels_that_cannot_be_created(sampler, partner_manager):
+    """What was created before does not remain."""
+    records, database = Records(sampler.client), sampler.client.database
+    execute = sampler.pair.postgresql.execute
+    execute("ALTER TABLE discuss_channel ADD CONSTRAINT refused CHECK (false) NOT VALID", dbname=database)
+    try:
+        with pytest.raises(ServerError):
+            Scene(sampler.odoo.url, None, [partner_manager], 10).prepare()
+    finally:
+        execute("ALTER TABLE discuss_channel DROP CONSTRAINT refused", dbname=database)
+    assert records.count() == records.before
 
 
 def test_refused_before_the_start(sampler, administrator):
