@@ -36,6 +36,7 @@ from .sides import MAX_CONNECTIONS
 POOL_SIZE = 20
 # The role and the database of the clients. The role is no superuser: some slots are not for it.
 ROLE = DATABASE = "stress_raw"
+BACKENDS = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'"
 # A client holds its server connection for 10 ms, as long as a short transaction does.
 QUERY = "SELECT pg_sleep(0.01)"
 # Seconds for all clients of a measurement, from the first connection on.
@@ -108,7 +109,7 @@ class Watch(threading.Thread):
 
     def read(self):
         with self.postgresql.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [ROLE])
+            cursor.execute(BACKENDS)
             self.raise_peak("backends", cursor.fetchone()[0])
         if self.console:
             with self.console.cursor() as cursor:
@@ -261,11 +262,24 @@ def routes(folder, clients):
 def in_turns(found):
     """Yield the Routes. PgBouncer runs during its turn only: idle, it would keep slots that direct clients need."""
     for route in found:
+        wait_for_slots(route.postgresql)
         if route.pgbouncer:
             route.pgbouncer.start()
         yield route
         if route.pgbouncer:
             route.pgbouncer.stop()
+
+
+def wait_for_slots(postgresql):
+    """Wait until the backends of earlier clients have ended, which they do some time after their clients.
+
+    :raise ServerError: they do not
+    """
+    deadline = time.monotonic() + DEADLINE
+    while postgresql.execute(BACKENDS) != [(0,)]:
+        if time.monotonic() > deadline:
+            raise ServerError(f"backends of clients that have left still run after {DEADLINE} s")
+        time.sleep(READINGS_EVERY)
 
 
 def allow_files(count):
