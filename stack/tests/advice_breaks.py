@@ -46,8 +46,9 @@ def set_route(databases=None, users=None, **settings):
         server.databases = site.filled(databases or {})
         server.users = users or {}
         server.settings = {"default_pool_size": 20} | settings
-        server.kill()
-        server.start()
+        with site.suspended_odoo():
+            server.kill()
+            server.start()
 
     return change
 
@@ -89,7 +90,9 @@ def break_roles(site):
 
 
 def reset_roles(site):
-    """Undo what earlier remedies have set."""
+    """Undo what earlier remedies have set, and the timeouts of the server, which they outrank."""
+    site.configure(idle_session_timeout=0, statement_timeout=0)
+    site.postgresql.execute("SELECT pg_reload_conf()")
     scopes = ("ROLE odoo", f"ROLE odoo IN DATABASE {site.database}", "ROLE odoo IN DATABASE postgres")
     scopes += (f"DATABASE {site.database}",)
     site.postgresql.execute(*(f"ALTER {scope} RESET ALL" for scope in scopes))
@@ -176,8 +179,9 @@ def upgrade_route(site):
     old, case = site.pgbouncers[ROUTE], replace(site.cases[ROUTE], version="1.26")
     server = site.new_pgbouncer(case)
     server.port = old.port
-    old.kill()
-    site.cases[ROUTE], site.pgbouncers[ROUTE] = case, server.start()
+    with site.suspended_odoo():
+        old.kill()
+        site.cases[ROUTE], site.pgbouncers[ROUTE] = case, server.start()
 
 
 def set_variables(**variables):

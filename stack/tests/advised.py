@@ -311,8 +311,6 @@ class Installation:
 
     def read(self):
         """Return the Advice of a new reading."""
-        if not self.odoo.process():  # it ends if it has to start a worker while its PgBouncer is being restarted
-            self.restart_odoo()
         self.connect_clients()
         if self.is_sampling:
             self.sample()
@@ -349,6 +347,15 @@ class Installation:
     def end_sessions(self):
         """Make all poolers open new server connections."""
         self.postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'odoo'")
+
+    @contextlib.contextmanager
+    def suspended_odoo(self):
+        """Suspend Odoo's main process while PgBouncer is restarted: it would end if it had to start a worker then."""
+        self.odoo.freeze()
+        try:
+            yield
+        finally:
+            self.odoo.thaw()
 
     def restart_odoo(self):
         self.odoo.kill()

@@ -28,7 +28,8 @@ def limit_files(server, limit):
 class Pasting:
     """Applies steps to the servers of an installation.
 
-    :param installation: with ``odoo``, ``postgresql``, ``restart_odoo()`` and ``restart_postgresql()``
+    :param installation: with ``odoo``, ``postgresql``, ``suspended_odoo()``, ``restart_odoo()`` and
+        ``restart_postgresql()``
     """
 
     def __init__(self, installation):
@@ -95,8 +96,9 @@ class Pasting:
         server.execute("RECONNECT")
 
     def _restart(self, server):
-        server.kill()
-        server.start()
+        with self.installation.suspended_odoo():
+            server.kill()
+            server.start()
 
     def _odoo(self, _server):
         self.installation.restart_odoo()
