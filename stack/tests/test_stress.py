@@ -51,9 +51,10 @@ def test_pgbouncer_keeps_no_slot_of_direct_clients(folder):
     size = SIZES["smallest"]._replace(turns=2)
     with contextlib.closing(raw.measure(folder, size)) as found:
         rows = [row for kind, row in found if kind == "at_once"]
-    served = [(row["side"], row["served"]) for row in rows]
-    # Three slots are reserved for superusers, and the measurement takes one.
-    assert served == [("direct", 96), ("pooled", 110)] * 2
+    # Three slots are reserved for superusers, and the measurement takes one. A backend that has just been left may take
+    # another, but an idle PgBouncer would keep 20.
+    assert [row["served"] > 90 for row in rows if row["side"] == "direct"] == [True, True]
+    assert [row["served"] for row in rows if row["side"] == "pooled"] == [110, 110]
 
 
 def test_wake(pair, new_database):
